@@ -1,0 +1,142 @@
+// Package contract checks HTTP exchanges against the documents of package openapi, and
+// says in a line what is broken. It is the only judge of a length, an enumeration or a
+// pattern in this project: servers and clients share its verdicts and its wording.
+//
+// kin-openapi decides what the documents say; the package adds what kin-openapi lets
+// pass and a strict reader must not (see strict.go). It does not authenticate, route or
+// answer.
+package contract
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/flowcallback/flowcallback/openapi"
+)
+
+// A Contract is one loaded document. It is safe for concurrent use.
+type Contract struct {
+	operations map[string]*Operation // by operationId
+}
+
+// Callback loads callback.yaml, the published operation.
+func Callback() (*Contract, error) { return load("callback.yaml") }
+
+// Waits loads waits.yaml, the API of the side that waits.
+func Waits() (*Contract, error) { return load("waits.yaml") }
+
+// Operation returns the operation with the given operationId, nil if there is none.
+func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
+
+// Match returns the operation that r is a request for, and its path values, decoded; nil
+// if the document has none. The document's servers do not matter: any host matches.
+func (c *Contract) Match(r *http.Request) (*Operation, map[string]string) {
+	for _, o := range c.operations {
+		if o.route.Method != r.Method {
+			continue
+		}
+		if values, ok := matchPath(o.route.Path, r.URL.EscapedPath()); ok {
+			return o, values
+		}
+	}
+	return nil, nil
+}
+
+// An Operation is one operation of a Contract. It is safe for concurrent use.
+type Operation struct {
+	route   *routers.Route
+	options *openapi3filter.Options
+	headers []string // names of its header parameters, canonical
+	queries []string // names of its query parameters
+	body    *openapi3.Schema
+}
+
+// Method returns the HTTP method, in capitals.
+func (o *Operation) Method() string { return o.route.Method }
+
+// Path returns the path template, such as /v1/{project_id}/waits.
+func (o *Operation) Path() string { return o.route.Path }
+
+func load(name string) (*Contract, error) {
+	files := map[string]string{"callback.yaml": openapi.Callback, "waits.yaml": openapi.Waits}
+	loader := openapi3.NewLoader()
+	loader.IsExternalRefsAllowed = true
+	loader.ReadFromURIFunc = func(_ *openapi3.Loader, location *url.URL) ([]byte, error) {
+		file, ok := files[location.Path]
+		if !ok {
+			return nil, fmt.Errorf("%s is not one of the project's documents", location)
+		}
+		return []byte(file), nil
+	}
+	document, err := loader.LoadFromURI(&url.URL{Path: name})
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", name, err)
+	}
+	options := &openapi3filter.Options{
+		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // who may call is not the contract's matter
+		KeepValidatedValue: true,
+	}
+	c := &Contract{operations: map[string]*Operation{}}
+	for path, item := range document.Paths.Map() {
+		for method, operation := range item.Operations() {
+			c.operations[operation.OperationID] = newOperation(document, path, item, method, operation, options)
+		}
+	}
+	return c, nil
+}
+
+func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, method string,
+	operation *openapi3.Operation, options *openapi3filter.Options,
+) *Operation {
+	o := &Operation{
+		route:   &routers.Route{Spec: document, Path: path, PathItem: item, Method: method, Operation: operation},
+		options: options,
+	}
+	for _, parameters := range []openapi3.Parameters{item.Parameters, operation.Parameters} {
+		for _, p := range parameters {
+			switch p.Value.In {
+			case openapi3.ParameterInHeader:
+				o.headers = append(o.headers, http.CanonicalHeaderKey(p.Value.Name))
+			case openapi3.ParameterInQuery:
+				o.queries = append(o.queries, p.Value.Name)
+			}
+		}
+	}
+	if operation.RequestBody != nil {
+		if media := operation.RequestBody.Value.Content.Get(mediaTypeJSON); media != nil {
+			o.body = media.Schema.Value
+		}
+	}
+	return o
+}
+
+// matchPath compares an escaped path with a template segment by segment, so that an
+// escaped slash stays inside its value.
+func matchPath(template, path string) (map[string]string, bool) {
+	wanted, got := strings.Split(template, "/"), strings.Split(path, "/")
+	if len(wanted) != len(got) {
+		return nil, false
+	}
+	values := map[string]string{}
+	for i, segment := range wanted {
+		name, isValue := strings.CutPrefix(segment, "{")
+		if !isValue {
+			if segment != got[i] {
+				return nil, false
+			}
+			continue
+		}
+		value, err := url.PathUnescape(got[i])
+		if err != nil {
+			return nil, false
+		}
+		values[strings.TrimSuffix(name, "}")] = value
+	}
+	return values, true
+}

@@ -1,0 +1,118 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+)
+
+// A Violation says which part of an exchange breaks which rule of the contract. It holds
+// the contract's words and numbers, never those of the exchange, so it may be shown to
+// whoever sent it.
+type Violation struct {
+	Member    string // a parameter, a header, a body member with dots, or "body"
+	Rule      string // "must be an object"
+	MediaType bool   // the body's form is refused, whatever it says (HTTP 415)
+}
+
+// Error returns "member: rule".
+func (v *Violation) Error() string {
+	if v.Member == "" {
+		return v.Rule
+	}
+	return v.Member + ": " + v.Rule
+}
+
+// violation words what kin-openapi found; nil stays nil.
+func violation(err error) error {
+	if err == nil {
+		return nil
+	}
+	v := &Violation{Member: "body"}
+	var request *openapi3filter.RequestError
+	if errors.As(err, &request) && request.Parameter != nil {
+		v.Member = request.Parameter.Name
+	}
+	var broken *openapi3.SchemaError
+	var parse *openapi3filter.ParseError
+	var response *openapi3filter.ResponseError
+	switch {
+	case errors.As(err, &broken):
+		v.at(broken)
+	case errors.Is(err, openapi3filter.ErrInvalidRequired):
+		v.Rule = "is missing"
+	case errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
+		v.Rule = "must not be empty"
+	case errors.As(err, &parse) && request != nil && request.Parameter != nil:
+		v.Rule = typeRule(request.Parameter.Schema.Value)
+	case errors.As(err, &response):
+		v.Member, v.Rule = "answer", response.Reason
+	default:
+		v.Rule = "cannot be read"
+	}
+	return v
+}
+
+// at takes over where a schema was broken and how.
+func (v *Violation) at(broken *openapi3.SchemaError) {
+	if path := broken.JSONPointer(); len(path) > 0 {
+		v.Member = strings.Join(path, ".")
+	}
+	schema := broken.Schema
+	switch broken.SchemaField {
+	case "required":
+		v.Rule = "is missing"
+	case "type", "nullable":
+		v.Rule = typeRule(schema)
+	case "enum":
+		v.Rule = "must be " + anyOf(schema.Enum)
+	case "minLength":
+		v.Rule = fmt.Sprintf("must have at least %s", counted(schema.MinLength, "character"))
+	case "maxLength":
+		v.Rule = fmt.Sprintf("must have at most %s", counted(*schema.MaxLength, "character"))
+	case "minimum":
+		v.Rule = fmt.Sprintf("must be at least %v", *schema.Min)
+	case "maximum":
+		v.Rule = fmt.Sprintf("must be at most %v", *schema.Max)
+	case "pattern":
+		v.Rule = "has characters that the contract does not allow there"
+	case "not":
+		v.Member, v.Rule = "", schema.Not.Value.Description
+	default:
+		v.Rule = "breaks the contract's rule " + broken.SchemaField
+	}
+}
+
+func typeRule(schema *openapi3.Schema) string {
+	types := schema.Type.Slice()
+	if len(types) == 0 {
+		return "must not be null"
+	}
+	name := types[0]
+	article := "a "
+	if strings.ContainsRune("aeio", rune(name[0])) {
+		article = "an "
+	}
+	return "must be " + article + name
+}
+
+func anyOf(values []any) string {
+	words := make([]string, len(values))
+	for i, value := range values {
+		words[i] = fmt.Sprint(value)
+	}
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+func counted(n uint64, noun string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, noun)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

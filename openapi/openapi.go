@@ -1,0 +1,16 @@
+// Package openapi holds the two contracts of this project as the bytes of their files.
+// It reads nothing into them: openapi/contract does, for those who want to check.
+package openapi
+
+import _ "embed"
+
+// Callback is callback.yaml: the published operation "Calling back a flow".
+//
+//go:embed callback.yaml
+var Callback string
+
+// Waits is waits.yaml: this project's API for the side that waits. It refers to
+// callback.yaml by that name.
+//
+//go:embed waits.yaml
+var Waits string
