@@ -1,0 +1,435 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+// A Keeper is an engine that keeps the waits itself.
+type Keeper interface {
+	engine.Engine
+	engine.Waits
+}
+
+// A KeeperSubject is one such engine under test.
+type KeeperSubject struct {
+	Engine  Keeper
+	Advance func(t *testing.T, d time.Duration)
+	Reopen  func(t *testing.T)
+}
+
+const project = "project"
+
+// Waits runs the suite of engine.Waits; start returns a new, empty subject.
+func Waits(t *testing.T, start func(*testing.T) *KeeperSubject) {
+	cases := map[string]func(*testing.T, *KeeperSubject){
+		"opening twice returns the first wait":             opensOnce,
+		"opening a settled key returns its outcome":        opensSettled,
+		"wait of another project is not found":             otherProject,
+		"poll returns as soon as the wait is settled":      pollsWait,
+		"poll returns as soon as the deadline passes":      pollsDeadline,
+		"poll returns when it has lasted long enough":      pollsEnough,
+		"list walks every wait once while others are open": lists,
+		"list filters by status and workflow":              filters,
+		"list shows a passed deadline at once":             listsExpired,
+		"cancelling is idempotent and keeps an outcome":    cancels,
+		"feed has every wait that left waiting, in order":  feeds,
+		"feed skips nothing while others write":            feedsConcurrently,
+		"feed poll returns with the next outcome":          pollsFeed,
+		"cursor survives a reopen":                         cursorSurvives,
+		"cursor of another server is refused":              foreignCursors,
+	}
+	for name, run := range cases {
+		t.Run(name, func(t *testing.T) { run(t, start(t)) })
+	}
+}
+
+func opensOnce(t *testing.T, s *KeeperSubject) {
+	request := open("state")
+	request.Input = []byte(`{"order":4711}`)
+	request.ExecutionID = "execution"
+	first, opened, err := s.Engine.OpenWait(t.Context(), project, request)
+	if err != nil || !opened {
+		t.Fatalf("OpenWait: opened %t, %v; want true", opened, err)
+	}
+	if first.ProjectID != project || first.WorkflowID != request.WorkflowID || first.RunID != request.RunID || first.StateID != request.StateID ||
+		first.ExecutionID != "execution" || first.Status != waits.Waiting || string(first.Input) != `{"order":4711}` || first.Outcome != nil ||
+		first.SettledAt != nil || first.ExpiresAt.Sub(first.CreatedAt) != day || first.CreatedAt.Location() != time.UTC {
+		t.Errorf("OpenWait = %+v", first)
+	}
+	request.ExecutionID, request.Input, request.TimeoutSeconds = "another", nil, 1
+	second, opened, err := s.Engine.OpenWait(t.Context(), project, request)
+	if err != nil || opened || !equal(first, second) {
+		t.Errorf("OpenWait again = %+v, %t, %v; want %+v, false", second, opened, err, first)
+	}
+	if got := s.get(t, first.WaitID); !equal(got, first) {
+		t.Errorf("GetWait = %+v, want %+v", got, first)
+	}
+}
+
+func opensSettled(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	s.settle(t, wait, `{"a":1}`)
+	again, opened, err := s.Engine.OpenWait(t.Context(), project, open("state"))
+	if err != nil || opened || again.WaitID != wait.WaitID || again.Status != waits.Success || string(again.Outcome.Output) != `{"a":1}` || again.SettledAt == nil {
+		t.Errorf("OpenWait of a settled key = %+v, %t, %v", again, opened, err)
+	}
+}
+
+func otherProject(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	if _, err := s.Engine.GetWait(t.Context(), "another", wait.WaitID, closed()); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("GetWait of another project: %v, want %v", err, engine.ErrNotFound)
+	}
+	if err := s.Engine.CancelWait(t.Context(), "another", wait.WaitID); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("CancelWait of another project: %v, want %v", err, engine.ErrNotFound)
+	}
+	if _, err := s.Engine.GetWait(t.Context(), project, "unknown", closed()); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("GetWait of an unknown id: %v, want %v", err, engine.ErrNotFound)
+	}
+	if page, err := s.Engine.ListWaits(t.Context(), "another", listing(10)); err != nil || len(page.Waits) != 0 {
+		t.Errorf("ListWaits of another project = %+v, %v; want none", page, err)
+	}
+	s.settle(t, wait, `{}`)
+	if page, err := s.Engine.ListOutcomes(t.Context(), "another", "", 10, closed()); err != nil || len(page.Outcomes) != 0 {
+		t.Errorf("ListOutcomes of another project = %+v, %v; want none", page, err)
+	}
+}
+
+func pollsWait(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	settled := s.poll(wait.WaitID)
+	s.settle(t, wait, `{"a":1}`)
+	if got := <-settled; got.err != nil || got.wait.Status != waits.Success {
+		t.Errorf("GetWait while it was settled = %+v, %v", got.wait, got.err)
+	}
+}
+
+func pollsDeadline(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	expired := s.poll(wait.WaitID)
+	s.Advance(t, day)
+	if got := <-expired; got.err != nil || got.wait.Status != waits.Expired || !got.wait.SettledAt.Equal(wait.ExpiresAt) {
+		t.Errorf("GetWait while its deadline passed = %+v, %v", got.wait, got.err)
+	}
+}
+
+func pollsEnough(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	if got := s.get(t, wait.WaitID); got.Status != waits.Waiting {
+		t.Errorf("GetWait that may not block = %+v", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Engine.GetWait(ctx, project, wait.WaitID, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("GetWait with an ended context: %v, want %v", err, context.Canceled)
+	}
+}
+
+func lists(t *testing.T, s *KeeperSubject) {
+	var want []string
+	for i := range 25 {
+		want = append(want, s.open(t, fmt.Sprint("state ", i)).WaitID)
+	}
+	slices.Reverse(want)
+	var got []string
+	params := listing(7)
+	for {
+		page, err := s.Engine.ListWaits(t.Context(), project, params)
+		if err != nil {
+			t.Fatalf("ListWaits: %v", err)
+		}
+		for _, wait := range page.Waits {
+			got = append(got, wait.WaitID)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		params.Cursor = page.NextCursor
+		s.open(t, fmt.Sprint("later ", len(got)))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("ListWaits walked %v, want %v", got, want)
+	}
+}
+
+func filters(t *testing.T, s *KeeperSubject) {
+	waiting, success, cancelled := s.open(t, "waiting"), s.open(t, "success"), s.open(t, "cancelled")
+	other := open("other")
+	other.WorkflowID = "other"
+	elsewhere, _, err := s.Engine.OpenWait(t.Context(), project, other)
+	if err != nil {
+		t.Fatalf("OpenWait: %v", err)
+	}
+	s.settle(t, success, `{}`)
+	s.cancel(t, cancelled)
+	for _, test := range []struct {
+		status   waits.Status
+		workflow string
+		want     []string
+	}{
+		{"", "", []string{elsewhere.WaitID, cancelled.WaitID, success.WaitID, waiting.WaitID}},
+		{waits.Waiting, "", []string{elsewhere.WaitID, waiting.WaitID}},
+		{waits.Waiting, "other", []string{elsewhere.WaitID}},
+		{waits.Success, "", []string{success.WaitID}},
+		{waits.Cancelled, "", []string{cancelled.WaitID}},
+		{waits.Fail, "", nil},
+		{"", "workflow", []string{cancelled.WaitID, success.WaitID, waiting.WaitID}},
+	} {
+		if got := s.list(t, test.status, test.workflow); !slices.Equal(got, test.want) {
+			t.Errorf("ListWaits(status %q, workflow %q) = %v, want %v", test.status, test.workflow, got, test.want)
+		}
+	}
+}
+
+func listsExpired(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	s.Advance(t, day)
+	if got := s.list(t, waits.Waiting, ""); len(got) != 0 {
+		t.Errorf("ListWaits(waiting) past the deadline = %v, want none", got)
+	}
+	if got := s.list(t, waits.Expired, ""); !slices.Equal(got, []string{wait.WaitID}) {
+		t.Errorf("ListWaits(expired) past the deadline = %v, want %v", got, wait.WaitID)
+	}
+	if got := s.get(t, wait.WaitID); got.Status != waits.Expired || got.SettledAt == nil {
+		t.Errorf("GetWait past the deadline = %+v", got)
+	}
+}
+
+func cancels(t *testing.T, s *KeeperSubject) {
+	wait, settled := s.open(t, "cancelled"), s.open(t, "settled")
+	s.settle(t, settled, `{"a":1}`)
+	for range 2 {
+		s.cancel(t, wait)
+		s.cancel(t, settled)
+	}
+	if got := s.get(t, wait.WaitID); got.Status != waits.Cancelled || got.SettledAt == nil {
+		t.Errorf("GetWait after CancelWait = %+v", got)
+	}
+	if got := s.get(t, settled.WaitID); got.Status != waits.Success || got.Outcome == nil {
+		t.Errorf("GetWait of a settled wait after CancelWait = %+v", got)
+	}
+	if got := s.follow(t, ""); !slices.Equal(got, []string{settled.WaitID, wait.WaitID}) {
+		t.Errorf("feed = %v, want each of them once", got)
+	}
+}
+
+func feeds(t *testing.T, s *KeeperSubject) {
+	success, expired, fail, cancelled := s.open(t, "success"), s.open(t, "expired"), s.open(t, "fail"), s.open(t, "cancelled")
+	s.open(t, "waiting")
+	if page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, closed()); err != nil || len(page.Outcomes) != 0 || page.Next == "" {
+		t.Errorf("ListOutcomes of an empty feed = %+v, %v; want none and where to go on", page, err)
+	}
+	s.settle(t, success, `{"a":1}`)
+	s.cancel(t, cancelled)
+	if _, err := s.Engine.Callback(t.Context(), key(fail), Fail("why", `{}`)); err != nil {
+		t.Fatalf("Callback: %v", err)
+	}
+	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 2, closed())
+	if err != nil || len(page.Outcomes) != 2 || page.Outcomes[0].WaitID != success.WaitID || page.Outcomes[1].WaitID != cancelled.WaitID ||
+		page.Outcomes[1].Outcome != nil || page.Outcomes[0].Outcome == nil {
+		t.Errorf("ListOutcomes = %+v, %v", page, err)
+	}
+	if got := s.follow(t, page.Next); !slices.Equal(got, []string{fail.WaitID}) {
+		t.Errorf("feed after the first page = %v, want %v", got, fail.WaitID)
+	}
+	s.Advance(t, day)
+	next, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+	for err == nil && len(next.Outcomes) < 5 {
+		next, err = s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+	}
+	if err != nil || !slices.ContainsFunc(next.Outcomes, func(w waits.Wait) bool { return w.WaitID == expired.WaitID && w.Status == waits.Expired }) {
+		t.Errorf("feed past the deadline = %+v, %v; want %v in it", next, err, expired.WaitID)
+	}
+}
+
+func feedsConcurrently(t *testing.T, s *KeeperSubject) {
+	const writers, each = 8, 25
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for i := range each {
+				wait, _, err := s.Engine.OpenWait(t.Context(), project, open(fmt.Sprint(w, "/", i)))
+				if err == nil {
+					_, err = s.Engine.Callback(t.Context(), key(wait), Success(`{}`))
+				}
+				if err != nil {
+					t.Errorf("writer %d: %v", w, err)
+				}
+			}
+		})
+	}
+	seen := map[string]int{}
+	cursor := ""
+	for len(seen) < writers*each && !t.Failed() {
+		page, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, nil)
+		if err != nil {
+			t.Fatalf("ListOutcomes(%q): %v", cursor, err)
+		}
+		for _, wait := range page.Outcomes {
+			seen[wait.WaitID]++
+		}
+		cursor = page.Next
+	}
+	group.Wait()
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("wait %s stands %d times in the feed", id, n)
+		}
+	}
+}
+
+func pollsFeed(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	arrived := make(chan waits.OutcomePage, 1)
+	go func() {
+		page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+		if err != nil {
+			t.Errorf("ListOutcomes: %v", err)
+		}
+		arrived <- page
+	}()
+	s.settle(t, wait, `{}`)
+	if page := <-arrived; len(page.Outcomes) != 1 || page.Outcomes[0].WaitID != wait.WaitID {
+		t.Errorf("ListOutcomes while one was settled = %+v", page)
+	}
+}
+
+func cursorSurvives(t *testing.T, s *KeeperSubject) {
+	first, second := s.open(t, "first"), s.open(t, "second")
+	s.settle(t, first, `{}`)
+	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, closed())
+	if err != nil {
+		t.Fatalf("ListOutcomes: %v", err)
+	}
+	s.Reopen(t)
+	s.settle(t, second, `{}`)
+	if got := s.follow(t, page.Next); !slices.Equal(got, []string{second.WaitID}) {
+		t.Errorf("feed after a reopen = %v, want %v", got, second.WaitID)
+	}
+}
+
+func foreignCursors(t *testing.T, s *KeeperSubject) {
+	for _, cursor := range []string{"x", "-1", "01", "1e3", "99999999999999999999", "4711"} {
+		if _, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, closed()); !errors.Is(err, engine.ErrCursor) {
+			t.Errorf("ListOutcomes(%q): %v, want %v", cursor, err, engine.ErrCursor)
+		}
+	}
+	params := listing(10)
+	params.Cursor = new("x")
+	if _, err := s.Engine.ListWaits(t.Context(), project, params); !errors.Is(err, engine.ErrCursor) {
+		t.Errorf("ListWaits with a foreign cursor: %v, want %v", err, engine.ErrCursor)
+	}
+}
+
+func open(state string) waits.OpenWaitRequest {
+	return waits.OpenWaitRequest{WorkflowID: "workflow", RunID: "run", StateID: state, TimeoutSeconds: int(day / time.Second)}
+}
+
+func listing(limit int) waits.ListWaitsParams { return waits.ListWaitsParams{Limit: &limit} }
+
+func key(w waits.Wait) engine.Key {
+	return engine.Key{ProjectID: w.ProjectID, WorkflowID: w.WorkflowID, RunID: w.RunID, StateID: w.StateID}
+}
+
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+func (s *KeeperSubject) open(t *testing.T, state string) waits.Wait {
+	t.Helper()
+	wait, opened, err := s.Engine.OpenWait(t.Context(), project, open(state))
+	if err != nil || !opened {
+		t.Fatalf("OpenWait(%s): opened %t, %v", state, opened, err)
+	}
+	return wait
+}
+
+func (s *KeeperSubject) settle(t *testing.T, wait waits.Wait, output string) {
+	t.Helper()
+	if _, err := s.Engine.Callback(t.Context(), key(wait), Success(output)); err != nil {
+		t.Fatalf("Callback(%s): %v", wait.StateID, err)
+	}
+}
+
+func (s *KeeperSubject) cancel(t *testing.T, wait waits.Wait) {
+	t.Helper()
+	if err := s.Engine.CancelWait(t.Context(), project, wait.WaitID); err != nil {
+		t.Fatalf("CancelWait(%s): %v", wait.StateID, err)
+	}
+}
+
+func (s *KeeperSubject) get(t *testing.T, waitID string) waits.Wait {
+	t.Helper()
+	wait, err := s.Engine.GetWait(t.Context(), project, waitID, closed())
+	if err != nil {
+		t.Fatalf("GetWait(%s): %v", waitID, err)
+	}
+	return wait
+}
+
+type polled struct {
+	wait waits.Wait
+	err  error
+}
+
+// poll starts a GetWait that blocks until the wait leaves waiting.
+func (s *KeeperSubject) poll(waitID string) <-chan polled {
+	answer := make(chan polled, 1)
+	go func() {
+		wait, err := s.Engine.GetWait(context.Background(), project, waitID, nil)
+		answer <- polled{wait, err}
+	}()
+	return answer
+}
+
+func (s *KeeperSubject) list(t *testing.T, status waits.Status, workflow string) (ids []string) {
+	t.Helper()
+	params := listing(100)
+	if status != "" {
+		params.Status = &status
+	}
+	if workflow != "" {
+		params.WorkflowID = &workflow
+	}
+	page, err := s.Engine.ListWaits(t.Context(), project, params)
+	if err != nil {
+		t.Fatalf("ListWaits(%q, %q): %v", status, workflow, err)
+	}
+	for _, wait := range page.Waits {
+		ids = append(ids, wait.WaitID)
+	}
+	return ids
+}
+
+// follow reads the feed to its present end.
+func (s *KeeperSubject) follow(t *testing.T, after string) (ids []string) {
+	t.Helper()
+	for {
+		page, err := s.Engine.ListOutcomes(t.Context(), project, after, 100, closed())
+		if err != nil {
+			t.Fatalf("ListOutcomes(%q): %v", after, err)
+		}
+		if len(page.Outcomes) == 0 {
+			return ids
+		}
+		for _, wait := range page.Outcomes {
+			ids = append(ids, wait.WaitID)
+		}
+		after = page.Next
+	}
+}
+
+func equal(a, b waits.Wait) bool {
+	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
+}

@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// migrations are the steps of the schema, in the order of their names. A step that was
+// released is never changed: another one follows it.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// applicationID marks the file as one of ours (PRAGMA application_id): "FlCb".
+const applicationID = 0x466c4362
+
+// migrate brings the schema up to date; PRAGMA user_version counts the steps taken. Each
+// step is one transaction.
+func migrate(ctx context.Context, db *sql.DB) error {
+	var owner, version, tables int
+	for query, value := range map[string]*int{
+		"PRAGMA application_id":              &owner,
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := db.QueryRowContext(ctx, query).Scan(value); err != nil {
+			return err
+		}
+	}
+	if owner != applicationID && (owner != 0 || tables != 0) {
+		return errors.New("it is another program's SQLite file: name another one")
+	}
+	steps, err := fs.ReadDir(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	if version > len(steps) {
+		return fmt.Errorf("it was written by a newer release (schema %d, this one knows %d): run that release, or restore a backup made before it", version, len(steps))
+	}
+	for i := version; i < len(steps); i++ {
+		if err := step(ctx, db, steps[i].Name(), i+1); err != nil {
+			return fmt.Errorf("migration %s: %w", steps[i].Name(), err)
+		}
+	}
+	return nil
+}
+
+func step(ctx context.Context, db *sql.DB, name string, version int) error {
+	script, err := migrations.ReadFile("migrations/" + name)
+	if err != nil {
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d; PRAGMA application_id = %d;", script, version, applicationID))
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,63 @@
+-- Times are Unix milliseconds. Ids are compared byte for byte (BINARY, the default). There are
+-- no foreign keys: one writer keeps the tables together, and checks would cost every settle.
+
+-- One row a wait. What a settle rewrites is this row alone, so it is kept small: input and
+-- outcome stand in tables of their own.
+CREATE TABLE waits (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of opening, never reused: the list's cursor
+  wait_id      TEXT    NOT NULL UNIQUE,
+  project_id   TEXT    NOT NULL,
+  workflow_id  TEXT    NOT NULL,
+  run_id       TEXT    NOT NULL,
+  state_id     TEXT    NOT NULL,
+  execution_id TEXT    NOT NULL,
+  status       TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  expires_at   INTEGER NOT NULL,
+  seq          INTEGER,                           -- its place in outcomes; NULL while waiting
+  UNIQUE (project_id, workflow_id, run_id, state_id)
+) STRICT;
+CREATE INDEX waits_of_project ON waits (project_id);
+CREATE INDEX waits_waiting    ON waits (project_id) WHERE status = 'waiting';
+CREATE INDEX waits_deadline   ON waits (expires_at) WHERE status = 'waiting';
+
+CREATE TABLE inputs (
+  wait  INTEGER PRIMARY KEY, -- waits.id
+  input TEXT NOT NULL
+) STRICT;
+
+-- The feed: one row for each wait that left waiting, appended in the order of commits.
+-- result, error and output are NULL for the expired and the cancelled.
+CREATE TABLE outcomes (
+  project_id TEXT    NOT NULL,
+  seq        INTEGER NOT NULL,
+  wait       INTEGER NOT NULL, -- waits.id
+  result     TEXT,
+  error      TEXT,
+  output     TEXT,
+  settled_at INTEGER NOT NULL,
+  PRIMARY KEY (project_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The last seq given, kept apart so that retention can empty outcomes without a cursor ever
+-- pointing into the future.
+CREATE TABLE feed (
+  only INTEGER PRIMARY KEY CHECK (only = 1),
+  last INTEGER NOT NULL
+) STRICT;
+INSERT INTO feed VALUES (1, 0);
+
+-- Callbacks for states that nobody waits for yet (--unknown=hold).
+CREATE TABLE held (
+  project_id   TEXT    NOT NULL,
+  workflow_id  TEXT    NOT NULL,
+  run_id       TEXT    NOT NULL,
+  state_id     TEXT    NOT NULL,
+  execution_id TEXT    NOT NULL,
+  result       TEXT    NOT NULL,
+  error        TEXT    NOT NULL,
+  output       TEXT    NOT NULL,
+  held_at      INTEGER NOT NULL,
+  PRIMARY KEY (project_id, workflow_id, run_id, state_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX held_since ON held (held_at);

@@ -1,0 +1,183 @@
+// Package sqlite keeps waits in one SQLite file: the embedded engine, for one machine.
+//
+// An answer means: committed, with the write-ahead log synced (WAL, synchronous=FULL). One
+// writer commits whatever is queued in one transaction, so durability is paid once for
+// many callbacks. Readers have connections of their own and see commits only.
+//
+// One process at a time may have a file open. The package refuses to share it, to open a
+// file of another program or of a newer release, and to work without a deadline on a wait.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+	"modernc.org/sqlite"
+
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+var (
+	_ engine.Engine = (*Engine)(nil)
+	_ engine.Waits  = (*Engine)(nil)
+)
+
+// Options are the choices of Open; the zero value is the default of each.
+type Options struct {
+	// HoldUnknown keeps callbacks for states that nobody waits for yet and hands them
+	// over when the wait is opened. They count against Retention. Off by default: then
+	// they are refused with engine.ErrNotFound.
+	HoldUnknown bool
+
+	// Retention is how long waits are kept after they left waiting, and held callbacks
+	// after they came. 0 keeps them for ever.
+	Retention time.Duration
+
+	// ExecutionID names the execution of a run when whoever opened the wait named none.
+	// Default: a new UUID each.
+	ExecutionID func(runID string) string
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// NewID returns a new wait_id. Default: UUIDs of version 7.
+	NewID func() string
+
+	// Logger hears of what no caller is told: failures of the background work.
+	// Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	if o.ExecutionID == nil {
+		o.ExecutionID = func(string) string { return uuid.NewString() }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+// Engine is an open file. It implements engine.Engine and engine.Waits.
+type Engine struct {
+	options Options
+	lock    *flock.Flock
+	reads   *sql.DB
+	queries *queries
+	writer  *writer
+	hub     *hub
+	close   func() error
+}
+
+// Open opens the file at path, creating it where there is none, brings its schema up to
+// date and starts the background work, which Close ends. It fails at once where another
+// process has the file open.
+func Open(ctx context.Context, path string, options Options) (*Engine, error) {
+	options.setDefaults()
+	e := &Engine{options: options, hub: newHub()}
+	var undo closers
+	lock := flock.New(path + ".lock")
+	switch locked, err := lock.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("locking %s.lock: %w", path, err)
+	case !locked:
+		return nil, fmt.Errorf("%s is open in another process: two servers cannot share a file; stop the other one or name another file", path)
+	}
+	undo.add(lock.Unlock)
+
+	writes, err := connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)")
+	if err != nil {
+		return nil, errors.Join(explain(path, err), undo.close())
+	}
+	undo.add(writes.Close)
+	if err := migrate(ctx, writes); err != nil {
+		return nil, errors.Join(explain(path, err), undo.close())
+	}
+
+	e.reads, err = connect(path, max(4, runtime.NumCPU()), "query_only(1)")
+	if err != nil {
+		return nil, errors.Join(explain(path, err), undo.close())
+	}
+	undo.add(e.reads.Close)
+	if e.queries, err = prepareQueries(ctx, e.reads); err != nil {
+		return nil, errors.Join(explain(path, err), undo.close())
+	}
+	if e.writer, err = startWriter(ctx, writes, e.hub); err != nil {
+		return nil, errors.Join(explain(path, err), undo.close())
+	}
+	undo.add(e.writer.close)
+	undo.add(e.startSweeper())
+	e.close = sync.OnceValue(undo.close)
+	return e, nil
+}
+
+// Close ends the background work and closes the file. Calls under way that reached the
+// writer are finished first; later ones return engine.ErrUnavailable.
+func (e *Engine) Close() error { return e.close() }
+
+// Ready reports whether the file can be read.
+func (e *Engine) Ready(ctx context.Context) error {
+	if err := e.reads.PingContext(ctx); err != nil {
+		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// now is the present as it is stored.
+func (e *Engine) now() int64 { return e.options.Now().UnixMilli() }
+
+func connect(path string, connections int, pragmas ...string) (*sql.DB, error) {
+	location := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+	location.RawQuery = url.Values{"_pragma": append(pragmas, "busy_timeout(10000)")}.Encode()
+	connector, err := sqlite.NewConnector(location.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// explain adds to an error of opening what to do about it.
+func explain(path string, err error) error {
+	var failure *sqlite.Error
+	if errors.As(err, &failure) {
+		switch failure.Code() & 0xff {
+		case 11, 26: // SQLITE_CORRUPT, SQLITE_NOTADB
+			return fmt.Errorf("%s is damaged or no SQLite file: restore a backup, or move it away to start empty: %w", path, err)
+		case 14: // SQLITE_CANTOPEN
+			return fmt.Errorf("%s cannot be opened: check that its folder exists and may be written: %w", path, err)
+		case 8: // SQLITE_READONLY
+			return fmt.Errorf("%s may not be written: check its permissions: %w", path, err)
+		}
+	}
+	return fmt.Errorf("opening %s: %w", path, err)
+}
+
+// closers are what is to be undone, in reverse order.
+type closers []func() error
+
+func (c *closers) add(f func() error) { *c = append(*c, f) }
+
+func (c *closers) close() error {
+	var failures []error
+	for i := len(*c) - 1; i >= 0; i-- {
+		failures = append(failures, (*c)[i]())
+	}
+	return errors.Join(failures...)
+}

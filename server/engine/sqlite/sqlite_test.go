@@ -1,0 +1,259 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+func TestCallbacks(t *testing.T) {
+	enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
+		f := newFile(t, sqlite.Options{})
+		var states atomic.Int64
+		ids := sync.Map{} // of the waits, by key
+		s := &enginetest.Subject{Engine: f.Engine, Advance: f.advance}
+		s.Open = func(t *testing.T, timeout time.Duration) engine.Key {
+			key := engine.Key{ProjectID: "Project", WorkflowID: "Workflow", RunID: "Run", StateID: fmt.Sprint("State ", states.Add(1))}
+			wait, _, err := f.OpenWait(t.Context(), key.ProjectID, waits.OpenWaitRequest{
+				WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID, TimeoutSeconds: int(timeout / time.Second),
+			})
+			if err != nil {
+				t.Fatalf("OpenWait: %v", err)
+			}
+			ids.Store(key, wait.WaitID)
+			return key
+		}
+		id := func(key engine.Key) string { id, _ := ids.Load(key); return id.(string) }
+		s.Cancel = func(t *testing.T, key engine.Key) {
+			if err := f.CancelWait(t.Context(), key.ProjectID, id(key)); err != nil {
+				t.Fatalf("CancelWait: %v", err)
+			}
+		}
+		s.Outcome = func(t *testing.T, key engine.Key) waits.Outcome {
+			wait, err := f.GetWait(t.Context(), key.ProjectID, id(key), nil)
+			if err != nil || wait.Outcome == nil {
+				t.Fatalf("GetWait = %+v, %v; want an outcome", wait, err)
+			}
+			return *wait.Outcome
+		}
+		s.Reopen = func(t *testing.T) { f.reopen(t); s.Engine = f.Engine }
+		return s
+	})
+}
+
+func TestWaits(t *testing.T) {
+	enginetest.Waits(t, func(t *testing.T) *enginetest.KeeperSubject {
+		f := newFile(t, sqlite.Options{})
+		s := &enginetest.KeeperSubject{Engine: f.Engine, Advance: f.advance}
+		s.Reopen = func(t *testing.T) { f.reopen(t); s.Engine = f.Engine }
+		return s
+	})
+}
+
+// file is an engine on a file of its own, with a clock that the test sets.
+type file struct {
+	*sqlite.Engine
+	path    string
+	options sqlite.Options
+	ahead   atomic.Int64 // of the real time, in nanoseconds
+}
+
+func newFile(t *testing.T, options sqlite.Options) *file {
+	t.Helper()
+	f := &file{path: filepath.Join(t.TempDir(), "waits ?&%20#.db"), options: options}
+	f.options.Now = func() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
+	f.open(t)
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return f
+}
+
+func (f *file) open(t *testing.T) {
+	t.Helper()
+	var err error
+	if f.Engine, err = sqlite.Open(t.Context(), f.path, f.options); err != nil {
+		t.Fatalf("Open(%s): %v", f.path, err)
+	}
+}
+
+func (f *file) reopen(t *testing.T) {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	f.open(t)
+}
+
+func (f *file) advance(_ *testing.T, d time.Duration) { f.ahead.Add(int64(d)) }
+
+func TestFileInUseIsRefused(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	second, err := sqlite.Open(t.Context(), f.path, sqlite.Options{})
+	if err == nil {
+		second.Close()
+		t.Fatal("Open of a file in use succeeded")
+	}
+	if !strings.Contains(err.Error(), "another process") {
+		t.Errorf("Open of a file in use: %v; want it to name the cause", err)
+	}
+}
+
+func TestForeignFilesAreRefused(t *testing.T) {
+	folder := t.TempDir()
+	garbage := filepath.Join(folder, "garbage.db")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		garbage:                             "restore a backup",
+		filepath.Join(folder, "no", "x.db"): "no such file or directory",
+		otherProgram(t, folder):             "another program's",
+		newerRelease(t, folder):             "newer release",
+	} {
+		e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		if err == nil {
+			e.Close()
+			t.Errorf("Open(%s) succeeded", path)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%s): %v; want it to say %q", path, err, want)
+		}
+	}
+}
+
+func TestHeldCallbackIsHandedOver(t *testing.T) {
+	f := newFile(t, sqlite.Options{HoldUnknown: true, ExecutionID: func(runID string) string { return "of " + runID }})
+	key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: "s"}
+	request := enginetest.Success(`{"early":true}`)
+	for range 2 {
+		if id, err := f.Callback(t.Context(), key, request); id != "of r" || err != nil {
+			t.Fatalf("Callback of an unknown state = %q, %v; want it held", id, err)
+		}
+	}
+	if id, err := f.Callback(t.Context(), key, enginetest.Success(`{}`)); err == nil {
+		t.Errorf("another Callback of a held state = %q, want a conflict", id)
+	}
+	f.reopen(t)
+	wait, opened, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60, ExecutionID: "mine"})
+	if err != nil || !opened || wait.Status != waits.Success || wait.ExecutionID != "of r" || string(wait.Outcome.Output) != `{"early":true}` {
+		t.Errorf("OpenWait of a held state = %+v, %t, %v", wait, opened, err)
+	}
+	if id, err := f.Callback(t.Context(), key, request); id != "of r" || err != nil {
+		t.Errorf("Callback after the hand-over = %q, %v; want the same answer", id, err)
+	}
+	page, err := f.ListOutcomes(t.Context(), "p", "", 10, nil)
+	if err != nil || len(page.Outcomes) != 1 {
+		t.Errorf("feed after the hand-over = %+v, %v; want it once", page, err)
+	}
+}
+
+func TestRetentionForgetsSettledWaitsOnly(t *testing.T) {
+	f := newFile(t, sqlite.Options{Retention: time.Hour, HoldUnknown: true})
+	open := func(project, state string) waits.Wait {
+		wait, _, err := f.OpenWait(t.Context(), project, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state, TimeoutSeconds: 86400, Input: []byte(`{}`)})
+		if err != nil {
+			t.Fatalf("OpenWait: %v", err)
+		}
+		return wait
+	}
+	settle := func(project, state string) {
+		if _, err := f.Callback(t.Context(), engine.Key{ProjectID: project, WorkflowID: "w", RunID: "r", StateID: state}, enginetest.Success(`{}`)); err != nil {
+			t.Fatalf("Callback: %v", err)
+		}
+	}
+	waiting := open("p", "waiting")
+	for i := range 300 { // more than one step deletes
+		open("p", fmt.Sprint("old ", i))
+		settle("p", fmt.Sprint("old ", i))
+	}
+	open("q", "old")
+	settle("q", "old")
+	settle("q", "held, and too old")
+	before, err := f.ListOutcomes(t.Context(), "p", "", 1000, nil)
+	if err != nil {
+		t.Fatalf("ListOutcomes: %v", err)
+	}
+	f.advance(t, 50*time.Minute)
+	young := open("p", "young")
+	settle("p", "young")
+	settle("q", "held, and young")
+	f.advance(t, 20*time.Minute)
+	if err := f.Forget(t.Context()); err != nil {
+		t.Fatalf("Forget: %v", err)
+	}
+
+	limit := 1000
+	for project, want := range map[string][]string{"p": {young.WaitID, waiting.WaitID}, "q": nil} {
+		page, err := f.ListWaits(t.Context(), project, waits.ListWaitsParams{Limit: &limit})
+		var got []string
+		for _, wait := range page.Waits {
+			got = append(got, wait.WaitID)
+		}
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("ListWaits(%s) after Forget = %v, %v; want %v", project, got, err, want)
+		}
+	}
+	if page, err := f.ListOutcomes(t.Context(), "p", before.Next, 10, nil); err != nil || len(page.Outcomes) != 1 || page.Outcomes[0].WaitID != young.WaitID {
+		t.Errorf("ListOutcomes with a cursor from before = %+v, %v; want %s", page, err, young.WaitID)
+	}
+	if wait := open("q", "held, and too old"); wait.Status != waits.Waiting {
+		t.Errorf("OpenWait of what was held too long = %+v, want it waiting", wait)
+	}
+	if wait := open("q", "held, and young"); wait.Status != waits.Success {
+		t.Errorf("OpenWait of what is held = %+v, want it settled", wait)
+	}
+}
+
+func TestFeedGoesOnWhenRetentionHasEmptiedIt(t *testing.T) {
+	f := newFile(t, sqlite.Options{Retention: time.Hour})
+	settle := func(state string) {
+		_, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state, TimeoutSeconds: 60})
+		if err == nil {
+			_, err = f.Callback(t.Context(), engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: state}, enginetest.Success(`{}`))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle("old")
+	before, err := f.ListOutcomes(t.Context(), "p", "", 10, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.advance(t, 2*time.Hour)
+	if err := f.Forget(t.Context()); err != nil {
+		t.Fatalf("Forget: %v", err)
+	}
+	f.reopen(t)
+	settle("new")
+	if page, err := f.ListOutcomes(t.Context(), "p", before.Next, 10, nil); err != nil || len(page.Outcomes) != 1 || page.Outcomes[0].StateID != "new" {
+		t.Errorf("ListOutcomes with a cursor from before = %+v, %v; want the new one", page, err)
+	}
+}
+
+func TestClosedEngineRefuses(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Callback(t.Context(), engine.Key{}, enginetest.Success(`{}`)); err == nil {
+		t.Error("Callback of a closed engine succeeded")
+	}
+	if err := f.Ready(t.Context()); err == nil {
+		t.Error("Ready of a closed engine succeeded")
+	}
+}

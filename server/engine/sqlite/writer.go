@@ -1,0 +1,230 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+const (
+	// queueLength bounds what waits for the writer; more is refused with
+	// engine.ErrOverloaded, so that memory stays bounded and senders learn early.
+	queueLength = 4096
+	// batchLength bounds a transaction, and with it how long its first change waits
+	// for its last.
+	batchLength = 256
+)
+
+// A change is what a transaction does for one caller. It may run twice, in a second
+// transaction after the first one was undone, so it keeps nothing between runs. A refusal
+// it returns is the caller's answer and leaves the transaction as it is; any other error
+// undoes it.
+type change func(*tx) error
+
+// A refusal is an answer of the engine rather than a failure of the store.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// refuse wraps one of the engine's sentinels with what was tried.
+func refuse(sentinel error, format string, arguments ...any) error {
+	return refusal{fmt.Errorf("%s: %w", fmt.Sprintf(format, arguments...), sentinel)}
+}
+
+// writer is the one goroutine that writes. It takes what is queued, commits it in one
+// transaction and answers each.
+type writer struct {
+	db       *sql.DB
+	conn     *sql.Conn
+	commands *commands
+	hub      *hub
+	queue    chan *request
+	stop     chan struct{}
+	stopped  chan struct{}
+	closing  sync.Once
+
+	seq int64 // the last place given in the feed
+}
+
+type request struct {
+	ctx    context.Context
+	change change
+	answer chan error // buffered: the writer never waits for a caller
+}
+
+func startWriter(ctx context.Context, db *sql.DB, hub *hub) (*writer, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		db: db, conn: conn, hub: hub,
+		queue:   make(chan *request, queueLength),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	if w.commands, err = prepareCommands(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := conn.QueryRowContext(ctx, "SELECT last FROM feed").Scan(&w.seq); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	go w.loop()
+	return w, nil
+}
+
+// do has c committed and returns its refusal, nil when it is durable, or why it could not
+// be stored. It returns early when ctx ends: the change may then still be committed.
+func (w *writer) do(ctx context.Context, c change) error {
+	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
+	select {
+	case <-w.stop:
+		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+	default:
+	}
+	select {
+	case w.queue <- r:
+	default:
+		return fmt.Errorf("%d changes are queued: %w", queueLength, engine.ErrOverloaded)
+	}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.stopped:
+		select {
+		case err := <-r.answer:
+			return err
+		default:
+			return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+		}
+	}
+}
+
+// commit is do for a change that returns something besides its refusal. What it returns is
+// read only once the change is durable, never while the writer may still be at it.
+func commit[T any](ctx context.Context, w *writer, c func(*tx) (T, error)) (T, error) {
+	var result, none T
+	err := w.do(ctx, func(t *tx) (err error) {
+		result, err = c(t)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return result, nil
+}
+
+// close has what is queued committed, then ends the goroutine.
+func (w *writer) close() error {
+	w.closing.Do(func() { close(w.stop) })
+	<-w.stopped
+	return errors.Join(w.conn.Close(), w.db.Close())
+}
+
+func (w *writer) loop() {
+	defer close(w.stopped)
+	for {
+		select {
+		case first := <-w.queue:
+			w.commitBatch(w.collect(first))
+		case <-w.stop:
+			select {
+			case first := <-w.queue:
+				w.commitBatch(w.collect(first))
+			default:
+				return
+			}
+		}
+	}
+}
+
+// collect takes what is queued already, without waiting for more.
+func (w *writer) collect(first *request) []*request {
+	batch := []*request{first}
+	for len(batch) < batchLength {
+		select {
+		case next := <-w.queue:
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commitBatch commits a batch in one transaction. Where the store fails, each change is
+// tried again alone, so that one that cannot be stored does not take the others along.
+func (w *writer) commitBatch(batch []*request) {
+	answers, err := w.commit(batch)
+	if err == nil {
+		for i, r := range batch {
+			r.answer <- answers[i]
+		}
+		return
+	}
+	if len(batch) == 1 {
+		batch[0].answer <- err
+		return
+	}
+	for _, r := range batch {
+		w.commitBatch([]*request{r})
+	}
+}
+
+// commit runs the batch in one transaction and returns the answer of each, or why nothing
+// of it was stored. The transaction is not bound to any caller's context: who leaves early
+// must not undo the others.
+func (w *writer) commit(batch []*request) ([]error, error) {
+	ctx := context.Background()
+	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	t := &tx{ctx: ctx, commands: w.commands, seq: w.seq}
+	answers, err := t.run(batch)
+	if err == nil && t.seq != w.seq {
+		_, err = w.commands.advanceFeed.ExecContext(ctx, t.seq)
+	}
+	if err == nil {
+		_, err = w.conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		// After some failures SQLite has rolled back already and says so; either way
+		// nothing of the batch is left.
+		_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
+		return nil, err
+	}
+	w.seq = t.seq
+	for _, topic := range t.woken {
+		w.hub.publish(topic)
+	}
+	return answers, nil
+}
+
+// tx is one transaction under way.
+type tx struct {
+	ctx      context.Context
+	commands *commands
+	seq      int64
+	woken    []topic // to be told once it is committed
+}
+
+func (t *tx) run(batch []*request) ([]error, error) {
+	answers := make([]error, len(batch))
+	for i, r := range batch {
+		if answers[i] = r.ctx.Err(); answers[i] != nil {
+			continue
+		}
+		err := r.change(t)
+		if err != nil && !errors.As(err, new(refusal)) {
+			return nil, err
+		}
+		answers[i] = err
+	}
+	return answers, nil
+}
