@@ -9,8 +9,10 @@ package contract
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -22,6 +24,7 @@ import (
 
 // A Contract is one loaded document. It is safe for concurrent use.
 type Contract struct {
+	document   *openapi3.T
 	operations map[string]*Operation // by operationId
 }
 
@@ -33,6 +36,15 @@ func Waits() (*Contract, error) { return load("waits.yaml") }
 
 // Operation returns the operation with the given operationId, nil if there is none.
 func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
+
+// Operations returns all operations, in no particular order.
+func (c *Contract) Operations() []*Operation { return slices.Collect(maps.Values(c.operations)) }
+
+// Fits reports whether value is allowed as the document's schema of the given name.
+func (c *Contract) Fits(schema string, value any) bool {
+	ref := c.document.Components.Schemas[schema]
+	return ref != nil && ref.Value.VisitJSON(value) == nil
+}
 
 // Match returns the operation that r is a request for, and its path values, decoded; nil
 // if the document has none. The document's servers do not matter: any host matches.
@@ -57,11 +69,25 @@ type Operation struct {
 	body    *openapi3.Schema
 }
 
+// ID returns the operationId.
+func (o *Operation) ID() string { return o.route.Operation.OperationID }
+
 // Method returns the HTTP method, in capitals.
 func (o *Operation) Method() string { return o.route.Method }
 
 // Path returns the path template, such as /v1/{project_id}/waits.
 func (o *Operation) Path() string { return o.route.Path }
+
+// Examples returns the example of each of its parameters, by name.
+func (o *Operation) Examples() map[string]string {
+	examples := map[string]string{}
+	for _, parameters := range []openapi3.Parameters{o.route.PathItem.Parameters, o.route.Operation.Parameters} {
+		for _, p := range parameters {
+			examples[p.Value.Name] = fmt.Sprint(p.Value.Example)
+		}
+	}
+	return examples
+}
 
 func load(name string) (*Contract, error) {
 	files := map[string]string{"callback.yaml": openapi.Callback, "waits.yaml": openapi.Waits}
@@ -82,7 +108,7 @@ func load(name string) (*Contract, error) {
 		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // who may call is not the contract's matter
 		KeepValidatedValue: true,
 	}
-	c := &Contract{operations: map[string]*Operation{}}
+	c := &Contract{document: document, operations: map[string]*Operation{}}
 	for path, item := range document.Paths.Map() {
 		for method, operation := range item.Operations() {
 			c.operations[operation.OperationID] = newOperation(document, path, item, method, operation, options)

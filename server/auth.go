@@ -1,0 +1,64 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// An Action is what a caller wants to do.
+type Action string
+
+// The actions there are: settling states, and the side that waits for them.
+const (
+	ActionCallback Action = "callback"
+	ActionWait     Action = "wait"
+)
+
+// A Call is a request that has not been let in yet. Nothing in it has been checked but the
+// size of the body.
+type Call struct {
+	Request   *http.Request // its body is not to be read; here it is:
+	Body      []byte
+	ProjectID string // decoded
+	Action    Action
+}
+
+// Authorize decides whether a call may go on: nil, or ErrUnauthenticated, ErrForbidden or
+// ErrTooManyAttempts, wrapped or not.
+type Authorize func(context.Context, Call) error
+
+var (
+	// ErrUnauthenticated: no credentials, or wrong ones.
+	ErrUnauthenticated = errors.New("not authenticated")
+	// ErrForbidden: right credentials without the permission or the project.
+	ErrForbidden = errors.New("not permitted")
+	// ErrTooManyAttempts: too many wrong credentials lately.
+	ErrTooManyAttempts = errors.New("too many failed attempts")
+)
+
+// authorize is the door; what decides is the given function.
+func authorize(decide Authorize, action Action) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			values, err := pathValues(c)
+			if err != nil {
+				return err
+			}
+			r := c.Request()
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return &readError{err}
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			if err := decide(r.Context(), Call{Request: r, Body: body, ProjectID: values["project_id"], Action: action}); err != nil {
+				return err
+			}
+			return next(c)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/urfave/cli/v3"
+)
+
+const description = `flowcallbackd enforces the contract of POST /v2/{project_id}/fgs/workflows/{workflow_id}/callback
+on every request and durably resumes the flow that waits. The contract itself is served at
+/openapi/callback.yaml, and that of the side that waits at /openapi/waits.yaml.
+
+It stops on SIGINT and SIGTERM: it takes no new connections, answers long-polls with what
+they have, finishes the requests it took and closes its file. A second signal ends it at once.
+
+Each flag can be set by its environment variable; the flag wins.
+
+Examples:
+  flowcallbackd --demo
+  flowcallbackd --listen 127.0.0.1:9000 --engine sqlite:/var/lib/flowcallback/waits.db
+  FLOWCALLBACKD_LOG_FORMAT=json flowcallbackd`
+
+// run executes the command line until it is done or ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var s settings
+	twin := func(variable string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + variable) }
+	command := &cli.Command{
+		Name:            "flowcallbackd",
+		Usage:           "resume flows that wait for a callback",
+		UsageText:       "flowcallbackd [flags]",
+		Description:     description,
+		Version:         version(),
+		Writer:          stdout,
+		ErrWriter:       stderr,
+		HideHelpCommand: true,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // main exits
+		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+			return fmt.Errorf("%w (see flowcallbackd --help)", err)
+		},
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name: "listen", Value: "127.0.0.1:8080", Destination: &s.listen, Sources: twin("LISTEN"),
+				Usage: "`ADDRESS` to serve HTTP on, as host:port; port 0 takes a free one. Loopback only: there is no authentication yet",
+			},
+			&cli.StringFlag{
+				Name: "engine", Value: "sqlite:flowcallback.db", Destination: &s.engine, Sources: twin("ENGINE"),
+				Usage: "where waits live, as a `URL`; sqlite:PATH keeps them in a file",
+			},
+			&cli.Int64Flag{
+				Name: "max-body", Value: 256 << 10, Destination: &s.maxBody, Sources: twin("MAX_BODY"),
+				Usage: "largest request body that is taken, in `BYTES`",
+			},
+			&cli.StringFlag{
+				Name: "unknown", Value: "reject", Destination: &s.unknown, Sources: twin("UNKNOWN"),
+				Usage: "what to do with a callback for a state that nobody waits for yet: `reject|hold` (hold keeps it for when the wait is opened)",
+			},
+			&cli.DurationFlag{
+				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: twin("RETENTION"),
+				Usage: "how long settled waits and held callbacks are kept, as a `DURATION` such as 168h; 0 keeps them for ever",
+			},
+			&cli.StringFlag{
+				Name: "log-format", Value: "text", Destination: &s.logFormat, Sources: twin("LOG_FORMAT"),
+				Usage: "format of the log on standard error: `text|json`",
+			},
+			&cli.BoolFlag{
+				Name: "demo", Destination: &s.demo, Sources: twin("DEMO"),
+				Usage: "open a wait, print the curl that resumes it, and print the outcome when it comes; without --engine the waits are gone at exit",
+			},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return fmt.Errorf("unexpected argument %q (see flowcallbackd --help)", c.Args().First())
+			}
+			s.throwaway = s.demo && !c.IsSet("engine")
+			return serve(ctx, s, stdout, stderr)
+		},
+	}
+	return command.Run(ctx, args)
+}
+
+// version is what the build says of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/flowcallback/flowcallback/openapi/contract"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// openEngine chooses an engine by the scheme of its URL and opens it.
+func openEngine(ctx context.Context, s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
+	options := sqlite.Options{Retention: s.retention, Logger: logger}
+	switch s.unknown {
+	case "reject":
+	case "hold":
+		options.HoldUnknown = true
+	default:
+		return nil, nil, fmt.Errorf("--unknown %q: want reject or hold", s.unknown)
+	}
+	if s.retention < 0 {
+		return nil, nil, fmt.Errorf("--retention %s: want a positive duration such as 168h, or 0 for ever", s.retention)
+	}
+	published, err := contract.Callback()
+	if err != nil {
+		return nil, nil, err
+	}
+	options.ExecutionID = func(runID string) string {
+		if published.Fits("ExecutionId", runID) {
+			return runID
+		}
+		return uuid.NewString()
+	}
+	scheme, path, _ := strings.Cut(s.engine, ":")
+	switch {
+	case s.throwaway:
+		return openThrowaway(ctx, options)
+	case scheme == "sqlite" && path != "":
+		e, err := sqlite.Open(ctx, path, options)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
+		}
+		return e, e.Close, nil
+	default:
+		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db", s.engine)
+	}
+}
+
+// openThrowaway opens a file that is gone when it is closed.
+func openThrowaway(ctx context.Context, options sqlite.Options) (engine.Engine, func() error, error) {
+	folder, err := os.MkdirTemp("", "flowcallbackd-demo-")
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := sqlite.Open(ctx, filepath.Join(folder, "waits.db"), options)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return e, func() error { return errors.Join(e.Close(), os.RemoveAll(folder)) }, nil
+}
+
+// engineName is the engine as the log names it.
+func (s settings) engineName() string {
+	if s.throwaway {
+		return "sqlite, thrown away at exit"
+	}
+	return s.engine
+}

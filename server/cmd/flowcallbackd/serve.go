@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/flowcallback/flowcallback/server"
+)
+
+// settings are the flags, as they were given.
+type settings struct {
+	listen, engine, unknown, logFormat string
+	maxBody                            int64
+	retention                          time.Duration
+	demo, throwaway                    bool
+}
+
+// shutdownTime is how long requests that were taken may go on after the signal to stop.
+const shutdownTime = 30 * time.Second
+
+// serve runs the server until ctx ends or it fails, and leaves nothing running.
+func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
+	logger, err := newLogger(s.logFormat, stderr)
+	if err != nil {
+		return err
+	}
+	if s.maxBody < 1 {
+		return fmt.Errorf("--max-body %d: want at least 1", s.maxBody)
+	}
+	address, err := loopback(ctx, s.listen)
+	if err != nil {
+		return err
+	}
+	e, closeEngine, err := openEngine(ctx, s, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeEngine()) }()
+
+	draining, drain := context.WithCancel(context.Background())
+	defer drain()
+	handler, err := server.New(e, server.Config{MaxBody: s.maxBody, Draining: draining, Logger: logger})
+	if err != nil {
+		return err
+	}
+	listener, err := net.ListenTCP("tcp", address)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", s.listen, err)
+	}
+	httpServer := newHTTPServer(handler, logger)
+	served := make(chan error, 1)
+	go func() { served <- httpServer.Serve(listener) }()
+	logger.Info("listening", "address", listener.Addr().String(), "engine", s.engineName(), "authentication", "none, so loopback only")
+
+	demoDone := make(chan struct{})
+	if s.demo {
+		go func() {
+			defer close(demoDone)
+			if err := demo(draining, e, "http://"+listener.Addr().String(), stdout); err != nil {
+				logger.Error("demo", "error", err)
+			}
+		}()
+	} else {
+		close(demoDone)
+	}
+
+	select {
+	case err := <-served:
+		drain()
+		<-demoDone
+		return err
+	case <-ctx.Done():
+	}
+	logger.Info("stopping", "time", shutdownTime)
+	drain()
+	<-demoDone
+	finishing, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if err := httpServer.Shutdown(finishing); err != nil {
+		return fmt.Errorf("requests were still under way after %s: %w", shutdownTime, err)
+	}
+	logger.Info("stopped")
+	return nil
+}
+
+// newHTTPServer bounds every phase of a request.
+func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute, // longer than any long-poll
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    12 << 10, // net/http allows 4 KiB more than this: 16 KiB
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// loopback resolves the address to listen on and refuses one that others can reach.
+func loopback(ctx context.Context, listen string) (*net.TCPAddr, error) {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w (want host:port, such as 127.0.0.1:8080)", listen, err)
+	}
+	address, err := net.ResolveTCPAddr("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", listen, err)
+	}
+	if host == "" || !address.IP.IsLoopback() {
+		return nil, fmt.Errorf("--listen %s: others could reach it, and there is no authentication yet: listen on loopback, such as 127.0.0.1:8080", listen)
+	}
+	return address, ctx.Err()
+}
+
+func newLogger(format string, w io.Writer) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	default:
+		return nil, fmt.Errorf("--log-format %q: want text or json", format)
+	}
+}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// limitBody reads the body into memory, refusing with *http.MaxBytesError one of more than
+// limit bytes: before reading where the sender announces its size, else as soon as it is
+// too much. What comes after it can read the body without waiting for the sender.
+func limitBody(limit int64) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			if r.ContentLength == 0 {
+				return next(c)
+			}
+			if r.ContentLength > limit {
+				c.Response().Header().Set("Connection", "close") // the body is not read, so the connection is of no more use
+				return &http.MaxBytesError{Limit: limit}
+			}
+			body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength+1, 512)))
+			if _, err := body.ReadFrom(http.MaxBytesReader(c.Response(), r.Body, limit)); err != nil {
+				return &readError{err}
+			}
+			r.Body = io.NopCloser(body)
+			return next(c)
+		}
+	}
+}
+
+// readError is a body that did not arrive whole.
+type readError struct{ error }
+
+func (e *readError) Unwrap() error { return e.error }
+
+// limitTime ends the request's context after limit, besides the seconds that the request,
+// found valid by now, asks to wait.
+func limitTime(limit time.Duration) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			seconds, _ := strconv.Atoi(c.QueryParam("wait_seconds"))
+			ctx, cancel := context.WithTimeout(c.Request().Context(), limit+time.Duration(seconds)*time.Second)
+			defer cancel()
+			c.SetRequest(c.Request().WithContext(ctx))
+			return next(c)
+		}
+	}
+}

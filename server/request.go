@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+type requestIDKey struct{}
+
+// requestID returns the id that identify gave the request.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// identify gives every request an id of 128 random bits, answers it as X-Request-Id and
+// keeps answers out of caches. An id that the sender brings is not taken over, so that ids
+// are unique and nobody writes into the log.
+func identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var bits [16]byte
+		_, _ = rand.Read(bits[:]) // never fails (crypto/rand)
+		id := hex.EncodeToString(bits[:])
+		header := c.Response().Header()
+		header.Set("X-Request-Id", id)
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), requestIDKey{}, id)))
+		return next(c)
+	}
+}
+
+// logRequests writes one line a request, after its answer. It names the route, not the
+// path: ids of runs and states stay out of the log, and so does everything in bodies.
+func logRequests(logger *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			if err := next(c); err != nil {
+				c.Error(err) // answers it, so that the status is known
+			}
+			ctx := c.Request().Context()
+			logger.LogAttrs(ctx, slog.LevelInfo, "request",
+				slog.String("request_id", requestID(ctx)),
+				slog.String("method", c.Request().Method),
+				slog.String("route", c.Path()),
+				slog.Int("status", c.Response().Status),
+				slog.Duration("duration", time.Since(start)),
+			)
+			return nil
+		}
+	}
+}
+
+// recoverPanics turns a panic of a handler into an error.
+func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler: //nolint:errorlint // net/http compares it so
+				panic(p)
+			default:
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
+}

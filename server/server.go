@@ -1,0 +1,128 @@
+// Package server puts the contract in front of an engine: it enforces callback.yaml and
+// waits.yaml on every request before a thin handler runs, and turns whatever goes wrong
+// into the contract's error body. It is importable: New takes any engine.Engine.
+//
+// It validates nothing itself (openapi/contract does), stores nothing (the engine does),
+// opens no socket and reads no environment (its caller does).
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/flowcallback/flowcallback/gen/callbackserver"
+	"github.com/flowcallback/flowcallback/gen/waitsserver"
+	"github.com/flowcallback/flowcallback/openapi"
+	"github.com/flowcallback/flowcallback/openapi/contract"
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+// Config are the choices of New; the zero value is the default of each.
+type Config struct {
+	// MaxBody is the largest request body that is taken, in bytes; a larger one is
+	// answered with 413 before it is read. Default: 256 KiB.
+	MaxBody int64
+
+	// Timeout bounds the time that an engine may take over a request, besides what the
+	// request itself asks to wait; past it the answer is 503. Default: 30 seconds.
+	Timeout time.Duration
+
+	// Authorize decides whether a request may go on. Default: every request may, so
+	// whoever leaves it out sees to it that only friends reach the handler.
+	Authorize Authorize
+
+	// Draining is done when the program begins to shut down: long-polls then answer at
+	// once with what they have. Default: never.
+	Draining context.Context
+
+	// Logger gets one line a request, and the causes of failures that the sender is not
+	// told. Bodies, ids of runs and states, and credentials are never logged. Default:
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.MaxBody == 0 {
+		c.MaxBody = 256 << 10
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.Authorize == nil {
+		c.Authorize = func(context.Context, Call) error { return nil }
+	}
+	if c.Draining == nil {
+		c.Draining = context.Background()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+// New returns the handler of the whole service over e. Where e also implements
+// engine.Waits, the waits API works; else it is answered with 501. The error tells that
+// the embedded contract cannot be loaded.
+//
+// It never answers the published path with a redirect: the vendor's Go SDK takes one for
+// success.
+func New(e engine.Engine, config Config) (http.Handler, error) {
+	config.setDefaults()
+	published, err := contract.Callback()
+	if err != nil {
+		return nil, err
+	}
+	own, err := contract.Waits()
+	if err != nil {
+		return nil, err
+	}
+	router := echo.New()
+	router.HTTPErrorHandler = problemHandler(config.Logger)
+	router.Use(identify, logRequests(config.Logger), recoverPanics)
+
+	// The path of a request, from the outside in, once its operation is known.
+	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
+		middlewares := map[string][]echo.MiddlewareFunc{}
+		for _, operation := range operations {
+			middlewares[operation.ID()] = []echo.MiddlewareFunc{
+				limitBody(config.MaxBody),
+				authorize(config.Authorize, action),
+				enforce(operation),
+				limitTime(config.Timeout),
+			}
+		}
+		return middlewares
+	}
+	callbackserver.RegisterHandlersWithOptions(router,
+		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
+		callbackserver.RegisterHandlersOptions{OperationMiddlewares: path(ActionCallback, published.Operations())})
+	waitsserver.RegisterHandlersWithOptions(router,
+		waitsserver.NewStrictHandler(newWaitsHandler(e, config.Draining), nil),
+		waitsserver.RegisterHandlersOptions{OperationMiddlewares: path(ActionWait, own.Operations())})
+
+	document := func(text string) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", []byte(text)) }
+	}
+	readable := []string{http.MethodGet, http.MethodHead}
+	router.Match(readable, "/openapi/callback.yaml", document(openapi.Callback))
+	router.Match(readable, "/openapi/waits.yaml", document(openapi.Waits))
+	router.Match(readable, "/healthz", alive)
+	router.Match(readable, "/readyz", ready(e))
+	return router, nil
+}
+
+// alive answers as long as the process serves requests at all.
+func alive(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+
+// ready answers 200 while the engine can settle callbacks, else 503.
+func ready(e engine.Engine) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := e.Ready(c.Request().Context()); err != nil {
+			return err
+		}
+		return c.String(http.StatusOK, "ready\n")
+	}
+}
