@@ -1,0 +1,40 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+)
+
+// read takes what a generated client's method returned; what it returns in turn wants the
+// statuses that mean success, and gives the answer's body.
+func read[T any](answer *http.Response, err error) func(statuses ...int) (T, error) {
+	return func(statuses ...int) (value T, _ error) {
+		if err != nil {
+			return value, fmt.Errorf("client: %w", err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			return value, fmt.Errorf("client: reading the answer: %w", err)
+		}
+		if !slices.Contains(statuses, answer.StatusCode) {
+			return value, answerError(answer.StatusCode, answer.Header, body)
+		}
+		if answer.StatusCode == http.StatusNoContent {
+			return value, nil
+		}
+		mediaType, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+		if mediaType != "application/json" || json.Unmarshal(body, &value) != nil {
+			return value, &Error{
+				StatusCode: answer.StatusCode,
+				Message:    "unexpected answer: " + describe(answer.StatusCode, answer.Header, body),
+				RequestID:  answer.Header.Get("X-Request-Id"),
+			}
+		}
+		return value, nil
+	}
+}

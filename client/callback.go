@@ -1,0 +1,95 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+)
+
+// Succeed resumes the flow that waits at state and hands it output: any value that
+// marshals to a JSON object, or JSON as json.RawMessage or []byte, which is sent as it is;
+// nil is {}. It returns the id of the execution that goes on, once the server has stored
+// the outcome durably.
+//
+// It is safe to repeat: the same call again succeeds the same way. Errors are those of
+// errors.go; ErrConflict means that the state has another outcome.
+func (c *Client) Succeed(ctx context.Context, state State, output any) (executionID string, err error) {
+	return c.call(ctx, state, callback.Success, "", output)
+}
+
+// Fail tells the flow that waits at state that the work failed: for which reason (empty:
+// none is given), and with which details in output. Otherwise it is like Succeed.
+func (c *Client) Fail(ctx context.Context, state State, reason string, output any) (executionID string, err error) {
+	return c.call(ctx, state, callback.Fail, reason, output)
+}
+
+func (c *Client) call(ctx context.Context, state State, result callback.Result, reason string, output any) (executionID string, err error) {
+	body, err := requestBody(result, reason, output)
+	if err != nil {
+		return "", fmt.Errorf("client: %w: %w", ErrInvalid, err)
+	}
+	if err := checkSegment("workflow id", state.Workflow); err != nil {
+		return "", fmt.Errorf("client: %w", err)
+	}
+	params := &callback.CreateCallbackWorkflowParams{XWorkflowRunID: state.Run, XWorkflowStateID: state.State}
+	answer, err := read[callback.Response](c.callbacks.CreateCallbackWorkflowWithBody(
+		ctx, c.projectID, state.Workflow, params, "application/json", bytes.NewReader(body)))(http.StatusOK)
+	if err != nil {
+		return "", err
+	}
+	if answer.ExecutionID == "" {
+		return "", &Error{StatusCode: http.StatusOK, Message: "the answer has no execution_id: is the endpoint right?"}
+	}
+	return answer.ExecutionID, nil
+}
+
+// requestBody writes the body by hand, so that raw output keeps every byte.
+func requestBody(result callback.Result, reason string, output any) ([]byte, error) {
+	object, err := marshalObject(output)
+	if err != nil {
+		return nil, err
+	}
+	var body bytes.Buffer
+	fmt.Fprintf(&body, `{"result":%q,`, result)
+	if reason != "" {
+		quoted, err := json.Marshal(reason)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&body, `"error":%s,`, quoted)
+	}
+	fmt.Fprintf(&body, `"output":%s}`, object)
+	return body.Bytes(), nil
+}
+
+func marshalObject(value any) ([]byte, error) {
+	var object []byte
+	switch v := value.(type) {
+	case nil:
+		return []byte("{}"), nil
+	case json.RawMessage:
+		object = v
+	case []byte:
+		object = v
+	default:
+		var buffer bytes.Buffer
+		encoder := json.NewEncoder(&buffer)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(value); err != nil {
+			return nil, fmt.Errorf("output: %w", err)
+		}
+		object = buffer.Bytes()
+	}
+	object = bytes.TrimSpace(object)
+	if !json.Valid(object) {
+		return nil, fmt.Errorf("output: %w", json.Unmarshal(object, new(json.RawMessage)))
+	}
+	if object[0] != '{' {
+		return nil, fmt.Errorf("output: must be a JSON object, and %T does not marshal to one", value)
+	}
+	return object, nil
+}
