@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
+)
+
+// stateFlags are the flags that name a state.
+func stateFlags(s *client.State) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "workflow-id", Required: true, Destination: &s.Workflow, Sources: cli.EnvVars("FLOWCALLBACK_WORKFLOW_ID"),
+			Usage: "`ID` of the flow's definition",
+		},
+		&cli.StringFlag{
+			Name: "run-id", Required: true, Destination: &s.Run, Sources: cli.EnvVars("FLOWCALLBACK_RUN_ID"),
+			Usage: "`ID` of the run that waits",
+		},
+		&cli.StringFlag{
+			Name: "state-id", Required: true, Destination: &s.State, Sources: cli.EnvVars("FLOWCALLBACK_STATE_ID"),
+			Usage: "`ID` of the state that waits",
+		},
+	}
+}
+
+func outputFlag(output *string) cli.Flag {
+	return &cli.StringFlag{
+		Name: "output", Value: "{}", Destination: output,
+		Usage: "what to hand to the flow, a `JSON` object; @FILE reads it from a file, - from standard input",
+	}
+}
+
+func (a *app) succeed() *cli.Command {
+	var state client.State
+	var output string
+	return &cli.Command{
+		Name:        "succeed",
+		Usage:       "resume the flow with a success",
+		Description: "Prints the id of the execution that goes on, once the outcome is stored durably.",
+		Flags:       append(stateFlags(&state), outputFlag(&output)),
+		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
+			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
+				return c.Succeed(ctx, state, object)
+			})
+		}),
+	}
+}
+
+func (a *app) fail() *cli.Command {
+	var state client.State
+	var output, reason string
+	return &cli.Command{
+		Name:        "fail",
+		Usage:       "resume the flow with a failure",
+		Description: "Prints the id of the execution that goes on, once the outcome is stored durably.",
+		Flags: append(stateFlags(&state), outputFlag(&output), &cli.StringFlag{
+			Name: "error", Destination: &reason, Usage: "the `REASON`, for a person to read",
+		}),
+		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
+			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
+				return c.Fail(ctx, state, reason, object)
+			})
+		}),
+	}
+}
+
+func (a *app) callBack(output string, send func(*client.Client, json.RawMessage) (string, error)) error {
+	object, err := a.readValue(output)
+	if err != nil {
+		return fmt.Errorf("%w: --output: %w", errUsage, err)
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	executionID, err := send(c, object)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(callback.Response{ExecutionID: executionID})
+	}
+	_, err = fmt.Fprintln(a.stdout, executionID)
+	return err
+}
+
+// readValue returns the value of a flag that takes text, @FILE or -.
+func (a *app) readValue(value string) ([]byte, error) {
+	if value == "-" {
+		return io.ReadAll(a.stdin)
+	}
+	if path, ok := strings.CutPrefix(value, "@"); ok {
+		return os.ReadFile(path)
+	}
+	return []byte(value), nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/client/precheck"
+)
+
+const description = `flowcallback resumes a flow that waits for a callback. Every request is checked against the
+contract before it is sent, and repeated while the server is busy or out of reach: repeating is
+safe, a flow is resumed once.
+
+A flag wins over its environment variable, which wins over the file of --config: YAML with the
+names of the flags below, such as "endpoint: http://127.0.0.1:8080".
+
+Exit status:
+  0  done
+  1  the server refused or failed
+  2  usage, or a bad request that was never sent
+  3  no longer or never waiting (not found, expired, cancelled, or another outcome stands)
+  4  no credentials, wrong ones, or without the permission
+  5  the server could not be reached
+
+Examples:
+  flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
+  flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
+  flowcallback waits open --workflow-id order-approval --run-id R --state-id S --timeout 2h
+  flowcallback waits follow --json | jq .status`
+
+// app is one run of the command.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	endpoint, projectID, config string
+	attempt, retry              time.Duration
+	json                        bool
+}
+
+// run executes the command line until it is done or ctx ends.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	command := &cli.Command{
+		Name:            "flowcallback",
+		Usage:           "call back a flow that waits",
+		Description:     description,
+		Version:         version(),
+		Reader:          stdin,
+		Writer:          stdout,
+		ErrWriter:       stderr,
+		HideHelpCommand: true,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // main exits
+		OnUsageError:    usageError,
+		Before:          a.readConfig,
+		Action:          noCommand,
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name: "endpoint", Destination: &a.endpoint, Sources: cli.EnvVars("FLOWCALLBACK_ENDPOINT"),
+				Usage: "`URL` of the service, such as https://functiongraph.cn-north-4.myhuaweicloud.com or http://127.0.0.1:8080",
+			},
+			&cli.StringFlag{
+				Name: "project-id", Destination: &a.projectID, Sources: cli.EnvVars("FLOWCALLBACK_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"),
+				Usage: "`ID` of the project that the flow belongs to",
+			},
+			&cli.StringFlag{
+				Name: "config", Destination: &a.config, Sources: cli.EnvVars("FLOWCALLBACK_CONFIG"),
+				Usage: "`FILE` to read flags from that are not given otherwise (default: flowcallback/config.yaml in the user's configuration folder, if it exists)",
+			},
+			&cli.DurationFlag{
+				Name: "attempt-timeout", Value: 30 * time.Second, Destination: &a.attempt, Sources: cli.EnvVars("FLOWCALLBACK_ATTEMPT_TIMEOUT"),
+				Usage: "`DURATION` that one attempt may take",
+			},
+			&cli.DurationFlag{
+				Name: "retry", Value: time.Minute, Destination: &a.retry, Sources: cli.EnvVars("FLOWCALLBACK_RETRY"),
+				Usage: "`DURATION` to go on trying while the server is busy or out of reach; 0 tries once",
+			},
+			&cli.BoolFlag{
+				Name: "json", Destination: &a.json, Sources: cli.EnvVars("FLOWCALLBACK_JSON"),
+				Usage: "print JSON, one object a line",
+			},
+		},
+		Commands: []*cli.Command{a.succeed(), a.fail(), a.waits()},
+	}
+	forAll(command, func(c *cli.Command) { c.OnUsageError = usageError })
+	return command.Run(ctx, args)
+}
+
+func forAll(command *cli.Command, do func(*cli.Command)) {
+	do(command)
+	for _, sub := range command.Commands {
+		forAll(sub, do)
+	}
+}
+
+func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
+	return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, c.FullName())
+}
+
+// noCommand answers a command line that names no command, or one that is none.
+func noCommand(_ context.Context, c *cli.Command) error {
+	if c.Args().Present() {
+		return fmt.Errorf("%w: unknown command %q (see %s --help)", errUsage, c.Args().First(), c.FullName())
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+// noArguments wraps an action that takes flags only.
+func noArguments(action cli.ActionFunc) cli.ActionFunc {
+	return func(ctx context.Context, c *cli.Command) error {
+		if c.Args().Present() {
+			return fmt.Errorf("%w: unexpected argument %q (see %s --help)", errUsage, c.Args().First(), c.FullName())
+		}
+		return action(ctx, c)
+	}
+}
+
+// client returns a client as the flags say.
+func (a *app) client() (*client.Client, error) {
+	for flag, value := range map[string]string{"endpoint": a.endpoint, "project-id": a.projectID} {
+		if value == "" {
+			return nil, fmt.Errorf("%w: --%s is missing (see flowcallback --help)", errUsage, flag)
+		}
+	}
+	check, err := precheck.New()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(a.endpoint, a.projectID,
+		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithUserAgent("flowcallback/"+version()))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return c, nil
+}
+
+// version is what the build says of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}

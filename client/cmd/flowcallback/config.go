@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/urfave/cli/v3"
+	"go.yaml.in/yaml/v3"
+)
+
+// readConfig sets the flags that neither the command line nor the environment did from the
+// file of --config. The file at the default place may be absent.
+func (a *app) readConfig(ctx context.Context, c *cli.Command) (context.Context, error) {
+	path := a.config
+	if path == "" {
+		folder, err := os.UserConfigDir()
+		if err != nil {
+			return ctx, nil // no home, no file
+		}
+		path = filepath.Join(folder, "flowcallback", "config.yaml")
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case a.config == "" && errors.Is(err, fs.ErrNotExist):
+		return ctx, nil
+	case err != nil:
+		return ctx, fmt.Errorf("%w: --config: %w", errUsage, err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return ctx, fmt.Errorf("%w: --config %s: %w", errUsage, path, err)
+	}
+	if len(document.Content) == 0 {
+		return ctx, nil
+	}
+	if document.Content[0].Kind != yaml.MappingNode {
+		return ctx, fmt.Errorf("%w: --config %s: want lines of \"flag: value\"", errUsage, path)
+	}
+	for pair := range slices.Chunk(document.Content[0].Content, 2) {
+		if err := setFlag(c, pair[0].Value, pair[1].Value); err != nil {
+			return ctx, fmt.Errorf("%w: --config %s, line %d: %w", errUsage, path, pair[0].Line, err)
+		}
+	}
+	return ctx, nil
+}
+
+func setFlag(c *cli.Command, name, value string) error {
+	known := slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	switch {
+	case !known, name == "config", name == "help", name == "version":
+		return fmt.Errorf("%q is no flag that a file can set", name)
+	case c.IsSet(name):
+		return nil
+	}
+	return c.Set(name, value)
+}

@@ -1,0 +1,21 @@
+// Command flowcallback calls back flows that wait, and opens and follows waits, from a
+// shell. Data goes to standard output, everything else to standard error.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "flowcallback: %v\n", err)
+	}
+	os.Exit(exitCode(ctx, err))
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+)
+
+// printJSON prints a value on one line.
+func (a *app) printJSON(value any) error {
+	encoder := json.NewEncoder(a.stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// printOutcome prints what a wait ended with.
+func (a *app) printOutcome(wait waits.Wait) error {
+	if a.json {
+		return a.printJSON(wait)
+	}
+	if wait.Outcome == nil {
+		return nil // its status is said on standard error
+	}
+	_, err := fmt.Fprintln(a.stdout, outcomeText(wait))
+	return err
+}
+
+// printWaits prints waits as a table.
+func (a *app) printWaits(list iter.Seq2[waits.Wait, error]) error {
+	if a.json {
+		for wait, err := range list {
+			if err != nil {
+				return err
+			}
+			if err := a.printJSON(wait); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "WAIT ID\tSTATUS\tWORKFLOW\tRUN\tSTATE\tCREATED")
+	for wait, err := range list {
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", wait.WaitID, wait.Status,
+			printable(wait.WorkflowID), printable(wait.RunID), printable(wait.StateID), wait.CreatedAt.Format(time.RFC3339))
+	}
+	return table.Flush()
+}
+
+// printSettled prints a line of the feed.
+func (a *app) printSettled(settled client.Settled) error {
+	if a.json {
+		return a.printJSON(struct {
+			waits.Wait
+			Cursor string `json:"cursor,omitempty"`
+		}{settled.Wait, settled.Cursor})
+	}
+	return write(a.stdout, settled.SettledAt.Format(time.RFC3339), settled.WaitID,
+		printable(settled.WorkflowID), printable(settled.RunID), printable(settled.StateID), outcomeText(settled.Wait))
+}
+
+func write(w io.Writer, columns ...any) error {
+	_, err := fmt.Fprintln(w, columns...)
+	return err
+}
+
+func outcomeText(wait waits.Wait) string {
+	switch {
+	case wait.Outcome == nil:
+		return string(wait.Status)
+	case wait.Outcome.Error != "":
+		return fmt.Sprintf("%s %q %s", wait.Status, wait.Outcome.Error, wait.Outcome.Output)
+	default:
+		return fmt.Sprintf("%s %s", wait.Status, wait.Outcome.Output)
+	}
+}
+
+// printable quotes an id that would confuse a terminal or a table.
+func printable(id string) string {
+	if quoted := strconv.Quote(id); quoted != `"`+id+`"` {
+		return quoted
+	}
+	return id
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+)
+
+func (a *app) waits() *cli.Command {
+	return &cli.Command{
+		Name:     "waits",
+		Usage:    "the side that waits (flowcallbackd has it, the vendor's service has not)",
+		Action:   noCommand,
+		Commands: []*cli.Command{a.open(), a.await(), a.list(), a.cancel(), a.follow()},
+	}
+}
+
+func (a *app) open() *cli.Command {
+	var state client.State
+	var timeout time.Duration
+	var input, executionID string
+	return &cli.Command{
+		Name:        "open",
+		Usage:       "open a wait, or find the one that is open already",
+		Description: "Prints the wait's id.",
+		Flags: append(stateFlags(&state),
+			&cli.DurationFlag{Name: "timeout", Destination: &timeout, Usage: "`DURATION` to wait at most, in whole seconds, such as 90s or 24h (default: the server's, a day)"},
+			&cli.StringFlag{Name: "input", Destination: &input, Usage: "what a person needs to see to decide, a `JSON` object; @FILE reads it from a file, - from standard input"},
+			&cli.StringFlag{Name: "execution-id", Destination: &executionID, Usage: "`ID` to answer the callback with (default: the run's)"},
+		),
+		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
+			if c.IsSet("timeout") && (timeout <= 0 || timeout%time.Second != 0) {
+				return fmt.Errorf("%w: --timeout %s: want whole seconds, at least one", errUsage, timeout)
+			}
+			request := waits.OpenWaitRequest{
+				WorkflowID: state.Workflow, RunID: state.Run, StateID: state.State,
+				TimeoutSeconds: int(timeout / time.Second), ExecutionID: executionID,
+			}
+			if input != "" {
+				var err error
+				if request.Input, err = a.readValue(input); err != nil {
+					return fmt.Errorf("%w: --input: %w", errUsage, err)
+				}
+			}
+			caller, err := a.client()
+			if err != nil {
+				return err
+			}
+			wait, err := caller.Waits.Open(ctx, request)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(wait)
+			}
+			_, err = fmt.Fprintln(a.stdout, wait.WaitID)
+			return err
+		}),
+	}
+}
+
+func (a *app) await() *cli.Command {
+	var id string
+	return &cli.Command{
+		Name:        "await",
+		Usage:       "block until a wait has its outcome, and print it",
+		Description: "Prints the outcome: result, error and output. Exits with 3 if the wait expired or was cancelled.",
+		ArgsUsage:   "WAIT_ID",
+		Arguments:   []cli.Argument{&cli.StringArg{Name: "WAIT_ID", Destination: &id}},
+		Action: a.withID(&id, func(ctx context.Context, c *client.Client) error {
+			wait, err := c.Waits.Await(ctx, id)
+			if err != nil {
+				return err
+			}
+			if err := a.printOutcome(wait); err != nil {
+				return err
+			}
+			if wait.Outcome == nil {
+				return fmt.Errorf("wait %s: %w: %s", id, errNotWaiting, wait.Status)
+			}
+			return nil
+		}),
+	}
+}
+
+func (a *app) cancel() *cli.Command {
+	var id string
+	return &cli.Command{
+		Name:        "cancel",
+		Usage:       "withdraw a wait",
+		Description: "A wait that has its outcome already, or has expired, stays as it is.",
+		ArgsUsage:   "WAIT_ID",
+		Arguments:   []cli.Argument{&cli.StringArg{Name: "WAIT_ID", Destination: &id}},
+		Action:      a.withID(&id, func(ctx context.Context, c *client.Client) error { return c.Waits.Cancel(ctx, id) }),
+	}
+}
+
+// withID wraps an action that takes the id of a wait.
+func (a *app) withID(id *string, action func(context.Context, *client.Client) error) cli.ActionFunc {
+	return noArguments(func(ctx context.Context, c *cli.Command) error {
+		if *id == "" {
+			return fmt.Errorf("%w: WAIT_ID is missing (see %s --help)", errUsage, c.FullName())
+		}
+		caller, err := a.client()
+		if err != nil {
+			return err
+		}
+		return action(ctx, caller)
+	})
+}
+
+func (a *app) list() *cli.Command {
+	var filter client.Filter
+	return &cli.Command{
+		Name:  "list",
+		Usage: "list waits, newest first",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "status", Destination: (*string)(&filter.Status), Usage: "only waits in this `STATUS`: waiting, success, fail, expired or cancelled"},
+			&cli.StringFlag{Name: "workflow-id", Destination: &filter.Workflow, Usage: "only waits of the flow with this `ID`"},
+		},
+		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
+			caller, err := a.client()
+			if err != nil {
+				return err
+			}
+			return a.printWaits(caller.Waits.List(ctx, filter))
+		}),
+	}
+}
+
+func (a *app) follow() *cli.Command {
+	var after string
+	return &cli.Command{
+		Name:  "follow",
+		Usage: "print waits as they leave waiting, until interrupted",
+		Description: `One line for each wait that was settled, expired or cancelled, in that order. With --json each
+object has a member cursor: give the last one that was acted on to --after to go on from there.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "after", Destination: &after, Usage: "`CURSOR` to go on from (default: the oldest outcome that the server keeps)"},
+		},
+		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
+			caller, err := a.client()
+			if err != nil {
+				return err
+			}
+			for settled, err := range caller.Waits.Outcomes(ctx, after) {
+				if err != nil {
+					return err
+				}
+				if err := a.printSettled(settled); err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
+	}
+}
