@@ -108,8 +108,9 @@ func checkJSON(body []byte, schema *openapi3.Schema) error {
 	if err := checkValue(decoder, schema); err != nil {
 		return jsonViolation(err)
 	}
+	end := decoder.InputOffset()
 	if _, err := decoder.ReadToken(); !errors.Is(err, io.EOF) {
-		return &Violation{Member: "body", Rule: fmt.Sprintf("must be one JSON document, and more follows it (byte %d)", decoder.InputOffset())}
+		return &Violation{Member: "body", Rule: fmt.Sprintf("must be one JSON document, and more follows it (byte %d)", end)}
 	}
 	return nil
 }

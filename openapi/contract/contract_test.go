@@ -1,0 +1,253 @@
+package contract_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/flowcallback/flowcallback/openapi/contract"
+)
+
+func load(t *testing.T) (callback, waits *contract.Contract) {
+	t.Helper()
+	callback, err := contract.Callback()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits, err = contract.Waits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return callback, waits
+}
+
+// The documents are well-formed OpenAPI, and every example in them fits its schema.
+func TestDocumentsAreValid(t *testing.T) {
+	for _, name := range []string{"callback.yaml", "waits.yaml"} {
+		loader := openapi3.NewLoader()
+		loader.IsExternalRefsAllowed = true
+		document, err := loader.LoadFromFile("../" + name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := document.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+const valid = `{"result":"success","output":{}}`
+
+// request is a valid callback but for what change does to it.
+func request(body string, change func(*http.Request)) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/v2/p/fgs/workflows/w/callback", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Workflow-Run-Id", "r")
+	r.Header.Set("X-Workflow-State-Id", "s")
+	if change != nil {
+		change(r)
+	}
+	return r
+}
+
+func check(t *testing.T, c *contract.Contract, r *http.Request) error {
+	t.Helper()
+	operation, values := c.Match(r)
+	if operation == nil {
+		t.Fatalf("no operation matches %s %s", r.Method, r.URL)
+	}
+	return operation.CheckRequest(t.Context(), r, values)
+}
+
+func TestBodiesThatPass(t *testing.T) {
+	callback, _ := load(t)
+	for _, body := range []string{
+		valid,
+		valid + "\n",
+		" \t\r\n" + valid + " ",
+		`{"result":"fail","error":"why","output":{"a":[1,2.50,1e400,{"b":null}]}}`,
+		`{"result":"fail","output":null}`,
+		`{"result":"success","output":{},"unknown":{"Result":1,"nested":[{"output":null}]}}`,
+		`{"result":"success","output":{"result":1,"Result":2,"RESULT":3}}`,
+		`{"\u0072esult":"success","output":{"\ud83d\ude00":"😀"}}`,
+	} {
+		if err := check(t, callback, request(body, nil)); err != nil {
+			t.Errorf("CheckRequest(%s): %v, want none", body, err)
+		}
+	}
+}
+
+func TestBodiesThatAreRefused(t *testing.T) {
+	callback, _ := load(t)
+	for body, want := range map[string]string{
+		``:                                   "body: is missing",
+		`null`:                               "body: must be an object",
+		`[]`:                                 "body: must be an object",
+		`"x"`:                                "body: must be an object",
+		`{}`:                                 "result: is missing",
+		`{"result":"success"}`:               "output: is missing",
+		`{"output":{}}`:                      "result: is missing",
+		`{"result":null,"output":{}}`:        "result: must be success or fail",
+		`{"result":1,"output":{}}`:           "result: must be success or fail",
+		`{"result":"Success","output":{}}`:   "result: must be success or fail",
+		`{"result":"","output":{}}`:          "result: must be success or fail",
+		`{"result":"success","output":null}`: "output: must be an object when result is success",
+		`{"result":"success","output":[]}`:   "output: must be an object",
+		`{"result":"fail","output":"x"}`:     "output: must be an object",
+		`{"result":"fail","output":1}`:       "output: must be an object",
+		`{"result":"fail","error":"","output":{}}`:   "error: must have at least 1 character",
+		`{"result":"fail","error":null,"output":{}}`: "error: must be a string",
+		`{"result":"fail","error":{},"output":{}}`:   "error: must be a string",
+
+		valid + valid:                                           "body: must be one JSON document, and more follows it (byte 32)",
+		valid + "x":                                             "body: must be one JSON document, and more follows it (byte 32)",
+		`{"result":"success","output":{}`:                       "body: must be well-formed JSON (byte 31)",
+		`{"result":"success","output":{},}`:                     "body: must be well-formed JSON (byte 31)",
+		`{'result':'success'}`:                                  "body: must be well-formed JSON (byte 1)",
+		`{"result":"success","output":{"a":01}}`:                "body: must be well-formed JSON (byte 35)",
+		`{"result":"success","output":{"a":NaN}}`:               "body: must be well-formed JSON (byte 34)",
+		"\ufeff" + valid:                                        "body: must be well-formed JSON (byte 0)",
+		"{\"result\":\"success\",\"output\":{\"a\":\"\xff\"}}":  "body: must be UTF-8 without lone surrogates (byte 35)",
+		`{"result":"success","output":{"a":"\ud800"}}`:          "body: must be UTF-8 without lone surrogates (byte 35)",
+		`{"result":"success","output":{"a":"\udc00\ud800"}}`:    "body: must be UTF-8 without lone surrogates (byte 35)",
+		`{"result":"success","result":"fail","output":{}}`:      "body: must not have two members of the same name in one object (byte 20)",
+		`{"result":"success","output":{"a":{"b":1,"b":2}}}`:     "body: must not have two members of the same name in one object (byte 41)",
+		`{"result":"success","output":{"a":1,"\u0061":2}}`:      "body: must not have two members of the same name in one object (byte 36)",
+		`{"result":"success","output":{},"x":[{"b":1,"b":2}]}`:  "body: must not have two members of the same name in one object (byte 44)",
+		`{"Result":"success","output":{}}`:                      "result: must be spelled in exactly these letters, not in other capitals",
+		`{"result":"success","output":{},"OUTPUT":{}}`:          "output: must be spelled in exactly these letters, not in other capitals",
+		`{"re\u017fult":"fail","result":"success","output":{}}`: "result: must be spelled in exactly these letters, not in other capitals",
+	} {
+		err := check(t, callback, request(body, nil))
+		if err == nil || err.Error() != want {
+			t.Errorf("CheckRequest(%q):\n got %v\nwant %s", body, err, want)
+		}
+		if !errors.As(err, new(*contract.Violation)) {
+			t.Errorf("CheckRequest(%q): %T, want a *Violation", body, err)
+		}
+	}
+}
+
+func TestDeepNestingIsRefused(t *testing.T) {
+	callback, _ := load(t)
+	const depth = 100_000
+	body := `{"result":"success","output":{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}`
+	if err := check(t, callback, request(body, nil)); !errors.As(err, new(*contract.Violation)) {
+		t.Errorf("CheckRequest of %d nested arrays: %v, want a *Violation", depth, err)
+	}
+}
+
+func TestHeadersThatAreRefused(t *testing.T) {
+	callback, waits := load(t)
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	add := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Add(name, value) }
+	}
+	for _, test := range []struct {
+		change    func(*http.Request)
+		want      string
+		mediaType bool
+	}{
+		{func(r *http.Request) { r.Header.Del("X-Workflow-Run-Id") }, "X-Workflow-Run-Id: is missing", false},
+		{set("X-Workflow-State-Id", ""), "X-Workflow-State-Id: must have at least 1 character", false},
+		{add("X-Workflow-Run-Id", "r"), "X-Workflow-Run-Id: must be named once", false},
+		{set("X-Workflow-Run-Id", "\xff"), "X-Workflow-Run-Id: must be UTF-8", false},
+		{func(r *http.Request) { r.Header.Del("Content-Type") }, "Content-Type: must be named once, as application/json", true},
+		{add("Content-Type", "application/json"), "Content-Type: must be named once, as application/json", true},
+		{set("Content-Type", "text/plain"), "Content-Type: must be application/json", true},
+		{set("Content-Type", "application/json; charset=latin1"), "Content-Type: must have the charset utf-8, or none", true},
+		{set("Content-Type", "application/jsonp"), "Content-Type: must be application/json", true},
+		{set("Content-Type", "application/json;;"), "Content-Type: must be application/json", true},
+		{set("Content-Encoding", "gzip"), "Content-Encoding: must be absent: compressed bodies are not read", true},
+		{set("Content-Encoding", "identity, gzip"), "Content-Encoding: must be absent: compressed bodies are not read", true},
+	} {
+		err := check(t, callback, request(valid, test.change))
+		var v *contract.Violation
+		if !errors.As(err, &v) || v.Error() != test.want || v.MediaType != test.mediaType {
+			t.Errorf("got  %v\nwant %s (media type: %t)", err, test.want, test.mediaType)
+		}
+	}
+	for _, fine := range []func(*http.Request){
+		set("Content-Type", `Application/JSON; charset="UTF-8"`),
+		set("Content-Encoding", "identity"),
+		set("X-Workflow-Run-Id", "ünï/%20 ,;="),
+	} {
+		if err := check(t, callback, request(valid, fine)); err != nil {
+			t.Errorf("CheckRequest: %v, want none", err)
+		}
+	}
+	for query, want := range map[string]string{
+		"limit=1&limit=2": "limit: must be named once",
+		"limit=%zz":       "query: must be well-formed",
+		"workflow_id=%ff": "workflow_id: must be UTF-8",
+		"limit=x":         "limit: must be an integer",
+		"limit=1.5":       "limit: must be an integer",
+		"status=settled":  "status: must be waiting, success, fail, expired or cancelled",
+		"cursor=":         "cursor: must have at least 1 character",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/v1/p/waits?"+query, nil)
+		if err := check(t, waits, r); err == nil || err.Error() != want {
+			t.Errorf("CheckRequest(?%s):\n got %v\nwant %s", query, err, want)
+		}
+	}
+}
+
+func TestDefaultsAreFilledIn(t *testing.T) {
+	_, waits := load(t)
+	r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s"}`))
+	r.Header.Set("Content-Type", "application/json")
+	if err := check(t, waits, r); err != nil {
+		t.Fatal(err)
+	}
+	body, ok := r.Body.(interface{ ValidatedValue() any })
+	if !ok {
+		t.Fatalf("the body is a %T, want one with ValidatedValue", r.Body)
+	}
+	if value, _ := body.ValidatedValue().(map[string]any); value["timeout_seconds"] == nil {
+		t.Errorf("ValidatedValue() = %v, want timeout_seconds filled in", value)
+	}
+}
+
+func TestMatchKeepsEscapedSlashesInTheirValue(t *testing.T) {
+	callback, waits := load(t)
+	r := httptest.NewRequest(http.MethodPost, "/v2/a%2Fb/fgs/workflows/%25%20%C3%A9/callback", nil)
+	operation, values := callback.Match(r)
+	if operation == nil || values["project_id"] != "a/b" || values["workflow_id"] != "% é" {
+		t.Errorf("Match = %v, %v", operation, values)
+	}
+	if operation, _ := waits.Match(r); operation != nil {
+		t.Errorf("Match in another document = %s, want none", operation.ID())
+	}
+}
+
+func TestAnswersThatBreakTheContractAreFound(t *testing.T) {
+	callback, _ := load(t)
+	operation := callback.Operation("createCallbackWorkflow")
+	header := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"0123"}}
+	for _, test := range []struct {
+		status int
+		header http.Header
+		body   string
+		fine   bool
+	}{
+		{200, header, `{"execution_id":"x"}`, true},
+		{200, header, `{"execution_id":""}`, false},
+		{200, header, `{}`, false},
+		{200, http.Header{"Content-Type": {"application/json"}}, `{"execution_id":"x"}`, false},
+		{200, http.Header{"Content-Type": {"text/html"}, "X-Request-Id": {"0123"}}, `<html>`, false},
+		{404, header, `{"error_code":"FGS.5002","error_msg":"no"}`, true},
+		{418, header, `{"error_code":"TEAPOT","error_msg":"x"}`, false},
+	} {
+		err := operation.CheckAnswer(t.Context(), request(valid, nil), test.status, test.header, []byte(test.body))
+		if (err == nil) != test.fine {
+			t.Errorf("CheckAnswer(%d, %s): %v, want fine %t", test.status, test.body, err, test.fine)
+		}
+	}
+}

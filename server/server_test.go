@@ -1,0 +1,356 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/openapi"
+	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+const success = `{"result":"success","output":{"a":1}}`
+
+// The semantics table, over HTTP.
+func TestCallback(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+
+	t.Run("waiting state is settled", func(t *testing.T) {
+		wait := s.open(t, "settled")
+		a := s.callback(t, "settled", success)
+		if a.status != 200 || decode[callback.Response](t, a).ExecutionID != wait.ExecutionID {
+			t.Errorf("got %v, want execution %s", a, wait.ExecutionID)
+		}
+		got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID))
+		if got.Status != waits.Success || string(got.Outcome.Output) != `{"a":1}` {
+			t.Errorf("the wait is %+v", got)
+		}
+	})
+	t.Run("same outcome again answers the same", func(t *testing.T) {
+		s.open(t, "repeated")
+		first := s.callback(t, "repeated", `{"result":"success","output":{"a":1,"b":2}}`)
+		again := s.callback(t, "repeated", `{ "output": {"b":2, "a":1}, "result": "success" }`)
+		if first.status != 200 || again.status != 200 || string(first.body) != string(again.body) {
+			t.Errorf("first %v, again %v", first, again)
+		}
+	})
+	t.Run("another outcome conflicts", func(t *testing.T) {
+		s.open(t, "conflict")
+		s.callback(t, "conflict", success)
+		s.callback(t, "conflict", `{"result":"fail","output":{"a":1}}`).want(t, 400, "FLOWCALLBACK.CONFLICT")
+	})
+	t.Run("cancelled wait cannot be settled", func(t *testing.T) {
+		wait := s.open(t, "cancelled")
+		for range 2 {
+			if a := s.do(t, s.request(t, http.MethodDelete, "/v1/project/waits/"+wait.WaitID, "")); a.status != 204 {
+				t.Errorf("cancelling: %v, want 204", a)
+			}
+		}
+		s.callback(t, "cancelled", success).want(t, 404, "FLOWCALLBACK.CANCELLED")
+	})
+	t.Run("unknown state is not found", func(t *testing.T) {
+		s.callback(t, "unknown", success).want(t, 404, "FGS.5002")
+	})
+	t.Run("fail with output null is read as an empty object", func(t *testing.T) {
+		wait := s.open(t, "bare fail")
+		if a := s.callback(t, "bare fail", `{"result":"fail","output":null}`); a.status != 200 {
+			t.Errorf("got %v, want 200", a)
+		}
+		if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); string(got.Outcome.Output) != `{}` {
+			t.Errorf("output %s, want {}", got.Outcome.Output)
+		}
+	})
+	t.Run("digits arrive as they were sent", func(t *testing.T) {
+		wait := s.open(t, "digits")
+		const output = `{"big":123456789012345678901234567890,"e":1e400,"one":1.0}`
+		s.callback(t, "digits", `{"result":"success","output":`+output+`}`)
+		if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); string(got.Outcome.Output) != output {
+			t.Errorf("output %s, want %s", got.Outcome.Output, output)
+		}
+	})
+	t.Run("passed deadline expires", func(t *testing.T) { // last: it moves the clock
+		s.open(t, "expired")
+		s.ahead.Store(int64(time.Hour))
+		s.callback(t, "expired", success).want(t, 404, "FLOWCALLBACK.EXPIRED")
+	})
+}
+
+func TestHeldCallback(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{HoldUnknown: true})
+	if a := s.callback(t, "early", success); a.status != 200 {
+		t.Fatalf("callback of an unknown state: %v, want it held", a)
+	}
+	if wait := s.open(t, "early"); wait.Status != waits.Success {
+		t.Errorf("the wait opened later is %+v, want it settled", wait)
+	}
+}
+
+// Whatever is refused leaves the wait as it was.
+func TestRefusedRequests(t *testing.T) {
+	s := start(t, server.Config{MaxBody: 1000}, sqlite.Options{})
+	wait := s.open(t, "state")
+	long := `{"result":"success","output":{"a":"` + strings.Repeat("x", 1000) + `"}}`
+	chunked := func(r *http.Request) {
+		r.Body, r.GetBody, r.ContentLength = io.NopCloser(strings.NewReader(long)), nil, -1
+	}
+	for name, test := range map[string]struct {
+		body   string
+		change func(*http.Request)
+		status int
+		code   string
+	}{
+		"broken JSON":         {`{`, nil, 400, "FGS.3002"},
+		"no body":             {``, nil, 400, "FGS.3002"},
+		"another media type":  {success, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, "FLOWCALLBACK.MEDIA_TYPE"},
+		"compressed":          {success, func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, 415, "FLOWCALLBACK.MEDIA_TYPE"},
+		"announced too large": {long, nil, 413, "FSS.0413"},
+		"chunked too large":   {"", chunked, 413, "FSS.0413"},
+		"GET":                 {"", func(r *http.Request) { r.Method = http.MethodGet }, 405, "FLOWCALLBACK.METHOD"},
+		"PUT":                 {success, func(r *http.Request) { r.Method = http.MethodPut }, 405, "FLOWCALLBACK.METHOD"},
+		"slash at the end":    {success, func(r *http.Request) { r.URL.Path += "/" }, 404, "APIGW.0101"},
+		"double slash":        {success, func(r *http.Request) { r.URL.Path = "/" + r.URL.Path }, 404, "APIGW.0101"},
+		"another version":     {success, func(r *http.Request) { r.URL.Path = "/v3" + r.URL.Path[3:] }, 404, "APIGW.0101"},
+		"no run":              {success, func(r *http.Request) { r.Header.Del("X-Workflow-Run-Id") }, 400, "FGS.3002"},
+		"two states":          {success, func(r *http.Request) { r.Header.Add("X-Workflow-State-Id", "state") }, 400, "FGS.3002"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var changes []func(*http.Request)
+			if test.change != nil {
+				changes = append(changes, test.change)
+			}
+			a := s.callback(t, "state", test.body, changes...)
+			a.want(t, test.status, test.code)
+			if strings.Contains(string(a.body), "xxx") {
+				t.Errorf("the answer repeats the body: %v", a)
+			}
+			if test.status == 405 && !strings.Contains(a.header.Get("Allow"), http.MethodPost) {
+				t.Errorf("header Allow is %q, want POST in it", a.header.Get("Allow"))
+			}
+		})
+	}
+	if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); got.Status != waits.Waiting {
+		t.Errorf("the wait is %+v, want it waiting", got)
+	}
+}
+
+// Ids are opaque: what is opened under them is settled under them, byte for byte.
+func TestOddIDs(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	for i, id := range []string{
+		"a/b", "a b", "%", "%25", "%2F", "%zz", "a%20b", "+", "a+b", "é", "日本語", "😀", "?", "#", "a?b#c", ";", "a;b=c", ",", "a,b",
+		"..", ".", "a/../b", "\\", "\"", "'", "<>&", "{}", "[]", ":", "*", "~", "a\x00b", "null", "true", "0", strings.Repeat("é", 64),
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			body := fmt.Sprintf(`{"workflow_id":%s,"run_id":"run","state_id":%s}`, quote(id), quote(fmt.Sprint("state ", i)))
+			a := s.do(t, s.request(t, http.MethodPost, "/v1/"+url.PathEscape(id)+"/waits", body))
+			if a.status != 201 {
+				t.Fatalf("opening under %q: %v", id, a)
+			}
+			if wait := decode[waits.Wait](t, a); wait.ProjectID != id || wait.WorkflowID != id {
+				t.Errorf("opened under project %q, workflow %q; want %q", wait.ProjectID, wait.WorkflowID, id)
+			}
+			r := s.request(t, http.MethodPost, "/v2/"+url.PathEscape(id)+"/fgs/workflows/"+url.PathEscape(id)+"/callback", success)
+			r.Header.Set("X-Workflow-Run-Id", "run")
+			r.Header.Set("X-Workflow-State-Id", fmt.Sprint("state ", i))
+			if a := s.do(t, r); a.status != 200 {
+				t.Errorf("callback under %q: %v, want 200", id, a)
+			}
+		})
+	}
+	for i, id := range []string{"a/b", "%2F", "é", "日本語", "a b", ",;=", "\"'", "a:b", "=?utf-8?q?x?="} {
+		body := fmt.Sprintf(`{"workflow_id":%q,"run_id":%s,"state_id":%s}`, workflow, quote(id), quote(id))
+		if a := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", body)); a.status != 201 {
+			t.Errorf("%d: opening run and state %q: %v", i, id, a)
+		}
+		a := s.callback(t, id, success, func(r *http.Request) { r.Header.Set("X-Workflow-Run-Id", id) })
+		if a.status != 200 {
+			t.Errorf("%d: callback of run and state %q: %v", i, id, a)
+		}
+	}
+}
+
+func quote(text string) string {
+	quoted, _ := json.Marshal(text) // a string always marshals
+	return string(quoted)
+}
+
+func TestLongPoll(t *testing.T) {
+	draining, drain := context.WithCancel(context.Background())
+	s := start(t, server.Config{Draining: draining}, sqlite.Options{})
+
+	t.Run("answers as soon as the wait is settled", func(t *testing.T) {
+		wait := s.open(t, "settled")
+		polled := make(chan answer, 1)
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
+		s.callback(t, "settled", success)
+		if got := decode[waits.Wait](t, <-polled); got.Status != waits.Success {
+			t.Errorf("polled %+v, want success", got)
+		}
+	})
+	t.Run("feed answers with the next outcome", func(t *testing.T) {
+		page := decode[waits.OutcomePage](t, s.get(t, "/v1/project/outcomes"))
+		polled := make(chan answer, 1)
+		go func() { polled <- s.get(t, "/v1/project/outcomes?wait_seconds=60&after="+page.Next) }()
+		s.open(t, "next")
+		s.callback(t, "next", success)
+		if got := decode[waits.OutcomePage](t, <-polled); len(got.Outcomes) != 1 || got.Outcomes[0].StateID != "next" {
+			t.Errorf("polled %+v, want the next outcome", got)
+		}
+	})
+	t.Run("is woken when the server drains", func(t *testing.T) {
+		wait := s.open(t, "waiting")
+		polled := make(chan answer, 1)
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
+		drain()
+		if got := decode[waits.Wait](t, <-polled); got.Status != waits.Waiting {
+			t.Errorf("polled %+v, want it waiting", got)
+		}
+	})
+}
+
+func TestWaitsAPI(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	first := s.open(t, "first")
+	again := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", fmt.Sprintf(`{"workflow_id":%q,"run_id":"run","state_id":"first"}`, workflow)))
+	if again.status != 200 || decode[waits.Wait](t, again).WaitID != first.WaitID {
+		t.Errorf("opening again: %v, want 200 and wait %s", again, first.WaitID)
+	}
+	s.open(t, "second")
+	page := decode[waits.WaitPage](t, s.get(t, "/v1/project/waits?limit=1&status=waiting&workflow_id="+workflow))
+	if len(page.Waits) != 1 || page.Waits[0].StateID != "second" || page.NextCursor == nil {
+		t.Fatalf("first page: %+v", page)
+	}
+	page = decode[waits.WaitPage](t, s.get(t, "/v1/project/waits?cursor="+*page.NextCursor))
+	if len(page.Waits) != 1 || page.Waits[0].StateID != "first" || page.NextCursor != nil {
+		t.Errorf("second page: %+v", page)
+	}
+	s.get(t, "/v1/project/waits/unknown").want(t, 404, "FGS.5002")
+	s.get(t, "/v1/another/waits/"+first.WaitID).want(t, 404, "FGS.5002")
+	s.get(t, "/v1/project/outcomes?after=4711").want(t, 400, "FGS.3002")
+	s.get(t, "/v1/project/waits?cursor=x").want(t, 400, "FGS.3002")
+}
+
+func TestDocumentsAndHealth(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	for path, want := range map[string]string{
+		"/openapi/callback.yaml": openapi.Callback, "/openapi/waits.yaml": openapi.Waits, "/healthz": "ok\n", "/readyz": "ready\n",
+	} {
+		if a := s.get(t, path); a.status != 200 || string(a.body) != want {
+			t.Errorf("GET %s: %d with %d bytes, want 200 with %d", path, a.status, len(a.body), len(want))
+		}
+		if a := s.do(t, s.request(t, http.MethodHead, path, "")); a.status != 200 || len(a.body) != 0 {
+			t.Errorf("HEAD %s: %v, want 200", path, a)
+		}
+	}
+	s.get(t, "/").want(t, 404, "APIGW.0101")
+}
+
+// broken is an engine that returns err, or panics where it is nil.
+type broken struct{ err error }
+
+func (b broken) Callback(context.Context, engine.Key, callback.Request) (string, error) {
+	if b.err == nil {
+		panic("secret of the engine")
+	}
+	return "", b.err
+}
+
+func (b broken) Ready(context.Context) error { return b.err }
+
+func TestFailuresOfTheEngine(t *testing.T) {
+	secret := errors.New("secret of the engine: INSERT INTO")
+	for name, test := range map[string]struct {
+		err    error
+		status int
+		code   string
+	}{
+		"unknown error": {secret, 500, "FSS.0500"},
+		"panic":         {nil, 500, "FSS.0500"},
+		"overloaded":    {fmt.Errorf("%w: %w", secret, engine.ErrOverloaded), 503, "FSS.0503"},
+		"unavailable":   {fmt.Errorf("%w: %w", secret, engine.ErrUnavailable), 503, "FSS.0503"},
+		"too slow":      {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), 503, "FSS.0503"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startOver(t, broken{test.err}, server.Config{})
+			a := s.callback(t, "state", success)
+			a.want(t, test.status, test.code)
+			if strings.Contains(string(a.body), "secret") || !strings.Contains(s.log.String(), "secret") {
+				t.Errorf("the cause belongs in the log, not in the answer: %v, log %s", a, s.log)
+			}
+			if (a.status == 503) != (a.header.Get("Retry-After") != "") {
+				t.Errorf("%d with Retry-After %q", a.status, a.header.Get("Retry-After"))
+			}
+			if !strings.Contains(s.log.String(), a.RequestID) {
+				t.Errorf("the log does not name request %s: %s", a.RequestID, s.log)
+			}
+		})
+	}
+	s := startOver(t, broken{engine.ErrUnavailable}, server.Config{})
+	s.get(t, "/readyz").want(t, 503, "FSS.0503")
+	if a := s.get(t, "/healthz"); a.status != 200 {
+		t.Errorf("GET /healthz of a server that is not ready: %v, want 200", a)
+	}
+}
+
+func TestEngineWithoutWaits(t *testing.T) {
+	s := startOver(t, broken{engine.ErrNotFound}, server.Config{})
+	for _, path := range []string{"/v1/p/waits", "/v1/p/waits/w", "/v1/p/outcomes"} {
+		s.get(t, path).want(t, 501, "FLOWCALLBACK.NOT_IMPLEMENTED")
+	}
+}
+
+func TestAuthorize(t *testing.T) {
+	var calls []string
+	decide := func(_ context.Context, c server.Call) error {
+		calls = append(calls, fmt.Sprintf("%s %s %s", c.Action, c.ProjectID, c.Body))
+		switch c.Request.Header.Get("X-Auth-Token") {
+		case "right":
+			return nil
+		case "elsewhere":
+			return fmt.Errorf("token of another project: %w", server.ErrForbidden)
+		case "guess":
+			return server.ErrTooManyAttempts
+		default:
+			return server.ErrUnauthenticated
+		}
+	}
+	s := start(t, server.Config{Authorize: decide}, sqlite.Options{})
+	token := func(value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("X-Auth-Token", value) }
+	}
+	s.callback(t, "state", success, token("right")).want(t, 404, "FGS.5002")
+	s.callback(t, "state", success, token("elsewhere")).want(t, 403, "FSS.0403")
+	s.callback(t, "state", success, token("guess")).want(t, 429, "FSS.0429")
+	s.callback(t, "state", "not even JSON").want(t, 401, "APIGW.0301")
+	s.get(t, "/v1/a%2Fb/waits").want(t, 401, "APIGW.0301")
+	want := []string{"callback project " + success, "callback project " + success, "callback project " + success, "callback project not even JSON", "wait a/b "}
+	if fmt.Sprint(calls) != fmt.Sprint(want) {
+		t.Errorf("asked about %q, want %q", calls, want)
+	}
+	if a := s.get(t, "/healthz"); a.status != 200 {
+		t.Errorf("GET /healthz without credentials: %v, want 200", a)
+	}
+}
+
+// Nothing of a request but its route is in the log.
+func TestLogHoldsNoPayload(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	s.open(t, "secret-state")
+	s.callback(t, "secret-state", `{"result":"fail","error":"secret-reason","output":{"a":"secret-output"}}`,
+		func(r *http.Request) { r.Header.Set("X-Auth-Token", "secret-token") })
+	s.callback(t, "secret-state", `{"result":"secret-result","output":{}}`)
+	if log := s.log.String(); strings.Contains(log, "secret") || !strings.Contains(log, "status=200") {
+		t.Errorf("log:\n%s", log)
+	}
+}
