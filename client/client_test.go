@@ -146,7 +146,7 @@ func TestErrors(t *testing.T) {
 	_, err := c.Succeed(t.Context(), state("unknown"), nil)
 	want(t, err, client.ErrNotFound)
 	var answer *client.Error
-	if !errors.As(err, &answer) || answer.StatusCode != 404 || answer.Code != "FGS.5002" || answer.Message == "" || answer.RequestID == "" {
+	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound || answer.Code != "FGS.5002" || answer.Message == "" || answer.RequestID == "" {
 		t.Errorf("error of an unknown state: %#v", err)
 	}
 

@@ -32,6 +32,7 @@ type Call struct {
 // ErrTooManyAttempts, wrapped or not.
 type Authorize func(context.Context, Call) error
 
+// What Authorize refuses with.
 var (
 	// ErrUnauthenticated: no credentials, or wrong ones.
 	ErrUnauthenticated = errors.New("not authenticated")

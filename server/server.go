@@ -100,7 +100,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
 		callbackserver.RegisterHandlersOptions{OperationMiddlewares: path(ActionCallback, published.Operations())})
 	waitsserver.RegisterHandlersWithOptions(router,
-		waitsserver.NewStrictHandler(newWaitsHandler(e, config.Draining), nil),
+		waitsserver.NewStrictHandler(newWaitsHandler(config.Draining, e), nil),
 		waitsserver.RegisterHandlersOptions{OperationMiddlewares: path(ActionWait, own.Operations())})
 
 	document := func(text string) echo.HandlerFunc {

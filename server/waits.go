@@ -19,7 +19,7 @@ type waitsHandler struct {
 
 var _ waitsserver.StrictServerInterface = (*waitsHandler)(nil)
 
-func newWaitsHandler(e engine.Engine, draining context.Context) *waitsHandler {
+func newWaitsHandler(draining context.Context, e engine.Engine) *waitsHandler {
 	keeper, ok := e.(engine.Waits)
 	if !ok {
 		keeper = noWaits{}

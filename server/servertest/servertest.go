@@ -48,7 +48,7 @@ func Build(t testing.TB, command string) (path string) {
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	output, err := exec.Command("go", "build", "-o", path, "github.com/flowcallback/flowcallback/"+command).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/flowcallback/flowcallback/"+command).CombinedOutput()
 	if err != nil {
 		t.Fatalf("building %s: %v\n%s", command, err, output)
 	}
@@ -71,7 +71,7 @@ type Server struct {
 func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	s := &Server{exited: make(chan struct{})}
-	s.command = exec.Command(Build(t, "server/cmd/flowcallbackd"), append([]string{"--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
+	s.command = exec.CommandContext(t.Context(), Build(t, "server/cmd/flowcallbackd"), append([]string{"--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
 	stdout, stdoutWriter, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -75,7 +75,6 @@ func (o *Options) setDefaults() {
 // Engine is an open file. It implements engine.Engine and engine.Waits.
 type Engine struct {
 	options Options
-	lock    *flock.Flock
 	reads   *sql.DB
 	queries *queries
 	writer  *writer
