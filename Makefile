@@ -11,7 +11,7 @@ help: ## list the targets
 
 run: ## start a server on which a flow waits, and print the curl that resumes it
 	@echo "Building flowcallbackd; the first time takes a minute or two."
-	@go run ./server/cmd/flowcallbackd --demo
+	@go build -o bin/ ./server/cmd/flowcallbackd && exec bin/flowcallbackd --demo
 
 test: curl ## run all tests, with the race detector
 	go test -race ./...
