@@ -55,6 +55,7 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 		first:     200 * time.Millisecond,
 		longest:   10 * time.Second,
 		userAgent: "flowcallback-go",
+		projectID: projectID,
 	}
 	for _, option := range options {
 		option(d)

@@ -27,6 +27,8 @@ type doer struct {
 	retryFor       time.Duration
 	first, longest time.Duration
 	userAgent      string
+	projectID      string
+	authenticate   func(r *http.Request, body []byte) error
 	check          func(*http.Request) error
 }
 
@@ -82,13 +84,9 @@ func (d *doer) once(r *http.Request) (*http.Response, error) {
 		ctx, cancel = context.WithTimeout(ctx, d.timeout+time.Duration(seconds)*time.Second)
 		defer cancel()
 	}
-	attempt := r.Clone(ctx)
-	if r.GetBody != nil {
-		body, err := r.GetBody()
-		if err != nil {
-			return nil, err
-		}
-		attempt.Body = body
+	attempt, err := d.attempt(ctx, r)
+	if err != nil {
+		return nil, err
 	}
 	answer, err := d.http.Do(attempt)
 	if err != nil {
@@ -104,6 +102,27 @@ func (d *doer) once(r *http.Request) (*http.Response, error) {
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
 	return answer, nil
+}
+
+// attempt returns a copy of r to send, with its body from the start and credentials of its
+// own.
+func (d *doer) attempt(ctx context.Context, r *http.Request) (*http.Request, error) {
+	copied := r.Clone(ctx)
+	var body []byte
+	if r.GetBody != nil {
+		reader, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		if body, err = io.ReadAll(reader); err != nil {
+			return nil, err
+		}
+		copied.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	if d.authenticate == nil {
+		return copied, nil
+	}
+	return copied, d.authenticate(copied, body)
 }
 
 func retryable(status int) bool {

@@ -3,6 +3,8 @@ package client
 import (
 	"net/http"
 	"time"
+
+	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
 // An Option changes how a Client sends.
@@ -33,6 +35,31 @@ func WithBackoff(first, longest time.Duration) Option {
 
 // WithUserAgent sets the User-Agent header. Default: flowcallback-go.
 func WithUserAgent(name string) Option { return func(d *doer) { d.userAgent = name } }
+
+// WithToken authenticates every request with a token, in the header X-Auth-Token.
+func WithToken(token string) Option {
+	return func(d *doer) {
+		d.authenticate = func(r *http.Request, _ []byte) error {
+			r.Header.Set("X-Auth-Token", token)
+			return nil
+		}
+	}
+}
+
+// WithAKSK signs every request with an access key and its secret, as the vendor's SDKs do;
+// securityToken goes along with temporary ones, else it is empty. An attempt is signed anew
+// each time, so the machine's clock has to be right to some minutes.
+func WithAKSK(accessKey, secretKey, securityToken string) Option {
+	return func(d *doer) {
+		d.authenticate = func(r *http.Request, body []byte) error {
+			r.Header.Set("X-Project-Id", d.projectID)
+			if securityToken != "" {
+				r.Header.Set("X-Security-Token", securityToken)
+			}
+			return signature.Sign(r, body, accessKey, secretKey, time.Now())
+		}
+	}
+}
 
 // WithCheck has every request checked before it is sent; one that check returns an error
 // for is not sent, and the call returns that error wrapped in ErrInvalid. The request's

@@ -44,7 +44,7 @@ var problems = []struct {
 }{
 	{ErrUnauthenticated, problem{status: http.StatusUnauthorized, code: "APIGW.0301", message: "Incorrect IAM authentication information."}},
 	{ErrForbidden, problem{status: http.StatusForbidden, code: "FSS.0403", message: "Permission denied."}},
-	{ErrTooManyAttempts, problem{status: http.StatusTooManyRequests, code: "FSS.0429", message: "Too many failed attempts; try again later.", retryAfter: 30}},
+	{ErrTooManyAttempts, problem{status: http.StatusTooManyRequests, code: "FSS.0429", message: "Too many failed attempts; try again later.", retryAfter: 10}},
 	{engine.ErrNotFound, problem{status: http.StatusNotFound, code: "FGS.5002", message: "Function flow not found."}},
 	{engine.ErrConflict, problem{status: http.StatusBadRequest, code: "FLOWCALLBACK.CONFLICT", message: "The state has another outcome already; the first one stands."}},
 	{engine.ErrExpired, problem{status: http.StatusNotFound, code: "FLOWCALLBACK.EXPIRED", message: "The deadline of the state has passed."}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -21,8 +22,8 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-// identify gives every request an id of 128 random bits, answers it as X-Request-Id and
-// keeps answers out of caches. An id that the sender brings is not taken over, so that ids
+// identify gives every request an id of 128 random bits, answers it as X-Request-Id, and
+// keeps answers out of caches and browsers from making anything of them. An id that the sender brings is not taken over, so that ids
 // are unique and nobody writes into the log.
 func identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -32,7 +33,12 @@ func identify(next echo.HandlerFunc) echo.HandlerFunc {
 		header := c.Response().Header()
 		header.Set("X-Request-Id", id)
 		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("X-Content-Type-Options", "nosniff")
+		if c.Request().TLS != nil {
+			header.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), requestIDKey{}, id)))
 		return next(c)
 	}
@@ -44,8 +50,12 @@ func logRequests(logger *slog.Logger) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
-			if err := next(c); err != nil {
+			err := next(c)
+			if err != nil {
 				c.Error(err) // answers it, so that the status is known
+			}
+			if errors.Is(err, ErrTooManyAttempts) {
+				return nil // who guesses does not fill the log; that it began is in it
 			}
 			ctx := c.Request().Context()
 			logger.LogAttrs(ctx, slog.LevelInfo, "request",

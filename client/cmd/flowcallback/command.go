@@ -20,6 +20,14 @@ safe, a flow is resumed once.
 A flag wins over its environment variable, which wins over the file of --config: YAML with the
 names of the flags below, such as "endpoint: http://127.0.0.1:8080".
 
+Credentials are never flags. They are taken from the first of these that is there:
+  FLOWCALLBACK_TOKEN                        a token, sent as X-Auth-Token
+  HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK    an access key and its secret, to sign with;
+                                            HUAWEICLOUD_SDK_SECURITY_TOKEN with temporary ones
+  ~/.huaweicloud/credentials                the same as ak, sk and security_token under [basic], and
+                                            project_id; HUAWEICLOUD_SDK_CREDENTIALS_FILE names another
+A server on loopback may ask for none.
+
 Exit status:
   0  done
   1  the server refused or failed
@@ -42,6 +50,8 @@ type app struct {
 	endpoint, projectID, config string
 	attempt, retry              time.Duration
 	json                        bool
+
+	credentials []client.Option
 }
 
 // run executes the command line until it is done or ctx ends.
@@ -58,7 +68,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		HideHelpCommand: true,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // main exits
 		OnUsageError:    usageError,
-		Before:          a.readConfig,
+		Before:          a.prepare,
 		Action:          noCommand,
 		Flags: []cli.Flag{
 			&cli.StringFlag{
@@ -90,6 +100,14 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	forAll(command, func(c *cli.Command) { c.OnUsageError = usageError })
 	return command.Run(ctx, args)
+}
+
+// prepare reads what is not on the command line.
+func (a *app) prepare(ctx context.Context, c *cli.Command) (context.Context, error) {
+	if err := a.readConfig(c); err != nil {
+		return ctx, err
+	}
+	return ctx, a.readCredentials()
 }
 
 func forAll(command *cli.Command, do func(*cli.Command)) {
@@ -132,8 +150,10 @@ func (a *app) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(a.endpoint, a.projectID,
-		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithUserAgent("flowcallback/"+version()))
+	options := []client.Option{
+		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithUserAgent("flowcallback/" + version()),
+	}
+	c, err := client.New(a.endpoint, a.projectID, append(options, a.credentials...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,38 +14,38 @@ import (
 
 // readConfig sets the flags that neither the command line nor the environment did from the
 // file of --config. The file at the default place may be absent.
-func (a *app) readConfig(ctx context.Context, c *cli.Command) (context.Context, error) {
+func (a *app) readConfig(c *cli.Command) error {
 	path := a.config
 	if path == "" {
 		folder, err := os.UserConfigDir()
 		if err != nil {
-			return ctx, nil // no home, no file
+			return nil // no home, no file
 		}
 		path = filepath.Join(folder, "flowcallback", "config.yaml")
 	}
 	data, err := os.ReadFile(path)
 	switch {
 	case a.config == "" && errors.Is(err, fs.ErrNotExist):
-		return ctx, nil
+		return nil
 	case err != nil:
-		return ctx, fmt.Errorf("%w: --config: %w", errUsage, err)
+		return fmt.Errorf("%w: --config: %w", errUsage, err)
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return ctx, fmt.Errorf("%w: --config %s: %w", errUsage, path, err)
+		return fmt.Errorf("%w: --config %s: %w", errUsage, path, err)
 	}
 	if len(document.Content) == 0 {
-		return ctx, nil
+		return nil
 	}
 	if document.Content[0].Kind != yaml.MappingNode {
-		return ctx, fmt.Errorf("%w: --config %s: want lines of \"flag: value\"", errUsage, path)
+		return fmt.Errorf("%w: --config %s: want lines of \"flag: value\"", errUsage, path)
 	}
 	for pair := range slices.Chunk(document.Content[0].Content, 2) {
 		if err := setFlag(c, pair[0].Value, pair[1].Value); err != nil {
-			return ctx, fmt.Errorf("%w: --config %s, line %d: %w", errUsage, path, pair[0].Line, err)
+			return fmt.Errorf("%w: --config %s, line %d: %w", errUsage, path, pair[0].Line, err)
 		}
 	}
-	return ctx, nil
+	return nil
 }
 
 func setFlag(c *cli.Command, name, value string) error {

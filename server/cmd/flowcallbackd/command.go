@@ -8,11 +8,16 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/flowcallback/flowcallback/server/auth"
 )
 
 const description = `flowcallbackd enforces the contract of POST /v2/{project_id}/fgs/workflows/{workflow_id}/callback
 on every request and durably resumes the flow that waits. The contract itself is served at
 /openapi/callback.yaml, and that of the side that waits at /openapi/waits.yaml.
+
+Without --auth it listens on loopback only. On SIGHUP it reads the file of --auth anew; a broken
+one changes nothing, and the log says what is wrong with it.
 
 It stops on SIGINT and SIGTERM: it takes no new connections, answers long-polls with what
 they have, finishes the requests it took and closes its file. A second signal ends it at once.
@@ -22,16 +27,18 @@ Each flag can be set by its environment variable; the flag wins.
 Examples:
   flowcallbackd --demo
   flowcallbackd --listen 127.0.0.1:9000 --engine sqlite:/var/lib/flowcallback/waits.db
-  FLOWCALLBACKD_LOG_FORMAT=json flowcallbackd`
+  FLOWCALLBACKD_LOG_FORMAT=json flowcallbackd
+  flowcallbackd --listen :8443 --auth auth.yaml --tls-cert cert.pem --tls-key key.pem`
 
 // run executes the command line until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	twin := func(variable string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + variable) }
 	command := &cli.Command{
+		Commands:        []*cli.Command{tokenCommand(stdout)},
 		Name:            "flowcallbackd",
 		Usage:           "resume flows that wait for a callback",
-		UsageText:       "flowcallbackd [flags]",
+		UsageText:       "flowcallbackd [flags]\nflowcallbackd token",
 		Description:     description,
 		Version:         version(),
 		Writer:          stdout,
@@ -44,7 +51,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Flags: []cli.Flag{
 			&cli.StringFlag{
 				Name: "listen", Value: "127.0.0.1:8080", Destination: &s.listen, Sources: twin("LISTEN"),
-				Usage: "`ADDRESS` to serve HTTP on, as host:port; port 0 takes a free one. Loopback only: there is no authentication yet",
+				Usage: "`ADDRESS` to serve HTTP on, as host:port; port 0 takes a free one. Beyond loopback it takes --auth or --insecure-no-auth",
+			},
+			&cli.StringFlag{
+				Name: "auth", Destination: &s.auth, Sources: twin("AUTH"),
+				Usage: "`FILE` that says who may call (see README); read anew on SIGHUP. Without it everyone may who can reach the address",
+			},
+			&cli.BoolFlag{
+				Name: "insecure-no-auth", Destination: &s.insecureNoAuth, Sources: twin("INSECURE_NO_AUTH"),
+				Usage: "listen beyond loopback without --auth: everyone who can reach the address may settle flows",
+			},
+			&cli.StringFlag{
+				Name: "tls-cert", Destination: &s.tlsCert, Sources: twin("TLS_CERT"),
+				Usage: "PEM `FILE` with the certificate to serve HTTPS with, and its chain; read anew when it changes",
+			},
+			&cli.StringFlag{
+				Name: "tls-key", Destination: &s.tlsKey, Sources: twin("TLS_KEY"),
+				Usage: "PEM `FILE` with the certificate's private key; read anew when it changes",
 			},
 			&cli.StringFlag{
 				Name: "engine", Value: "sqlite:flowcallback.db", Destination: &s.engine, Sources: twin("ENGINE"),
@@ -80,6 +103,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		},
 	}
 	return command.Run(ctx, args)
+}
+
+// tokenCommand makes tokens for the file of --auth.
+func tokenCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:        "token",
+		Usage:       "make a token, and the hash of it that the file of --auth wants",
+		Description: "Give the token to whoever is to call; it is shown once and kept nowhere.",
+		Action: func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return fmt.Errorf("unexpected argument %q (see flowcallbackd token --help)", c.Args().First())
+			}
+			token, hash := auth.NewToken()
+			_, err := fmt.Fprintf(stdout, "token:        %s\ntoken_sha256: %s\n", token, hash)
+			return err
+		},
+	}
 }
 
 // version is what the build says of itself.

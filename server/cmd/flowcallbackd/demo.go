@@ -14,7 +14,7 @@ import (
 
 // demo plays the side that waits: it opens a wait under the contract's example ids, says
 // how to resume it, and prints the outcome when it comes. It ends with ctx.
-func demo(ctx context.Context, e engine.Engine, endpoint string, stdout io.Writer) error {
+func demo(ctx context.Context, e engine.Engine, token bool, endpoint string, stdout io.Writer) error {
 	keeper, ok := e.(engine.Waits)
 	if !ok {
 		return errors.New("--demo needs an engine that keeps waits itself, such as sqlite")
@@ -33,15 +33,19 @@ func demo(ctx context.Context, e engine.Engine, endpoint string, stdout io.Write
 	if err != nil {
 		return err
 	}
+	credential := ""
+	if token {
+		credential = "    -H \"X-Auth-Token: $TOKEN\" \\\n"
+	}
 	fmt.Fprintf(stdout, `A flow waits. Resume it from another terminal:
 
   curl -i %s/v2/%s/fgs/workflows/%s/callback \
-    -H 'Content-Type: application/json' \
+%s    -H 'Content-Type: application/json' \
     -H 'X-Workflow-Run-Id: %s' \
     -H 'X-Workflow-State-Id: %s' \
     -d '{"result":"success","output":{"message":"success","result":200}}'
 
-`, endpoint, project, workflow, run, state)
+`, endpoint, project, workflow, credential, run, state)
 	wait, err = keeper.GetWait(ctx, project, wait.WaitID, ctx.Done())
 	switch {
 	case ctx.Err() != nil:

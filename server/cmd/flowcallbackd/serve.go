@@ -19,6 +19,8 @@ type settings struct {
 	maxBody                            int64
 	retention                          time.Duration
 	demo, throwaway                    bool
+	auth, tlsCert, tlsKey              string
+	insecureNoAuth                     bool
 }
 
 // shutdownTime is how long requests that were taken may go on after the signal to stop.
@@ -33,7 +35,16 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if s.maxBody < 1 {
 		return fmt.Errorf("--max-body %d: want at least 1", s.maxBody)
 	}
-	address, err := loopback(ctx, s.listen)
+	address, err := s.address()
+	if err != nil {
+		return err
+	}
+	authorize, stopReloading, err := s.authorize(logger)
+	if err != nil {
+		return err
+	}
+	defer stopReloading()
+	tlsConfig, err := s.tlsConfig(logger)
 	if err != nil {
 		return err
 	}
@@ -45,7 +56,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 
 	draining, drain := context.WithCancel(context.Background())
 	defer drain()
-	handler, err := server.New(e, server.Config{MaxBody: s.maxBody, Draining: draining, Logger: logger})
+	handler, err := server.New(e, server.Config{MaxBody: s.maxBody, Draining: draining, Authorize: authorize, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -54,15 +65,16 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 		return fmt.Errorf("--listen %s: %w", s.listen, err)
 	}
 	httpServer := newHTTPServer(handler, logger)
+	httpServer.TLSConfig = tlsConfig
 	served := make(chan error, 1)
-	go func() { served <- httpServer.Serve(listener) }()
-	logger.Info("listening", "address", listener.Addr().String(), "engine", s.engineName(), "authentication", "none, so loopback only")
+	go func() { served <- s.serveOn(httpServer, listener) }()
+	logger.Info("listening", "address", listener.Addr().String(), "scheme", s.scheme(), "engine", s.engineName(), "authentication", s.authentication())
 
 	demoDone := make(chan struct{})
 	if s.demo {
 		go func() {
 			defer close(demoDone)
-			if err := demo(draining, e, "http://"+listener.Addr().String(), stdout); err != nil {
+			if err := demo(draining, e, s.auth != "", s.scheme()+"://"+listener.Addr().String(), stdout); err != nil {
 				logger.Error("demo", "error", err)
 			}
 		}()
@@ -100,22 +112,6 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		MaxHeaderBytes:    12 << 10, // net/http allows 4 KiB more than this: 16 KiB
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-}
-
-// loopback resolves the address to listen on and refuses one that others can reach.
-func loopback(ctx context.Context, listen string) (*net.TCPAddr, error) {
-	host, _, err := net.SplitHostPort(listen)
-	if err != nil {
-		return nil, fmt.Errorf("--listen %s: %w (want host:port, such as 127.0.0.1:8080)", listen, err)
-	}
-	address, err := net.ResolveTCPAddr("tcp", listen)
-	if err != nil {
-		return nil, fmt.Errorf("--listen %s: %w", listen, err)
-	}
-	if host == "" || !address.IP.IsLoopback() {
-		return nil, fmt.Errorf("--listen %s: others could reach it, and there is no authentication yet: listen on loopback, such as 127.0.0.1:8080", listen)
-	}
-	return address, ctx.Err()
 }
 
 func newLogger(format string, w io.Writer) (*slog.Logger, error) {

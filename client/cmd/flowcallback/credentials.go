@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"gopkg.in/ini.v1"
+
+	"github.com/flowcallback/flowcallback/client"
+)
+
+// readCredentials finds the credentials to call with: a token, an access key in the
+// environment, or one in the vendor's credentials file, which may be absent.
+func (a *app) readCredentials() error {
+	if token := os.Getenv("FLOWCALLBACK_TOKEN"); token != "" {
+		a.credentials = []client.Option{client.WithToken(token)}
+		return nil
+	}
+	accessKey, secretKey := os.Getenv("HUAWEICLOUD_SDK_AK"), os.Getenv("HUAWEICLOUD_SDK_SK")
+	switch {
+	case accessKey != "" && secretKey != "":
+		a.credentials = []client.Option{client.WithAKSK(accessKey, secretKey, os.Getenv("HUAWEICLOUD_SDK_SECURITY_TOKEN"))}
+		return nil
+	case accessKey != "" || secretKey != "":
+		return fmt.Errorf("%w: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK go together, and one of them is not set", errUsage)
+	}
+	return a.readCredentialsFile()
+}
+
+// readCredentialsFile reads the section [basic] as the vendor's SDKs do.
+func (a *app) readCredentialsFile() error {
+	path := os.Getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
+	named := path != ""
+	if !named {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil // no home, no file
+		}
+		path = filepath.Join(home, ".huaweicloud", "credentials")
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case !named && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: credentials file: %w", errUsage, err)
+	}
+	file, err := ini.Load(data)
+	if err != nil {
+		return fmt.Errorf("%w: credentials file %s: not well-formed: want a section [basic] with lines of \"ak = …\" and \"sk = …\"", errUsage, path)
+	}
+	section := file.Section("basic")
+	value := func(name string) string { return section.Key(name).String() }
+	if value("ak") == "" || value("sk") == "" {
+		return fmt.Errorf("%w: credentials file %s: want ak and sk in the section [basic]", errUsage, path)
+	}
+	a.credentials = []client.Option{client.WithAKSK(value("ak"), value("sk"), value("security_token"))}
+	if a.projectID == "" {
+		a.projectID = value("project_id")
+	}
+	return nil
+}

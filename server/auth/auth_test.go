@@ -1,0 +1,314 @@
+package auth_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/openapi/signature"
+	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/auth"
+)
+
+const token = "right token"
+
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+func file(hash string) string {
+	return fmt.Sprintf(`
+principals:
+  - name: function
+    projects: [alpha]
+    allow: [callback]
+    token_sha256: %s
+  - name: engine
+    projects: ["*"]
+    allow: [callback, wait]
+    access_key: AKID
+    secret_key: SECRET
+`, hash)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// guard is one under test, with a clock that the test sets.
+type guard struct {
+	*auth.Guard
+	path  string
+	ahead atomic.Int64
+	log   bytes.Buffer
+}
+
+var start = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+
+func newGuard(t *testing.T) *guard {
+	t.Helper()
+	g := &guard{path: filepath.Join(t.TempDir(), "auth.yaml")}
+	write(t, g.path, file(hashOf(token)))
+	var err error
+	g.Guard, err = auth.New(g.path, auth.Options{Now: g.now, Logger: slog.New(slog.NewTextHandler(&g.log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func (g *guard) now() time.Time { return start.Add(time.Duration(g.ahead.Load())) }
+
+type call struct {
+	project, address string
+	action           server.Action
+	change           func(*http.Request)
+}
+
+// ask asks whether a callback with the given credentials may go on.
+func (g *guard) ask(t *testing.T, c call, credentials func(*http.Request)) error {
+	t.Helper()
+	if c.project == "" {
+		c.project = "alpha"
+	}
+	if c.action == "" {
+		c.action = server.ActionCallback
+	}
+	if c.address == "" {
+		c.address = "192.0.2.1:4711"
+	}
+	r := httptest.NewRequest(http.MethodPost, "/v2/"+c.project+"/fgs/workflows/w/callback", nil)
+	r.RemoteAddr = c.address
+	r.Header.Set("X-Workflow-Run-Id", "r")
+	r.Header.Set("X-Workflow-State-Id", "s")
+	credentials(r)
+	if c.change != nil {
+		c.change(r)
+	}
+	return g.Authorize(t.Context(), server.Call{Request: r, Body: []byte("{}"), ProjectID: c.project, Action: c.action})
+}
+
+func none(*http.Request) {}
+
+func withToken(value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set("X-Auth-Token", value) }
+}
+
+func (g *guard) signed(key, secret string, at time.Time) func(*http.Request) {
+	return func(r *http.Request) {
+		if err := signature.Sign(r, []byte("{}"), key, secret, at); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func want(t *testing.T, what string, got, wanted error) {
+	t.Helper()
+	if !errors.Is(got, wanted) || (wanted == nil && got != nil) {
+		t.Errorf("%s: %v, want %v", what, got, wanted)
+	}
+}
+
+func TestAuthorize(t *testing.T) {
+	g := newGuard(t)
+	right := g.signed("AKID", "SECRET", start)
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	for name, test := range map[string]struct {
+		call        call
+		credentials func(*http.Request)
+		want        error
+	}{
+		"no credentials":            {call{}, none, server.ErrUnauthenticated},
+		"right token":               {call{}, withToken(token), nil},
+		"token of another project":  {call{project: "beta"}, withToken(token), server.ErrForbidden},
+		"token without permission":  {call{action: server.ActionWait}, withToken(token), server.ErrForbidden},
+		"wrong token":               {call{}, withToken("wrong"), server.ErrUnauthenticated},
+		"empty token":               {call{}, withToken(""), server.ErrUnauthenticated},
+		"hash as token":             {call{}, withToken(hashOf(token)), server.ErrUnauthenticated},
+		"right signature":           {call{}, right, nil},
+		"signature, any project":    {call{project: "beta", action: server.ActionWait}, right, nil},
+		"wrong secret":              {call{}, g.signed("AKID", "wrong", start), server.ErrUnauthenticated},
+		"unknown access key":        {call{}, g.signed("unknown", "SECRET", start), server.ErrUnauthenticated},
+		"secret of nobody":          {call{}, g.signed("unknown", "the secret of nobody, to verify against all the same", start), server.ErrUnauthenticated},
+		"15 minutes old":            {call{}, g.signed("AKID", "SECRET", start.Add(-15*time.Minute)), nil},
+		"older":                     {call{}, g.signed("AKID", "SECRET", start.Add(-15*time.Minute-time.Second)), server.ErrUnauthenticated},
+		"15 minutes ahead":          {call{}, g.signed("AKID", "SECRET", start.Add(15*time.Minute)), nil},
+		"further ahead":             {call{}, g.signed("AKID", "SECRET", start.Add(15*time.Minute+time.Second)), server.ErrUnauthenticated},
+		"changed after signing":     {call{change: header("X-Workflow-State-Id", "another")}, right, server.ErrUnauthenticated},
+		"no SDK signature":          {call{}, header("Authorization", "Basic QUtJRDpTRUNSRVQ="), server.ErrUnauthenticated},
+		"token and signature":       {call{change: withToken(token)}, right, server.ErrUnauthenticated},
+		"two tokens":                {call{change: func(r *http.Request) { r.Header.Add("X-Auth-Token", token) }}, withToken(token), server.ErrUnauthenticated},
+		"signature without the run": {call{}, withoutHeader(right, "X-Workflow-Run-Id"), server.ErrUnauthenticated},
+		"signature without state":   {call{}, withoutHeader(right, "X-Workflow-State-Id"), server.ErrUnauthenticated},
+	} {
+		fresh := newGuard(t) // so that the failures before do not count
+		want(t, name, fresh.ask(t, test.call, test.credentials), test.want)
+		if log := fresh.log.String(); log != "" {
+			t.Errorf("%s: logged %s", name, log)
+		}
+	}
+}
+
+// withoutHeader signs while a header is missing, and adds it afterwards.
+func withoutHeader(sign func(*http.Request), name string) func(*http.Request) {
+	return func(r *http.Request) {
+		value := r.Header.Get(name)
+		r.Header.Del(name)
+		sign(r)
+		r.Header.Set(name, value)
+	}
+}
+
+func TestGuessingIsSlow(t *testing.T) {
+	const far = "198.51.100.7:1"
+	right := func(g *guard) func(*http.Request) { return g.signed("AKID", "SECRET", g.now()) }
+
+	t.Run("from one address", func(t *testing.T) {
+		g := newGuard(t)
+		want(t, "known before", g.ask(t, call{}, withToken(token)), nil)
+		guesses := 0
+		for !errors.Is(g.ask(t, call{}, withToken("guess")), server.ErrTooManyAttempts) {
+			if guesses++; guesses > 1000 {
+				t.Fatal("a thousand guesses are answered with 401")
+			}
+		}
+		want(t, "another principal, not known at the address", g.ask(t, call{}, right(g)), server.ErrTooManyAttempts)
+		want(t, "the principal that got in before", g.ask(t, call{}, withToken(token)), nil)
+		want(t, "another address", g.ask(t, call{address: far}, right(g)), nil)
+		if log := g.log.String(); strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "guess") {
+			t.Errorf("log, want one warning and no credential:\n%s", log)
+		}
+		g.ahead.Add(int64(10 * time.Second))
+		want(t, "after a pause", g.ask(t, call{}, right(g)), nil)
+	})
+	t.Run("at one access key, from many addresses", func(t *testing.T) {
+		g := newGuard(t)
+		want(t, "known before", g.ask(t, call{address: far}, right(g)), nil)
+		guesses := 0
+		for ; !errors.Is(g.ask(t, call{address: fmt.Sprintf("203.0.113.%d:1", guesses)}, g.signed("AKID", "guess", start)), server.ErrTooManyAttempts); guesses++ {
+			if guesses > 200 {
+				t.Fatal("two hundred guesses are answered with 401")
+			}
+		}
+		want(t, "the right secret from a new address", g.ask(t, call{address: "203.0.113.250:1"}, right(g)), server.ErrTooManyAttempts)
+		want(t, "the right secret from where it got in before", g.ask(t, call{address: far}, right(g)), nil)
+		want(t, "another principal from a new address", g.ask(t, call{address: "203.0.113.251:1"}, withToken(token)), nil)
+	})
+	t.Run("but forgotten credentials are no guess", func(t *testing.T) {
+		g := newGuard(t)
+		for range 100 {
+			want(t, "no credentials", g.ask(t, call{}, none), server.ErrUnauthenticated)
+		}
+	})
+	t.Run("counted under the network of an IPv6 address", func(t *testing.T) {
+		g := newGuard(t)
+		var err error
+		for i := range 100 {
+			err = g.ask(t, call{address: fmt.Sprintf("[2001:db8::%x]:1", i)}, withToken("guess"))
+		}
+		want(t, "the hundredth guess", err, server.ErrTooManyAttempts)
+		want(t, "another network", g.ask(t, call{address: "[2001:db8:0:1::1]:1"}, withToken("guess")), server.ErrUnauthenticated)
+	})
+}
+
+func TestReload(t *testing.T) {
+	g := newGuard(t)
+	write(t, g.path, "principals: [")
+	if err := g.Reload(); err == nil {
+		t.Error("Reload of a broken file succeeded")
+	}
+	want(t, "after a broken file", g.ask(t, call{}, withToken(token)), nil)
+	write(t, g.path, file(hashOf("another token")))
+	if err := g.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "the old token", g.ask(t, call{}, withToken(token)), server.ErrUnauthenticated)
+	want(t, "the new one", g.ask(t, call{}, withToken("another token")), nil)
+}
+
+func TestNewToken(t *testing.T) {
+	one, hash := auth.NewToken()
+	two, _ := auth.NewToken()
+	if one == two || hashOf(one) != hash || len(one) < 40 {
+		t.Errorf("NewToken = %q, %q", one, hash)
+	}
+}
+
+func TestBrokenFiles(t *testing.T) {
+	const head = "principals:\n  - name: a\n    projects: [p]\n    allow: [callback]\n"
+	hash := hashOf(token)
+	for text, wanted := range map[string]string{
+		"":                                 "line 1: want a list",
+		"- a":                              "line 1: want a list",
+		"principals: [":                    "not well-formed YAML",
+		"principals: []":                   "line 1: \"principals\" must be a list with at least one",
+		"principals:\n  - x":               "line 2: a principal must be a mapping",
+		"people: []":                       "line 1: want a list \"principals\"",
+		head:                               "line 2: want either token_sha256, or access_key and secret_key",
+		head + "    secret: hunter2\n":     "line 5: a principal has name",
+		head + "    token_sha256: hunter2": "line 2: token_sha256 must be the 64 hex digits",
+		head + "    access_key: hunter2":   "line 2: access_key and secret_key go together",
+		head + "    secret_key: hunter2":   "line 2: access_key and secret_key go together",
+		head + "    name: b":               "line 5: name stands twice",
+		head + "    access_key: [hunter2]": "line 2: name, token_sha256",
+		head + "    token_sha256: " + hash + "\n    access_key: a\n    secret_key: hunter2":                                "line 2: want either",
+		"principals:\n  - projects: [p]\n    allow: [callback]\n    token_sha256: " + hash:                                 "line 2: name is missing",
+		"principals:\n  - name: a\n    allow: [callback]\n    token_sha256: " + hash:                                       "line 2: projects must list",
+		"principals:\n  - name: a\n    projects: [p]\n    token_sha256: " + hash:                                           "line 2: allow must list",
+		"principals:\n  - name: a\n    projects: [p]\n    allow: [all]\n    token_sha256: " + hash:                         "line 2: allow must list",
+		head + "    token_sha256: " + hash + "\n  - {name: b, projects: [p], allow: [wait], token_sha256: " + hash + "}":   "line 6: a and b have the same token_sha256",
+		head + "    token_sha256: " + hash + "\n  - {name: a, projects: [p], allow: [wait], access_key: k, secret_key: s}": "line 6: the name \"a\" stands twice",
+	} {
+		path := filepath.Join(t.TempDir(), "auth.yaml")
+		write(t, path, text)
+		_, err := auth.New(path, auth.Options{})
+		if err == nil || !strings.Contains(err.Error(), wanted) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("file\n%s\ngot  %v\nwant %s", text, err, wanted)
+		}
+	}
+	if _, err := auth.New("/no/such/file", auth.Options{}); err == nil {
+		t.Error("New of a file that does not exist succeeded")
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add(file(hashOf(token)))
+	f.Add("principals:\n  - &a {name: a, projects: [p], allow: [wait], token_sha256: x}\n  - *a")
+	f.Add("principals: [{name: a, <<: {allow: [wait]}}]")
+	f.Add("principals:\n- ? [a]\n  : b")
+	f.Fuzz(func(t *testing.T, text string) {
+		path := filepath.Join(t.TempDir(), "auth.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Skip(err)
+		}
+		g, err := auth.New(path, auth.Options{})
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), path+": ") {
+				t.Errorf("error %q does not name the file", err)
+			}
+			return
+		}
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("X-Auth-Token", "a token that no corpus has the hash of")
+		if err := g.Authorize(t.Context(), server.Call{Request: r}); !errors.Is(err, server.ErrUnauthenticated) {
+			t.Errorf("Authorize: %v, want %v", err, server.ErrUnauthenticated)
+		}
+	})
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/auth"
+)
+
+// address resolves the address to listen on, and refuses one that others can reach while
+// everyone who can may call.
+func (s settings) address() (*net.TCPAddr, error) {
+	if s.auth != "" && s.insecureNoAuth {
+		return nil, errors.New("--auth and --insecure-no-auth contradict each other: name one")
+	}
+	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+		return nil, fmt.Errorf("--listen %s: %w (want host:port, such as 127.0.0.1:8080)", s.listen, err)
+	}
+	address, err := net.ResolveTCPAddr("tcp", s.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", s.listen, err)
+	}
+	if !address.IP.IsLoopback() && s.auth == "" && !s.insecureNoAuth {
+		return nil, fmt.Errorf("--listen %s: others could reach it and settle flows: say who may call with --auth FILE, or listen on loopback, such as 127.0.0.1:8080 (--insecure-no-auth lets everyone in)", s.listen)
+	}
+	return address, nil
+}
+
+// authentication is how callers prove themselves, as the log names it.
+func (s settings) authentication() string {
+	switch {
+	case s.auth != "":
+		return s.auth
+	case s.insecureNoAuth:
+		return "none: everyone who can reach the address may call"
+	default:
+		return "none, so loopback only"
+	}
+}
+
+// authorize returns who decides, nil without --auth. Until stop is called, SIGHUP has the
+// file read anew.
+func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop func(), err error) {
+	if s.auth == "" {
+		return nil, func() {}, nil
+	}
+	guard, err := auth.New(s.auth, auth.Options{Logger: logger})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--auth %w", err)
+	}
+	if info, err := os.Stat(s.auth); err == nil && info.Mode().Perm()&0o077 != 0 {
+		logger.Warn("others on this machine may read the file of --auth, which can hold secrets: chmod 600", "file", s.auth)
+	}
+	if s.tlsCert == "" {
+		logger.Warn("credentials travel in the clear: use --tls-cert and --tls-key, or a proxy with TLS in front")
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangups {
+			if err := guard.Reload(); err != nil {
+				logger.Error("reading the file of --auth anew; who may call stays as it was", "error", err)
+				continue
+			}
+			logger.Info("read the file of --auth anew", "file", s.auth)
+		}
+	}()
+	return guard.Authorize, func() {
+		signal.Stop(hangups)
+		close(hangups)
+		<-done
+	}, nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// scheme is that of the server's URLs.
+func (s settings) scheme() string {
+	if s.tlsCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// serveOn serves until the server is shut down or fails.
+func (s settings) serveOn(httpServer *http.Server, listener net.Listener) error {
+	if s.tlsCert != "" {
+		return httpServer.ServeTLS(listener, "", "")
+	}
+	return httpServer.Serve(listener)
+}
+
+// tlsConfig returns how to serve HTTPS, nil without --tls-cert.
+func (s settings) tlsConfig(logger *slog.Logger) (*tls.Config, error) {
+	switch {
+	case s.tlsCert == "" && s.tlsKey == "":
+		return nil, nil
+	case s.tlsCert == "" || s.tlsKey == "":
+		return nil, errors.New("--tls-cert and --tls-key go together")
+	}
+	k := &keyPair{cert: s.tlsCert, key: s.tlsKey, logger: logger}
+	if _, err := k.get(); err != nil {
+		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.tlsCert, s.tlsKey, err)
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.get() },
+	}, nil
+}
+
+// keyPair is a certificate that is read anew when one of its files changes. While they do
+// not fit each other (one was replaced and the other not yet), the one before counts.
+type keyPair struct {
+	cert, key string
+	logger    *slog.Logger
+
+	mu     sync.Mutex
+	loaded *tls.Certificate
+	seen   [2]time.Time // when the files had changed last, as of the last look
+}
+
+func (k *keyPair) get() (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var changed [2]time.Time
+	for i, path := range []string{k.cert, k.key} {
+		if info, err := os.Stat(path); err == nil {
+			changed[i] = info.ModTime()
+		}
+	}
+	if k.loaded != nil && changed == k.seen {
+		return k.loaded, nil
+	}
+	k.seen = changed
+	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	switch {
+	case err == nil:
+		if k.loaded != nil {
+			k.logger.Info("read the certificate anew", "file", k.cert)
+		}
+		k.loaded = &pair
+	case k.loaded == nil:
+		return nil, err
+	default:
+		k.logger.Error("reading the certificate anew; the one before stays", "error", err)
+	}
+	return k.loaded, nil
+}
