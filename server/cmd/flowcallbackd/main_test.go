@@ -106,22 +106,29 @@ func TestStopFinishesWhatItTook(t *testing.T) {
 func TestStartsThatAreRefused(t *testing.T) {
 	engine := file(t)
 	servertest.Start(t, "--engine", engine)
+	broken := filepath.Join(t.TempDir(), "broken")
+	write(t, broken, "neither YAML: [ nor a certificate")
 	for name, test := range map[string]struct {
 		flags []string
 		want  string
 	}{
-		"every address":         {[]string{"--listen", ":8080"}, "others could reach it"},
-		"every IPv4 address":    {[]string{"--listen", "0.0.0.0:8080"}, "others could reach it"},
-		"address of a network":  {[]string{"--listen", "192.0.2.1:8080"}, "others could reach it"},
-		"no port":               {[]string{"--listen", "127.0.0.1"}, "want host:port"},
-		"file in use":           {[]string{"--engine", engine, "--listen", "127.0.0.1:0"}, "is open in another process"},
-		"unknown engine":        {[]string{"--engine", "mysql://x"}, "want sqlite:PATH"},
-		"unknown choice":        {[]string{"--unknown", "drop"}, "want reject or hold"},
-		"unknown log format":    {[]string{"--log-format", "xml"}, "want text or json"},
-		"no body at all":        {[]string{"--max-body", "0"}, "want at least 1"},
-		"retention of the past": {[]string{"--retention", "-1h"}, "want a positive duration"},
-		"unknown flag":          {[]string{"--bogus"}, "flowcallbackd --help"},
-		"argument":              {[]string{"bogus"}, "unexpected argument"},
+		"every address":            {[]string{"--listen", ":8080"}, "others could reach it"},
+		"every IPv4 address":       {[]string{"--listen", "0.0.0.0:8080"}, "others could reach it"},
+		"address of a network":     {[]string{"--listen", "192.0.2.1:8080"}, "others could reach it"},
+		"auth file that is broken": {[]string{"--auth", broken}, "not well-formed YAML: check indentation and quotes near line 1"},
+		"auth file that is absent": {[]string{"--auth", "/no/such/file"}, "no such file"},
+		"auth and no auth":         {[]string{"--auth", broken, "--insecure-no-auth"}, "contradict each other"},
+		"certificate without key":  {[]string{"--tls-cert", broken}, "go together"},
+		"broken certificate":       {[]string{"--tls-cert", broken, "--tls-key", broken}, "--tls-cert " + broken},
+		"no port":                  {[]string{"--listen", "127.0.0.1"}, "want host:port"},
+		"file in use":              {[]string{"--engine", engine, "--listen", "127.0.0.1:0"}, "is open in another process"},
+		"unknown engine":           {[]string{"--engine", "mysql://x"}, "want sqlite:PATH"},
+		"unknown choice":           {[]string{"--unknown", "drop"}, "want reject or hold"},
+		"unknown log format":       {[]string{"--log-format", "xml"}, "want text or json"},
+		"no body at all":           {[]string{"--max-body", "0"}, "want at least 1"},
+		"retention of the past":    {[]string{"--retention", "-1h"}, "want a positive duration"},
+		"unknown flag":             {[]string{"--bogus"}, "flowcallbackd --help"},
+		"argument":                 {[]string{"bogus"}, "unexpected argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			command := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), test.flags...)

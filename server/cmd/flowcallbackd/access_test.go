@@ -1,0 +1,195 @@
+package main_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newToken runs flowcallbackd token.
+func newToken(t *testing.T) (token, hash string) {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "token").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(string(output), "token: %s\ntoken_sha256: %s\n", &token, &hash); err != nil {
+		t.Fatalf("flowcallbackd token printed %q: %v", output, err)
+	}
+	return token, hash
+}
+
+func principals(tokenHash string) string {
+	return "principals:\n" +
+		"  - {name: ci, projects: [project], allow: [callback], token_sha256: " + tokenHash + "}\n" +
+		"  - {name: engine, projects: ['*'], allow: [callback, wait], access_key: AKID, secret_key: SECRET}\n"
+}
+
+// callBack calls an unknown state back: whoever gets in is told that it is unknown.
+func callBack(t *testing.T, s *servertest.Server, option ...client.Option) error {
+	t.Helper()
+	_, err := newClient(t, s, append(option, client.WithRetry(0))...).Succeed(t.Context(), client.State{Workflow: "w f", Run: "r", State: "s/ü"}, nil)
+	return err
+}
+
+// await repeats a look until it is true; what it waits for happens without being asked.
+func await(t *testing.T, what string, look func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !look() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s does not happen", what)
+		}
+	}
+}
+
+func TestAuth(t *testing.T) {
+	token, hash := newToken(t)
+	path := filepath.Join(t.TempDir(), "auth.yaml")
+	write(t, path, principals(hash))
+	s := servertest.Start(t, "--auth", path, "--listen", "0.0.0.0:0", "--engine", file(t))
+	s.URL = strings.Replace(s.URL, "[::]", "127.0.0.1", 1)
+
+	right := client.WithAKSK("AKID", "SECRET", "temporary")
+	for name, test := range map[string]struct {
+		err  error
+		want error
+	}{
+		"nobody":        {callBack(t, s), client.ErrUnauthorized},
+		"token":         {callBack(t, s, client.WithToken(token)), client.ErrNotFound},
+		"wrong token":   {callBack(t, s, client.WithToken("wrong")), client.ErrUnauthorized},
+		"access key":    {callBack(t, s, right), client.ErrNotFound},
+		"wrong secret":  {callBack(t, s, client.WithAKSK("AKID", "wrong", "")), client.ErrUnauthorized},
+		"no permission": {newClient(t, s, client.WithToken(token)).Waits.Cancel(t.Context(), "w"), client.ErrForbidden},
+	} {
+		if !errors.Is(test.err, test.want) {
+			t.Errorf("%s: %v, want %v", name, test.err, test.want)
+		}
+	}
+
+	write(t, path, "principals: oops")
+	s.Signal(t, syscall.SIGHUP)
+	await(t, "a warning of the broken file", func() bool { return strings.Contains(s.Log(), "who may call stays as it was") })
+	if err := callBack(t, s, client.WithToken(token)); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("after a broken file: %v", err)
+	}
+	another, hash := newToken(t)
+	write(t, path, principals(hash))
+	s.Signal(t, syscall.SIGHUP)
+	await(t, "the new file", func() bool { return errors.Is(callBack(t, s, client.WithToken(another)), client.ErrNotFound) })
+	if err := callBack(t, s, client.WithToken(token)); !errors.Is(err, client.ErrUnauthorized) {
+		t.Errorf("the token that was taken out: %v", err)
+	}
+	s.Stop(t)
+	for _, secret := range []string{token, another, "SECRET", "temporary", "wrong"} {
+		if strings.Contains(s.Log(), secret) {
+			t.Errorf("the log holds the secret %q", secret)
+		}
+	}
+}
+
+// newCertificate writes a key pair for 127.0.0.1 and returns its serial number.
+func newCertificate(t *testing.T, certPath, keyPath string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{certPath: {Type: "CERTIFICATE", Bytes: certificate}, keyPath: {Type: "PRIVATE KEY", Bytes: private}} {
+		write(t, path, string(pem.EncodeToMemory(block)))
+	}
+}
+
+func TestTLS(t *testing.T) {
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	newCertificate(t, cert, key, 1)
+	s := servertest.Start(t, "--tls-cert", cert, "--tls-key", key, "--engine", file(t))
+	address := strings.TrimPrefix(s.URL, "http://")
+	dial := func(config *tls.Config) (*tls.Conn, error) {
+		config.InsecureSkipVerify = true // the certificate's number is looked at instead
+		return tls.Dial("tcp", address, config)
+	}
+	serial := func() int64 {
+		conn, err := dial(&tls.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	if got := serial(); got != 1 {
+		t.Errorf("served certificate %d, want 1", got)
+	}
+	if conn, err := dial(&tls.Config{MaxVersion: tls.VersionTLS11}); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is accepted")
+	}
+	write(t, cert, "half a certificate")
+	if got := serial(); got != 1 {
+		t.Errorf("with a broken file served certificate %d, want 1 still", got)
+	}
+	newCertificate(t, cert, key, 2)
+	if got := serial(); got != 2 {
+		t.Errorf("with new files served certificate %d, want 2", got)
+	}
+
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	s.URL = "https://" + address
+	if err := callBack(t, s, client.WithHTTPClient(&http.Client{Transport: transport})); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("callback over TLS: %v", err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/healthz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.ProtoMajor != 2 || response.Header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("over TLS: HTTP/%d, headers %v", response.ProtoMajor, response.Header)
+	}
+}
