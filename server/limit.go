@@ -41,12 +41,18 @@ type readError struct{ error }
 func (e *readError) Unwrap() error { return e.error }
 
 // limitTime ends the request's context after limit, besides the seconds that the request,
-// found valid by now, asks to wait.
+// found valid by now, asks to wait. Only who waits can leave: any other request, once it
+// has arrived whole, is carried out even if its sender closes the connection, or the half
+// of it that it sends on, which net/http takes for leaving.
 func limitTime(limit time.Duration) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			seconds, _ := strconv.Atoi(c.QueryParam("wait_seconds"))
-			ctx, cancel := context.WithTimeout(c.Request().Context(), limit+time.Duration(seconds)*time.Second)
+			ctx := c.Request().Context()
+			if seconds == 0 {
+				ctx = context.WithoutCancel(ctx)
+			}
+			ctx, cancel := context.WithTimeout(ctx, limit+time.Duration(seconds)*time.Second)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			return next(c)
