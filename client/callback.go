@@ -12,7 +12,7 @@ import (
 
 // Succeed resumes the flow that waits at state and hands it output: any value that
 // marshals to a JSON object, or JSON as json.RawMessage or []byte, which is sent as it is;
-// nil is {}. It returns the id of the execution that goes on, once the server has stored
+// nil, and nothing, are {}. It returns the id of the execution that goes on, once the server has stored
 // the outcome durably.
 //
 // It is safe to repeat: the same call again succeeds the same way. Errors are those of
@@ -34,6 +34,11 @@ func (c *Client) call(ctx context.Context, state State, result callback.Result, 
 	}
 	if err := checkSegment("workflow id", state.Workflow); err != nil {
 		return "", fmt.Errorf("client: %w", err)
+	}
+	for what, id := range map[string]string{"run id": state.Run, "state id": state.State} {
+		if err := checkHeader(what, id); err != nil {
+			return "", fmt.Errorf("client: %w", err)
+		}
 	}
 	params := &callback.CreateCallbackWorkflowParams{XWorkflowRunID: state.Run, XWorkflowStateID: state.State}
 	answer, err := read[callback.Response](c.callbacks.CreateCallbackWorkflowWithBody(
@@ -85,6 +90,9 @@ func marshalObject(value any) ([]byte, error) {
 		object = buffer.Bytes()
 	}
 	object = bytes.TrimSpace(object)
+	if len(object) == 0 {
+		return []byte("{}"), nil
+	}
 	if !json.Valid(object) {
 		return nil, fmt.Errorf("output: %w", json.Unmarshal(object, new(json.RawMessage)))
 	}

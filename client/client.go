@@ -60,7 +60,10 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	for _, option := range options {
 		option(d)
 	}
-	d.http = withoutRedirects(d.http)
+	if d.retryFor < 0 {
+		return nil, fmt.Errorf("client: retrying for %s: want a positive time, or 0 for one attempt", d.retryFor)
+	}
+	d.http = forTransport(d.http)
 	server := strings.TrimSuffix(endpoint, "/") + "/"
 	callbacks, err := callbackclient.NewClient(server, callbackclient.WithHTTPClient(d))
 	if err != nil {
@@ -75,6 +78,15 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 		projectID: projectID,
 		callbacks: callbacks,
 	}, nil
+}
+
+// checkHeader refuses what net/http would trim, or not send (RFC 9110, section 5.5).
+func checkHeader(what, id string) error {
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.Trim(id, " ") != id || strings.ContainsFunc(id, isControl) {
+		return fmt.Errorf("%s %q cannot travel in a header: %w", what, id, ErrInvalid)
+	}
+	return nil
 }
 
 // checkSegment refuses what cannot travel as one segment of a path: nothing, and the dots

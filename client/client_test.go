@@ -189,7 +189,7 @@ func TestBadArgumentsAreNotSent(t *testing.T) {
 	defer s.Close()
 	c := newClient(t, s.URL, "project")
 	state := client.State{Workflow: "workflow", Run: "run", State: "state"}
-	for _, output := range []any{[]int{1}, "text", 1, json.RawMessage(`[]`), json.RawMessage(`{`), []byte(`{} {}`), []byte(nil), func() {}} {
+	for _, output := range []any{[]int{1}, "text", 1, json.RawMessage(`[]`), json.RawMessage(`{`), []byte(`{} {}`), func() {}} {
 		_, err := c.Succeed(t.Context(), state, output)
 		want(t, err, client.ErrInvalid)
 	}
@@ -198,6 +198,15 @@ func TestBadArgumentsAreNotSent(t *testing.T) {
 		want(t, err, client.ErrInvalid)
 		_, err = c.Waits.Get(t.Context(), id)
 		want(t, err, client.ErrInvalid)
+	}
+	for _, id := range []string{" run", "run ", "a\nb", "a\tb", "\x00", "\x7f"} {
+		for _, s := range []client.State{{Workflow: "workflow", Run: id, State: "state"}, {Workflow: "workflow", Run: "run", State: id}} {
+			_, err := c.Succeed(t.Context(), s, nil)
+			want(t, err, client.ErrInvalid)
+		}
+	}
+	if _, err := client.New(s.URL, "p", client.WithRetry(-1)); err == nil {
+		t.Error("New with a negative time to retry succeeded")
 	}
 	for _, arguments := range [][2]string{{"", "p"}, {"localhost:8080", "p"}, {"ftp://x", "p"}, {"http://", "p"}, {"http://x?a=b", "p"}, {"http://x", ""}, {"http://x", ".."}} {
 		if _, err := client.New(arguments[0], arguments[1]); err == nil {
@@ -232,6 +241,42 @@ func TestPrecheckFindsWhatTheServerWould(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), text) || errors.As(err, new(*client.Error)) {
 			t.Errorf("got %v, want it to say %q", err, text)
 		}
+	}
+}
+
+func TestPrecheckKnowsAnEndpointWithAPath(t *testing.T) {
+	check, err := precheck.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/gateway/v2/") {
+			t.Errorf("sent to %s", r.URL)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"execution_id":"x"}`)
+	}))
+	defer s.Close()
+	c := newClient(t, s.URL+"/gateway", "project", client.WithCheck(check))
+	if _, err := c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil); err != nil {
+		t.Errorf("Succeed: %v", err)
+	}
+}
+
+// The caller's own time-out is for its other calls: a poll may take longer.
+func TestTimeoutOfTheCallersClient(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-r.Context().Done():
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"wait_id":"w","status":"success"}`)
+	}))
+	defer s.Close()
+	c := newClient(t, s.URL, "p", client.WithRetry(0), client.WithHTTPClient(&http.Client{Timeout: time.Millisecond}))
+	if wait, err := c.Waits.Await(t.Context(), "w"); err != nil || wait.Status != waits.Success {
+		t.Errorf("Await = %+v, %v", wait, err)
 	}
 }
 
@@ -311,6 +356,13 @@ func TestRetries(t *testing.T) {
 		s, n, _ = answers(status(503, "Retry-After", "3600"))
 		if _, err := newClient(t, s.URL, "p").Succeed(t.Context(), state, nil); n.Load() != 1 || !errors.As(err, &answer) {
 			t.Errorf("a Retry-After beyond the time there is: %v after %d attempts", err, n.Load())
+		}
+	})
+	t.Run("with a pause, whatever the server says", func(t *testing.T) {
+		s, n, _ := answers(status(503, "Retry-After", "0"))
+		_, err := newClient(t, s.URL, "p", client.WithRetry(time.Second), client.WithBackoff(300*time.Millisecond, time.Second)).Succeed(t.Context(), state, nil)
+		if err == nil || n.Load() > 10 {
+			t.Errorf("%v after %d attempts", err, n.Load())
 		}
 	})
 	t.Run("not at all when told so", func(t *testing.T) {

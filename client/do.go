@@ -49,7 +49,7 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 		if !retryable(last.StatusCode) {
 			return last, nil
 		}
-		if pause, ok := retryAfter(last.Header); ok {
+		if pause, ok := retryAfter(last.Header); ok && pause >= d.first {
 			return nil, &backoff.RetryAfterError{Duration: pause}
 		}
 		return nil, errors.New(last.Status)
@@ -165,9 +165,10 @@ func withoutURL(err error) error {
 	return err
 }
 
-// withoutRedirects returns a copy of c that follows none.
-func withoutRedirects(c *http.Client) *http.Client {
+// forTransport returns a copy of c that follows no redirects and leaves time to the doer.
+func forTransport(c *http.Client) *http.Client {
 	copied := *c
+	copied.Timeout = 0
 	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &copied
 }

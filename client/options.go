@@ -11,8 +11,8 @@ import (
 type Option func(*doer)
 
 // WithHTTPClient sends through the given client, for its transport: proxies, certificates,
-// connection limits. It is copied; redirects are never followed, whatever it says, because
-// none is part of the contract. Default: a plain http.Client, which honours HTTPS_PROXY
+// connection limits. It is copied without its Timeout, for which there is WithTimeout, and
+// redirects are never followed, whatever it says, because none is part of the contract. Default: a plain http.Client, which honours HTTPS_PROXY
 // and its relatives.
 func WithHTTPClient(c *http.Client) Option { return func(d *doer) { d.http = c } }
 
@@ -27,7 +27,7 @@ func WithTimeout(timeout time.Duration) Option { return func(d *doer) { d.timeou
 func WithRetry(total time.Duration) Option { return func(d *doer) { d.retryFor = total } }
 
 // WithBackoff sets the pauses between attempts: the first, doubling up to the longest, each
-// with jitter. A Retry-After of the server's counts instead. Default: 200 milliseconds and
+// with jitter. A Retry-After of the server's that is longer than the first counts instead. Default: 200 milliseconds and
 // 10 seconds.
 func WithBackoff(first, longest time.Duration) Option {
 	return func(d *doer) { d.first, d.longest = first, longest }

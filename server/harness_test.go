@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/openapi/contract"
@@ -36,7 +38,16 @@ func start(t *testing.T, config server.Config, options sqlite.Options) *service 
 	t.Helper()
 	s := &service{}
 	options.Now = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
-	options.ExecutionID = func(runID string) string { return runID }
+	published, err := contract.Callback()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.ExecutionID = func(runID string) string {
+		if published.Fits("ExecutionId", runID) {
+			return runID
+		}
+		return uuid.NewString()
+	}
 	e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waits.db"), options)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +98,7 @@ type answer struct {
 	callback.Error
 }
 
-func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
+func (a answer) String() string { return fmt.Sprintf("%d %.300s", a.status, a.body) }
 
 // do sends r and checks the answer against the contract.
 func (s *service) do(t *testing.T, r *http.Request) answer {

@@ -26,7 +26,7 @@ func limitBody(limit int64) echo.MiddlewareFunc {
 				return &http.MaxBytesError{Limit: limit}
 			}
 			body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength+1, 512)))
-			if _, err := body.ReadFrom(http.MaxBytesReader(c.Response(), r.Body, limit)); err != nil {
+			if _, err := body.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit)); err != nil {
 				return &readError{err}
 			}
 			r.Body = io.NopCloser(body)

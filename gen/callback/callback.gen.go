@@ -37,7 +37,9 @@ type Request struct {
 	// Output What the state hands to the rest of the flow: any JSON object. It is passed on as
 	// the JSON value it is, with every digit of its numbers.
 	//
-	// **Added.** `null` is accepted with `fail` and then read as `{}`.
+	// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
+	// nest at most 50 levels deep: common JSON readers stop at 64 or 100, and whoever
+	// waits must be able to read what it is handed.
 	//
 	//
 	// Example: {"message":"success","result":200}
@@ -91,7 +93,9 @@ type ExecutionID = string
 // Output What the state hands to the rest of the flow: any JSON object. It is passed on as
 // the JSON value it is, with every digit of its numbers.
 //
-// **Added.** `null` is accepted with `fail` and then read as `{}`.
+// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
+// nest at most 50 levels deep: common JSON readers stop at 64 or 100, and whoever
+// waits must be able to read what it is handed.
 //
 // Example: {"message":"success","result":200}
 type Output = json.RawMessage

@@ -46,12 +46,14 @@ type Cursor = string
 // HeaderValue A non-empty value that can travel in an HTTP header and arrive as it was sent: no
 // control characters, no space at either end (RFC 9110, section 5.5). A callback
 // carries run and state in headers, so a wait under any other id could never be
-// settled.
+// settled. At most 1024 characters each, so that both, of up to four bytes a
+// character, fit in the 16 KiB of headers that servers commonly take.
 //
 // Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 type HeaderValue = string
 
-// Input What a person needs to see to decide; shown, never interpreted.
+// Input What a person needs to see to decide; shown, never interpreted. Objects and arrays
+// nest at most 50 levels deep, as in a callback's output.
 //
 // Example: {"amount":"129.90","order":4711}
 type Input = json.RawMessage
@@ -65,7 +67,9 @@ type OpenWaitRequest struct {
 	// Example: 48aff955-ea10-4ffd-b426-190bc192dc13
 	ExecutionID externalRef0.ExecutionID `json:"execution_id,omitempty"`
 
-	// Input What a person needs to see to decide; shown, never interpreted.
+	// Input What a person needs to see to decide; shown, never interpreted. Objects and arrays
+	// nest at most 50 levels deep, as in a callback's output.
+	//
 	//
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`
@@ -73,7 +77,8 @@ type OpenWaitRequest struct {
 	// RunID A non-empty value that can travel in an HTTP header and arrive as it was sent: no
 	// control characters, no space at either end (RFC 9110, section 5.5). A callback
 	// carries run and state in headers, so a wait under any other id could never be
-	// settled.
+	// settled. At most 1024 characters each, so that both, of up to four bytes a
+	// character, fit in the 16 KiB of headers that servers commonly take.
 	//
 	//
 	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
@@ -82,7 +87,8 @@ type OpenWaitRequest struct {
 	// StateID A non-empty value that can travel in an HTTP header and arrive as it was sent: no
 	// control characters, no space at either end (RFC 9110, section 5.5). A callback
 	// carries run and state in headers, so a wait under any other id could never be
-	// settled.
+	// settled. At most 1024 characters each, so that both, of up to four bytes a
+	// character, fit in the 16 KiB of headers that servers commonly take.
 	//
 	//
 	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
@@ -157,7 +163,9 @@ type Wait struct {
 	// Example: 2026-11-23T08:00:00Z
 	ExpiresAt time.Time `json:"expires_at"`
 
-	// Input What a person needs to see to decide; shown, never interpreted.
+	// Input What a person needs to see to decide; shown, never interpreted. Objects and arrays
+	// nest at most 50 levels deep, as in a callback's output.
+	//
 	//
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`

@@ -47,7 +47,8 @@ func (c *Contract) Fits(schema string, value any) bool {
 }
 
 // Match returns the operation that r is a request for, and its path values, decoded; nil
-// if the document has none. The document's servers do not matter: any host matches.
+// if the document has none. The document's servers do not matter: any host matches, and
+// what stands before the operation's path.
 func (c *Contract) Match(r *http.Request) (*Operation, map[string]string) {
 	for _, o := range c.operations {
 		if o.route.Method != r.Method {
@@ -145,10 +146,11 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 // matchPath compares an escaped path with a template segment by segment, so that an
 // escaped slash stays inside its value.
 func matchPath(template, path string) (map[string]string, bool) {
-	wanted, got := strings.Split(template, "/"), strings.Split(path, "/")
-	if len(wanted) != len(got) {
+	wanted, got := strings.Split(template, "/")[1:], strings.Split(path, "/")
+	if len(got) < len(wanted) {
 		return nil, false
 	}
+	got = got[len(got)-len(wanted):]
 	values := map[string]string{}
 	for i, segment := range wanted {
 		name, isValue := strings.CutPrefix(segment, "{")

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -92,7 +93,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		`{}`:                                 "result: is missing",
 		`{"result":"success"}`:               "output: is missing",
 		`{"output":{}}`:                      "result: is missing",
-		`{"result":null,"output":{}}`:        "result: must be success or fail",
+		`{"result":null,"output":{}}`:        "result: must be a string",
 		`{"result":1,"output":{}}`:           "result: must be success or fail",
 		`{"result":"Success","output":{}}`:   "result: must be success or fail",
 		`{"result":"","output":{}}`:          "result: must be success or fail",
@@ -133,12 +134,51 @@ func TestBodiesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestDeepNestingIsRefused(t *testing.T) {
-	callback, _ := load(t)
-	const depth = 100_000
-	body := `{"result":"success","output":{"a":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}`
-	if err := check(t, callback, request(body, nil)); !errors.As(err, new(*contract.Violation)) {
-		t.Errorf("CheckRequest of %d nested arrays: %v, want a *Violation", depth, err)
+// As deep as the document says, and one level more; the number is found by trying.
+func TestDepth(t *testing.T) {
+	callback, waits := load(t)
+	nested := func(depth int) string {
+		return `{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
+	}
+	deepest := 1
+	for check(t, callback, request(`{"result":"success","output":`+nested(deepest+1)+`}`, nil)) == nil {
+		if deepest++; deepest > 10_000 {
+			t.Fatal("there is no limit")
+		}
+	}
+	if deepest < 20 {
+		t.Errorf("output may nest %d levels deep only", deepest)
+	}
+	err := check(t, callback, request(`{"result":"success","output":`+nested(deepest+1)+`}`, nil))
+	if want := fmt.Sprintf("more than %d levels deep", deepest); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("CheckRequest one level deeper: %v, want %q", err, want)
+	}
+	for depth, fine := range map[int]bool{deepest: true, deepest + 1: false} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s","input":`+nested(depth)+`}`))
+		r.Header.Set("Content-Type", "application/json")
+		if err := check(t, waits, r); (err == nil) != fine {
+			t.Errorf("CheckRequest of an input %d levels deep: %v, want fine %t", depth, err, fine)
+		}
+	}
+	unknown := `{"result":"success","output":{},"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`
+	if err := check(t, callback, request(unknown, nil)); !errors.As(err, new(*contract.Violation)) {
+		t.Errorf("CheckRequest of a member nested too deep to read: %v, want a *Violation", err)
+	}
+}
+
+func TestMembersThatGeneratedCodeCannotRead(t *testing.T) {
+	_, waits := load(t)
+	for value, want := range map[string]string{
+		"null": "timeout_seconds: must be an integer",
+		"60.0": "timeout_seconds: must be an integer without fraction or exponent",
+		"6e1":  "timeout_seconds: must be an integer without fraction or exponent",
+		`"60"`: "timeout_seconds: must be an integer",
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s","timeout_seconds":`+value+`}`))
+		r.Header.Set("Content-Type", "application/json")
+		if err := check(t, waits, r); err == nil || err.Error() != want {
+			t.Errorf("CheckRequest of timeout_seconds %s: %v, want %s", value, err, want)
+		}
 	}
 }
 

@@ -116,13 +116,59 @@ func checkJSON(body []byte, schema *openapi3.Schema) error {
 }
 
 func checkValue(decoder *jsontext.Decoder, schema *openapi3.Schema) error {
-	switch {
-	case decoder.PeekKind() == '{' && schema != nil && len(schema.Properties) > 0:
+	switch kind := decoder.PeekKind(); {
+	case kind == '{' && len(schema.Properties) > 0:
 		return checkObject(decoder, schema)
-	case decoder.PeekKind() == '[' && schema != nil && schema.Items != nil:
+	case kind == '[' && schema.Items != nil:
 		return checkArray(decoder, schema.Items.Value)
 	default:
+		return skipValue(decoder, maxDepth(schema))
+	}
+}
+
+// checkMember is checkValue for a declared member. kin-openapi takes null for a member that
+// is left out where there is a default, and 1e3 for an integer, which the generated code
+// cannot read.
+func checkMember(decoder *jsontext.Decoder, name string, schema *openapi3.Schema) error {
+	switch kind := decoder.PeekKind(); {
+	case kind == 'n' && !schema.Nullable:
+		return &Violation{Member: name, Rule: typeRule(schema)}
+	case kind == '0' && schema.Type.Is(openapi3.TypeInteger):
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return err
+		}
+		if strings.ContainsAny(token.String(), ".eE") {
+			return &Violation{Member: name, Rule: typeRule(schema) + " without fraction or exponent"}
+		}
+		return nil
+	default:
+		return checkValue(decoder, schema)
+	}
+}
+
+// maxDepth returns how deep objects and arrays may nest in a value: what the schema's
+// x-max-depth says, else 0, for as deep as jsontext reads.
+func maxDepth(schema *openapi3.Schema) int {
+	depth, _ := schema.Extensions["x-max-depth"].(float64)
+	return int(depth)
+}
+
+// skipValue reads one value, nested at most depth levels deep.
+func skipValue(decoder *jsontext.Decoder, depth int) error {
+	if depth == 0 {
 		return decoder.SkipValue()
+	}
+	for outside := decoder.StackDepth(); ; {
+		if _, err := decoder.ReadToken(); err != nil {
+			return err
+		}
+		switch inside := decoder.StackDepth() - outside; {
+		case inside > depth:
+			return &Violation{Member: "body", Rule: fmt.Sprintf("must not nest objects and arrays more than %d levels deep there (byte %d)", depth, decoder.InputOffset())}
+		case inside == 0:
+			return nil
+		}
 	}
 }
 
@@ -146,7 +192,7 @@ func checkObject(decoder *jsontext.Decoder, schema *openapi3.Schema) error {
 			}
 			continue
 		}
-		if err := checkValue(decoder, property.Value); err != nil {
+		if err := checkMember(decoder, name, property.Value); err != nil {
 			return err
 		}
 	}

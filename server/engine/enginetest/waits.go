@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +42,8 @@ func Waits(t *testing.T, start func(*testing.T) *KeeperSubject) {
 		"list walks every wait once while others are open": lists,
 		"list filters by status and workflow":              filters,
 		"list shows a passed deadline at once":             listsExpired,
+		"expiry that was shown once stands":                expiryStands,
+		"closed engine ends polls and refuses":             closes,
 		"cancelling is idempotent and keeps an outcome":    cancels,
 		"feed has every wait that left waiting, in order":  feeds,
 		"feed skips nothing while others write":            feedsConcurrently,
@@ -201,6 +205,63 @@ func listsExpired(t *testing.T, s *KeeperSubject) {
 	}
 	if got := s.get(t, wait.WaitID); got.Status != waits.Expired || got.SettledAt == nil {
 		t.Errorf("GetWait past the deadline = %+v", got)
+	}
+}
+
+// Deadlines pass while many callbacks are under way: whoever was shown an expired wait must
+// not learn of a callback that settled it, nor its sender be told that it did.
+func expiryStands(t *testing.T, s *KeeperSubject) {
+	const n = 100
+	var all []waits.Wait
+	for i := range n {
+		all = append(all, s.open(t, fmt.Sprint(i)))
+	}
+	large := `{"a":"` + strings.Repeat("x", 30_000) + `"}` // so that committing them all takes its time
+	s.Advance(t, day-10*time.Millisecond)
+	var group sync.WaitGroup
+	var settled [n]bool
+	var done atomic.Int64
+	for i, wait := range all {
+		group.Go(func() {
+			_, err := s.Engine.Callback(t.Context(), key(wait), Success(large))
+			settled[i] = err == nil
+			done.Add(1)
+		})
+	}
+	shown := map[string]bool{}
+	for done.Load() < n {
+		for _, id := range s.list(t, waits.Expired, "") {
+			shown[id] = true
+		}
+		wait := all[len(shown)%n]
+		if got := s.get(t, wait.WaitID); got.Status == waits.Expired {
+			shown[wait.WaitID] = true
+		}
+	}
+	group.Wait()
+	for i, wait := range all {
+		if shown[wait.WaitID] && settled[i] {
+			t.Errorf("wait %d was shown as expired, and its callback answered as settled", i)
+		}
+	}
+}
+
+func closes(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	before := s.Engine
+	polled := s.poll(wait.WaitID)
+	s.Reopen(t)
+	if got := <-polled; got.err != nil && !errors.Is(got.err, engine.ErrUnavailable) {
+		t.Errorf("GetWait while the engine was closed: %v, want %v", got.err, engine.ErrUnavailable)
+	}
+	_, err := before.GetWait(t.Context(), project, wait.WaitID, closed())
+	_, _, openErr := before.OpenWait(t.Context(), project, open("another"))
+	_, listErr := before.ListWaits(t.Context(), project, listing(1))
+	_, feedErr := before.ListOutcomes(t.Context(), project, "", 1, closed())
+	for call, err := range map[string]error{"GetWait": err, "OpenWait": openErr, "ListWaits": listErr, "ListOutcomes": feedErr, "Ready": before.Ready(t.Context())} {
+		if !errors.Is(err, engine.ErrUnavailable) {
+			t.Errorf("%s of a closed engine: %v, want %v", call, err, engine.ErrUnavailable)
+		}
 	}
 }
 
@@ -386,8 +447,9 @@ type polled struct {
 // poll starts a GetWait that blocks until the wait leaves waiting.
 func (s *KeeperSubject) poll(waitID string) <-chan polled {
 	answer := make(chan polled, 1)
+	e := s.Engine
 	go func() {
-		wait, err := s.Engine.GetWait(context.Background(), project, waitID, nil)
+		wait, err := e.GetWait(context.Background(), project, waitID, nil)
 		answer <- polled{wait, err}
 	}()
 	return answer

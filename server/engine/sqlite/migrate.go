@@ -41,6 +41,10 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if version > len(steps) {
 		return fmt.Errorf("it was written by a newer release (schema %d, this one knows %d): run that release, or restore a backup made before it", version, len(steps))
 	}
+	// It is ours, or empty: from here on it may be written to. The mode stays with the file.
+	if _, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+		return err
+	}
 	for i := version; i < len(steps); i++ {
 		if err := step(ctx, db, steps[i].Name(), i+1); err != nil {
 			return fmt.Errorf("migration %s: %w", steps[i].Name(), err)

@@ -25,14 +25,14 @@ func (e *Engine) callback(t *tx, key engine.Key, outcome waits.Outcome) (executi
 		return "", err
 	}
 	now := e.now()
-	if s.status == waits.Waiting && s.expiresAt > now {
-		return s.executionID, t.settle(s, waits.Status(outcome.Result), &outcome, now)
+	if s.status == waits.Waiting && !s.isDue(now) {
+		return s.executionID, t.settle(s, waits.Status(outcome.Result), &outcome, now, now)
 	}
 	switch s.status {
 	case waits.Waiting:
 		// The sweeper has not come by yet. That it is expired now is durable with the
 		// refusal, so that a clock set back cannot revive it.
-		if err := t.expire(s); err != nil {
+		if err := t.expire(s, now); err != nil {
 			return "", err
 		}
 		return "", refuse(engine.ErrExpired, "callback of wait %s", s.waitID)
@@ -81,9 +81,9 @@ func (t *tx) held(key engine.Key) (executionID string, outcome waits.Outcome, er
 	return executionID, outcome, err
 }
 
-// settle moves a wait out of waiting and appends it to the feed. outcome is nil for the
-// expired and the cancelled.
-func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at int64) error {
+// settle moves a wait out of waiting, as of the time at, and appends it to the feed now.
+// outcome is nil for the expired and the cancelled.
+func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at, now int64) error {
 	t.seq++
 	if _, err := t.commands.settle.ExecContext(t.ctx, status, t.seq, s.id); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at int
 		reason = sql.NullString{String: outcome.Error, Valid: outcome.Error != ""}
 		output = sql.NullString{String: string(outcome.Output), Valid: true}
 	}
-	if _, err := t.commands.appendOutcome.ExecContext(t.ctx, s.projectID, t.seq, s.id, result, reason, output, at); err != nil {
+	if _, err := t.commands.appendOutcome.ExecContext(t.ctx, s.projectID, t.seq, s.id, result, reason, output, at, now); err != nil {
 		return err
 	}
 	t.woken = append(t.woken, topic{wait: s.waitID}, topic{feed: s.projectID})
@@ -102,7 +102,9 @@ func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at int
 }
 
 // expire moves a wait that is due out of waiting, as of its deadline.
-func (t *tx) expire(s state) error { return t.settle(s, waits.Expired, nil, s.expiresAt) }
+func (t *tx) expire(s state, now int64) error {
+	return t.settle(s, waits.Expired, nil, s.expiresAt, now)
+}
 
 // state is what deciding over a wait needs of its row.
 type state struct {
@@ -114,6 +116,8 @@ type state struct {
 	expiresAt   int64
 	seq         sql.NullInt64
 }
+
+func (s state) isDue(now int64) bool { return s.status == waits.Waiting && s.expiresAt <= now }
 
 // scanner is a row, or the present one of several.
 type scanner interface{ Scan(...any) error }

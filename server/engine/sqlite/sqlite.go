@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -52,6 +53,10 @@ type Options struct {
 	// NewID returns a new wait_id. Default: UUIDs of version 7.
 	NewID func() string
 
+	// BusyTimeout is how long a change waits for another program that holds the file (a
+	// backup, a look with sqlite3) before it is refused. Default: 5 seconds.
+	BusyTimeout time.Duration
+
 	// Logger hears of what no caller is told: failures of the background work.
 	// Default: slog.Default().
 	Logger *slog.Logger
@@ -67,6 +72,9 @@ func (o *Options) setDefaults() {
 	if o.NewID == nil {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
 	}
+	if o.BusyTimeout == 0 {
+		o.BusyTimeout = 5 * time.Second
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -79,6 +87,7 @@ type Engine struct {
 	queries *queries
 	writer  *writer
 	hub     *hub
+	closed  chan struct{}
 	close   func() error
 }
 
@@ -87,7 +96,11 @@ type Engine struct {
 // process has the file open.
 func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	options.setDefaults()
-	e := &Engine{options: options, hub: newHub()}
+	path, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{options: options, hub: newHub(), closed: make(chan struct{})}
 	var undo closers
 	lock := flock.New(path + ".lock")
 	switch locked, err := lock.TryLock(); {
@@ -98,7 +111,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	}
 	undo.add(lock.Unlock)
 
-	writes, err := connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)")
+	writes, err := connect(path, options.BusyTimeout, 1, "synchronous(FULL)")
 	if err != nil {
 		return nil, errors.Join(explain(path, err), undo.close())
 	}
@@ -107,7 +120,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), undo.close())
 	}
 
-	e.reads, err = connect(path, max(4, runtime.NumCPU()), "query_only(1)")
+	e.reads, err = connect(path, options.BusyTimeout, max(4, runtime.NumCPU()), "query_only(1)")
 	if err != nil {
 		return nil, errors.Join(explain(path, err), undo.close())
 	}
@@ -120,18 +133,31 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	}
 	undo.add(e.writer.close)
 	undo.add(e.startSweeper())
-	e.close = sync.OnceValue(undo.close)
+	e.close = sync.OnceValue(func() error {
+		close(e.closed)
+		return undo.close()
+	})
 	return e, nil
 }
 
-// Close ends the background work and closes the file. Calls under way that reached the
-// writer are finished first; later ones return engine.ErrUnavailable.
+// Close ends the background work and closes the file. Changes under way are finished first,
+// long-polls end; they and later calls return engine.ErrUnavailable.
 func (e *Engine) Close() error { return e.close() }
 
-// Ready reports whether the file can be read.
+// Ready reports whether the file can be read, and whether the last commit succeeded; if it
+// did not, it tries another one, so that a server that nobody calls meanwhile recovers.
 func (e *Engine) Ready(ctx context.Context) error {
+	if err := e.ended(ctx); err != nil {
+		return err
+	}
 	if err := e.reads.PingContext(ctx); err != nil {
 		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+	}
+	if e.writer.failure.Load() != nil {
+		return e.writer.do(ctx, func(t *tx) error {
+			_, err := t.commands.touch.ExecContext(t.ctx)
+			return err
+		})
 	}
 	return nil
 }
@@ -139,9 +165,26 @@ func (e *Engine) Ready(ctx context.Context) error {
 // now is the present as it is stored.
 func (e *Engine) now() int64 { return e.options.Now().UnixMilli() }
 
-func connect(path string, connections int, pragmas ...string) (*sql.DB, error) {
+// resolve returns the one name of a file, so that two names of it meet at one lock. (Hard
+// links are two files to it.)
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // the file is yet to be made
+	if err != nil {
+		return "", fmt.Errorf("%s cannot be opened: check that its folder exists: %w", path, err)
+	}
+	return filepath.Join(folder, filepath.Base(path)), nil
+}
+
+func connect(path string, busy time.Duration, connections int, pragmas ...string) (*sql.DB, error) {
 	location := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	location.RawQuery = url.Values{"_pragma": append(pragmas, "busy_timeout(10000)")}.Encode()
+	location.RawQuery = url.Values{"_pragma": append(pragmas, fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()))}.Encode()
 	connector, err := sqlite.NewConnector(location.String())
 	if err != nil {
 		return nil, err

@@ -1,6 +1,8 @@
 package sqlite_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -101,13 +103,19 @@ func (f *file) advance(_ *testing.T, d time.Duration) { f.ahead.Add(int64(d)) }
 
 func TestFileInUseIsRefused(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
-	second, err := sqlite.Open(t.Context(), f.path, sqlite.Options{})
-	if err == nil {
-		second.Close()
-		t.Fatal("Open of a file in use succeeded")
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(f.path, link); err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(err.Error(), "another process") {
-		t.Errorf("Open of a file in use: %v; want it to name the cause", err)
+	for _, path := range []string{f.path, link} {
+		second, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		if err == nil {
+			second.Close()
+			t.Fatalf("Open(%s) of a file in use succeeded", path)
+		}
+		if !strings.Contains(err.Error(), "another process") {
+			t.Errorf("Open(%s) of a file in use: %v; want it to name the cause", path, err)
+		}
 	}
 }
 
@@ -133,6 +141,92 @@ func TestForeignFilesAreRefused(t *testing.T) {
 			t.Errorf("Open(%s): %v; want it to say %q", path, err, want)
 		}
 	}
+	if mode := query(t, filepath.Join(folder, "other.db"), "PRAGMA journal_mode"); mode != "delete" {
+		t.Errorf("the other program's file was changed: its journal mode is %s", mode)
+	}
+}
+
+// What expires while nobody serves is in the feed afterwards, however long ago its deadline.
+func TestExpiryDuringDowntimeReachesTheFeed(t *testing.T) {
+	f := newFile(t, sqlite.Options{Retention: time.Hour})
+	wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.advance(t, 24*time.Hour)
+	f.reopen(t)
+	page, err := f.ListOutcomes(t.Context(), "p", "", 10, nil) // blocks until it is swept
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := f.ListOutcomes(t.Context(), "p", "", 10, nil)
+	if err != nil || len(page.Outcomes) != 1 || len(again.Outcomes) != 1 || !again.Outcomes[0].SettledAt.Equal(wait.ExpiresAt) {
+		t.Errorf("feed after the downtime = %+v, and after Forget %+v, %v; want the expired wait in both", page, again, err)
+	}
+}
+
+// Where another program holds the file, callbacks are refused as unavailable, without a
+// trace, and the engine is ready again when it lets go.
+func TestLockedFile(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: 50 * time.Millisecond})
+	request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60}
+	wait, _, err := f.OpenWait(t.Context(), "p", request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := lockFile(t, f.path)
+	key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: "s"}
+	if _, err := f.Callback(t.Context(), key, enginetest.Success(`{}`)); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("Callback while the file is locked: %v, want %v", err, engine.ErrUnavailable)
+	}
+	if err := f.Ready(t.Context()); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("Ready while the file is locked: %v, want %v", err, engine.ErrUnavailable)
+	}
+	if got, err := f.GetWait(t.Context(), "p", wait.WaitID, closedChannel()); err != nil || got.Status != waits.Waiting {
+		t.Errorf("GetWait while the file is locked = %+v, %v; want it waiting", got, err)
+	}
+	release()
+	if err := f.Ready(t.Context()); err != nil {
+		t.Errorf("Ready after it was unlocked: %v", err)
+	}
+	if _, err := f.Callback(t.Context(), key, enginetest.Success(`{}`)); err != nil {
+		t.Errorf("Callback after it was unlocked: %v", err)
+	}
+}
+
+// A callback whose caller left before the writer took it leaves no trace; one that was taken
+// is answered truly.
+func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: time.Second})
+	for attempt := range 10 {
+		key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(attempt)}
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: key.StateID, TimeoutSeconds: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		release := lockFile(t, f.path)
+		first := make(chan error, 1)
+		go func() { // keeps the writer busy until the file is unlocked
+			_, err := f.Callback(context.Background(), engine.Key{}, enginetest.Success(`{}`))
+			first <- err
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = f.Callback(ctx, key, enginetest.Success(`{}`))
+		cancel()
+		release()
+		<-first
+		got, getErr := f.GetWait(t.Context(), "p", wait.WaitID, closedChannel())
+		if getErr != nil || (err == nil) != (got.Status == waits.Success) {
+			t.Errorf("Callback: %v, and then the wait is %+v, %v", err, got, getErr)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return // it was withdrawn, as this test wants it
+		}
+	}
+	t.Error("no callback was withdrawn in ten attempts")
 }
 
 func TestHeldCallbackIsHandedOver(t *testing.T) {

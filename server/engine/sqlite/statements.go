@@ -29,7 +29,7 @@ func prepareQueries(ctx context.Context, on preparer) (*queries, error) {
 	return q, prepareAll(ctx, on, map[**sql.Stmt]string{
 		&q.waitByID: selectWait + `WHERE w.project_id = ? AND w.wait_id = ?`,
 
-		// ?3 is the status and ?5 the present: a wait past its deadline is expired,
+		// ?3 is the status and ?5 the present: a wait past its deadline does not wait,
 		// whether the sweeper has come by or not.
 		&q.listWaits: selectWait + `
 			WHERE w.project_id = ?1 AND w.id < ?2
@@ -59,9 +59,9 @@ func prepareQueries(ctx context.Context, on preparer) (*queries, error) {
 
 // commands are the writer's statements.
 type commands struct {
-	stateByKey, stateByID, outcome, settle, appendOutcome, advanceFeed *sql.Stmt
-	insertWait, insertInput, waitByKey, hold, heldByKey, unhold        *sql.Stmt
-	due, oldest, forgetOutcome, forgetInput, forgetWait, forgetHeld    *sql.Stmt
+	stateByKey, stateByID, stateByRow, outcome, settle, appendOutcome, advanceFeed, touch *sql.Stmt
+	insertWait, insertInput, waitByKey, hold, heldByKey, unhold                           *sql.Stmt
+	due, oldest, forgetOutcome, forgetInput, forgetWait, forgetHeld                       *sql.Stmt
 }
 
 func prepareCommands(ctx context.Context, on preparer) (*commands, error) {
@@ -71,10 +71,13 @@ func prepareCommands(ctx context.Context, on preparer) (*commands, error) {
 	return c, prepareAll(ctx, on, map[**sql.Stmt]string{
 		&c.stateByKey:    state + `WHERE ` + key,
 		&c.stateByID:     state + `WHERE project_id = ? AND wait_id = ?`,
+		&c.stateByRow:    state + `WHERE id = ?`,
 		&c.outcome:       `SELECT result, error, output FROM outcomes WHERE project_id = ? AND seq = ?`,
 		&c.settle:        `UPDATE waits SET status = ?, seq = ? WHERE id = ?`,
-		&c.appendOutcome: `INSERT INTO outcomes (project_id, seq, wait, result, error, output, settled_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		&c.advanceFeed:   `UPDATE feed SET last = ?`,
+		&c.appendOutcome: `INSERT INTO outcomes (project_id, seq, wait, result, error, output, settled_at, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		&c.advanceFeed:   `UPDATE feed SET last = ?1 WHERE last < ?1`,
+
+		&c.touch: `UPDATE feed SET last = last`,
 
 		&c.insertWait: `INSERT INTO waits (wait_id, project_id, workflow_id, run_id, state_id, execution_id, status, created_at, expires_at)
 			VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`,
@@ -86,7 +89,7 @@ func prepareCommands(ctx context.Context, on preparer) (*commands, error) {
 		&c.unhold:    `DELETE FROM held WHERE ` + key,
 
 		&c.due:           state + `WHERE status = 'waiting' AND expires_at <= ? ORDER BY expires_at LIMIT ?`,
-		&c.oldest:        `SELECT seq, wait, settled_at FROM outcomes WHERE project_id = ? ORDER BY seq LIMIT ?`,
+		&c.oldest:        `SELECT seq, wait, added_at FROM outcomes WHERE project_id = ? ORDER BY seq LIMIT ?`,
 		&c.forgetOutcome: `DELETE FROM outcomes WHERE project_id = ? AND seq = ?`,
 		&c.forgetInput:   `DELETE FROM inputs WHERE wait = ?`,
 		&c.forgetWait:    `DELETE FROM waits WHERE id = ?`,

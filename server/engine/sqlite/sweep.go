@@ -74,7 +74,7 @@ func (e *Engine) expireDue(ctx context.Context) error {
 			return 0, err
 		}
 		for _, s := range due {
-			if err := t.expire(s); err != nil {
+			if err := t.expire(s, e.now()); err != nil {
 				return 0, err
 			}
 		}
@@ -117,11 +117,11 @@ func (t *tx) forget(project string, horizon int64) (int, error) {
 	var olds []old
 	for rows.Next() {
 		var o old
-		var settledAt int64
-		if err := rows.Scan(&o.seq, &o.wait, &settledAt); err != nil {
+		var addedAt int64
+		if err := rows.Scan(&o.seq, &o.wait, &addedAt); err != nil {
 			return 0, err
 		}
-		if settledAt > horizon {
+		if addedAt > horizon {
 			break
 		}
 		olds = append(olds, o)

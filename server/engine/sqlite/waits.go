@@ -34,8 +34,18 @@ func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.O
 }
 
 func (e *Engine) openWait(t *tx, key engine.Key, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
-	wait, err = e.waitByKey(t, key)
-	if !errors.Is(err, sql.ErrNoRows) {
+	now := e.now()
+	known, err := scanState(t.commands.stateByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID))
+	switch {
+	case err == nil:
+		if known.isDue(now) {
+			err = t.expire(known, now)
+		}
+		if err == nil {
+			wait, err = e.waitByKey(t, key)
+		}
+		return wait, false, err
+	case !errors.Is(err, sql.ErrNoRows):
 		return wait, false, err
 	}
 	executionID, held, err := t.held(key)
@@ -48,7 +58,6 @@ func (e *Engine) openWait(t *tx, key engine.Key, request waits.OpenWaitRequest) 
 			executionID = e.options.ExecutionID(key.RunID)
 		}
 	}
-	now := e.now()
 	s := state{waitID: e.options.NewID(), projectID: key.ProjectID}
 	result, err := t.commands.insertWait.ExecContext(t.ctx, s.waitID, key.ProjectID, key.WorkflowID, key.RunID, key.StateID,
 		executionID, now, now+int64(request.TimeoutSeconds)*1000)
@@ -64,7 +73,7 @@ func (e *Engine) openWait(t *tx, key engine.Key, request waits.OpenWaitRequest) 
 		}
 	}
 	if isHeld {
-		if err := t.settle(s, waits.Status(held.Result), &held, now); err != nil {
+		if err := t.settle(s, waits.Status(held.Result), &held, now, now); err != nil {
 			return wait, false, err
 		}
 		if _, err := t.commands.unhold.ExecContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID); err != nil {
@@ -76,7 +85,7 @@ func (e *Engine) openWait(t *tx, key engine.Key, request waits.OpenWaitRequest) 
 }
 
 func (e *Engine) waitByKey(t *tx, key engine.Key) (waits.Wait, error) {
-	r, err := e.scanWait(t.commands.waitByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID))
+	r, err := scanWait(t.commands.waitByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID))
 	return r.wait, err
 }
 
@@ -84,24 +93,38 @@ func (e *Engine) waitByKey(t *tx, key engine.Key) (waits.Wait, error) {
 func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, enough <-chan struct{}) (waits.Wait, error) {
 	for {
 		woken, leave := e.hub.subscribe(topic{wait: waitID})
-		r, err := e.scanWait(e.queries.waitByID.QueryRowContext(ctx, projectID, waitID))
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
+		wait, err := e.wait(ctx, projectID, waitID)
+		if err != nil || wait.Status != waits.Waiting || !e.pause(ctx, woken, enough) {
 			leave()
-			return r.wait, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
-		case err != nil:
-			leave()
-			return r.wait, err
-		case r.wait.Status != waits.Waiting || !pause(ctx, woken, enough):
-			leave()
-			return r.wait, ctx.Err()
+			return wait, errors.Join(err, e.ended(ctx))
 		}
 		leave()
 	}
 }
 
-// pause blocks until there may be news (true) or it has lasted long enough (false).
-func pause(ctx context.Context, woken, enough <-chan struct{}) bool {
+// wait reads one wait as it stands.
+func (e *Engine) wait(ctx context.Context, projectID, waitID string) (waits.Wait, error) {
+	now := e.now()
+	for expired := false; ; expired = true {
+		r, err := scanWait(e.queries.waitByID.QueryRowContext(ctx, projectID, waitID))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return r.wait, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
+		case err != nil:
+			return r.wait, err
+		case expired || !r.isDue(now):
+			r.expireAt(now)
+			return r.wait, nil
+		}
+		if err := e.expire(ctx, []record{r}, now); err != nil {
+			return r.wait, err
+		}
+	}
+}
+
+// pause blocks until there may be news (true), or it has lasted long enough or the engine
+// is closed (false).
+func (e *Engine) pause(ctx context.Context, woken, enough <-chan struct{}) bool {
 	select {
 	case <-enough:
 		return false
@@ -112,8 +135,20 @@ func pause(ctx context.Context, woken, enough <-chan struct{}) bool {
 		return true
 	case <-enough:
 		return false
+	case <-e.closed:
+		return false
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// ended returns why no more is to be expected, nil if the engine is open and ctx goes on.
+func (e *Engine) ended(ctx context.Context) error {
+	select {
+	case <-e.closed:
+		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+	default:
+		return ctx.Err()
 	}
 }
 
@@ -143,12 +178,25 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 	if status == waits.Waiting {
 		query = e.queries.listWaiting
 	}
-	rows, err := query.QueryContext(ctx, projectID, before, status, workflowID, e.now(), limit+1)
-	if err != nil {
-		return page, err
+	now := e.now()
+	read := func() ([]record, bool, error) {
+		rows, err := query.QueryContext(ctx, projectID, before, status, workflowID, now, limit+1)
+		if err != nil {
+			return nil, false, err
+		}
+		return scanPage(rows, limit)
 	}
-	records, more, err := e.scanPage(rows, limit)
+	records, more, err := read()
+	if due := dueOf(records, now); err == nil && len(due) > 0 {
+		if err = e.expire(ctx, due, now); err == nil {
+			records, more, err = read()
+		}
+	}
+	if err != nil {
+		return page, errors.Join(err, e.ended(ctx))
+	}
 	for _, r := range records {
+		r.expireAt(now)
 		page.Waits = append(page.Waits, r.wait)
 	}
 	if more {
@@ -170,10 +218,10 @@ func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error
 			return err
 		case s.status != waits.Waiting:
 			return nil
-		case s.expiresAt <= now:
-			return t.expire(s)
+		case s.isDue(now):
+			return t.expire(s, now)
 		default:
-			return t.settle(s, waits.Cancelled, nil, now)
+			return t.settle(s, waits.Cancelled, nil, now, now)
 		}
 	})
 }
@@ -190,9 +238,9 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	for {
 		woken, leave := e.hub.subscribe(topic{feed: projectID})
 		page, err := e.outcomes(ctx, projectID, place, limit)
-		if err != nil || len(page.Outcomes) > 0 || !pause(ctx, woken, enough) {
+		if err != nil || len(page.Outcomes) > 0 || !e.pause(ctx, woken, enough) {
 			leave()
-			return page, errors.Join(err, ctx.Err())
+			return page, errors.Join(err, e.ended(ctx))
 		}
 		leave()
 	}
@@ -211,7 +259,7 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, li
 	if err != nil {
 		return page, err
 	}
-	records, _, err := e.scanPage(rows, limit)
+	records, _, err := scanPage(rows, limit)
 	for _, r := range records {
 		page.Outcomes = append(page.Outcomes, r.wait)
 		page.Next = strconv.FormatInt(r.seq, 10)
@@ -235,14 +283,14 @@ type record struct {
 
 // scanPage reads up to limit waits, fewer where they are large, and reports whether it
 // left some. It closes rows.
-func (e *Engine) scanPage(rows *sql.Rows, limit int) (records []record, more bool, err error) {
+func scanPage(rows *sql.Rows, limit int) (records []record, more bool, err error) {
 	defer rows.Close()
 	size := 0
 	for rows.Next() {
 		if len(records) == limit || size > pageBytes {
 			return records, true, nil
 		}
-		r, err := e.scanWait(rows)
+		r, err := scanWait(rows)
 		if err != nil {
 			return nil, false, err
 		}
@@ -255,9 +303,52 @@ func (e *Engine) scanPage(rows *sql.Rows, limit int) (records []record, more boo
 	return records, false, rows.Err()
 }
 
-// scanWait reads the columns of selectWait. A wait past its deadline is expired, whether
-// the sweeper has come by or not.
-func (e *Engine) scanWait(row scanner) (r record, err error) {
+// isDue reports whether a wait is past its deadline and stored as waiting all the same.
+func (r *record) isDue(now int64) bool {
+	return r.wait.Status == waits.Waiting && r.wait.ExpiresAt.UnixMilli() <= now
+}
+
+// expireAt has a wait that is due shown as expired. It may be shown so once Engine.expire
+// was called with that time: whatever the writer did before is in what was read since, and
+// whatever it does later finds the wait due as well.
+func (r *record) expireAt(now int64) {
+	if r.isDue(now) {
+		r.wait.Status, r.wait.SettledAt = waits.Expired, &r.wait.ExpiresAt
+	}
+}
+
+func dueOf(records []record, now int64) (due []record) {
+	for _, r := range records {
+		if r.isDue(now) {
+			due = append(due, r)
+		}
+	}
+	return due
+}
+
+// expire has the writer expire waits that are due, as of now. A store that cannot be
+// written to does not keep anyone from reading: its failure is none here.
+func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
+	err := e.writer.do(ctx, func(t *tx) error {
+		for _, r := range due {
+			s, err := scanState(t.commands.stateByRow.QueryRowContext(t.ctx, r.id))
+			if err == nil && s.isDue(now) {
+				err = t.expire(s, now)
+			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, engine.ErrUnavailable) {
+		return e.ended(ctx)
+	}
+	return err
+}
+
+// scanWait reads the columns of selectWait.
+func scanWait(row scanner) (r record, err error) {
 	var createdAt, expiresAt int64
 	var input, result, reason, output sql.NullString
 	var seq, settledAt sql.NullInt64
@@ -275,13 +366,9 @@ func (e *Engine) scanWait(row scanner) (r record, err error) {
 	if result.Valid {
 		w.Outcome = &waits.Outcome{Result: callback.Result(result.String), Error: reason.String, Output: json.RawMessage(output.String)}
 	}
-	switch {
-	case settledAt.Valid:
+	if settledAt.Valid {
 		at := instant(settledAt.Int64)
 		w.SettledAt = &at
-	case w.Status == waits.Waiting && expiresAt <= e.now():
-		w.Status = waits.Expired
-		w.SettledAt = &w.ExpiresAt
 	}
 	return r, nil
 }

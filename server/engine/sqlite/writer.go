@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/flowcallback/flowcallback/server/engine"
 )
@@ -47,13 +48,15 @@ type writer struct {
 	stopped  chan struct{}
 	closing  sync.Once
 
-	seq int64 // the last place given in the feed
+	seq     int64                 // the last place given in the feed
+	failure atomic.Pointer[error] // of the last commit, nil if it succeeded
 }
 
 type request struct {
 	ctx    context.Context
 	change change
-	answer chan error // buffered: the writer never waits for a caller
+	taken  atomic.Bool // by the writer, which will answer; or by a caller that leaves before
+	answer chan error  // buffered: the writer never waits for a caller
 }
 
 func startWriter(ctx context.Context, db *sql.DB, hub *hub) (*writer, error) {
@@ -78,7 +81,8 @@ func startWriter(ctx context.Context, db *sql.DB, hub *hub) (*writer, error) {
 }
 
 // do has c committed and returns its refusal, nil when it is durable, or why it could not
-// be stored. It returns early when ctx ends: the change may then still be committed.
+// be stored. When ctx ends while c is queued, c is withdrawn and ctx.Err() returned; once
+// the writer has taken it, do waits for what becomes of it, so that its answer is true.
 func (w *writer) do(ctx context.Context, c change) error {
 	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
 	select {
@@ -95,14 +99,21 @@ func (w *writer) do(ctx context.Context, c change) error {
 	case err := <-r.answer:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-w.stopped:
-		select {
-		case err := <-r.answer:
-			return err
-		default:
-			return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+		if r.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
 		}
+	case <-w.stopped:
+	}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-w.stopped:
+	}
+	select { // it may have been answered last
+	case err := <-r.answer:
+		return err
+	default:
+		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
 	}
 }
 
@@ -144,38 +155,56 @@ func (w *writer) loop() {
 	}
 }
 
-// collect takes what is queued already, without waiting for more.
-func (w *writer) collect(first *request) []*request {
-	batch := []*request{first}
-	for len(batch) < batchLength {
-		select {
-		case next := <-w.queue:
+// collect takes what is queued already, without waiting for more, and leaves out what was
+// withdrawn.
+func (w *writer) collect(first *request) (batch []*request) {
+	for next := first; ; {
+		if next.taken.CompareAndSwap(false, true) {
 			batch = append(batch, next)
+		}
+		if len(batch) == batchLength {
+			return batch
+		}
+		select {
+		case next = <-w.queue:
 		default:
 			return batch
 		}
 	}
-	return batch
 }
 
-// commitBatch commits a batch in one transaction. Where the store fails, each change is
-// tried again alone, so that one that cannot be stored does not take the others along.
+// commitBatch commits a batch in one transaction. Where that fails, each change is tried
+// again alone, so that one that cannot be stored does not take the others along; but where
+// no transaction can be begun at all, none is.
 func (w *writer) commitBatch(batch []*request) {
+	if len(batch) == 0 {
+		return
+	}
 	answers, err := w.commit(batch)
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+		w.failure.Store(&err)
+	} else {
+		w.failure.Store(nil)
+	}
+	switch {
+	case err == nil:
 		for i, r := range batch {
 			r.answer <- answers[i]
 		}
-		return
-	}
-	if len(batch) == 1 {
-		batch[0].answer <- err
-		return
-	}
-	for _, r := range batch {
-		w.commitBatch([]*request{r})
+	case len(batch) == 1 || errors.Is(err, errBegin):
+		for _, r := range batch {
+			r.answer <- err
+		}
+	default:
+		for _, r := range batch {
+			w.commitBatch([]*request{r})
+		}
 	}
 }
+
+// errBegin is a transaction that could not be begun.
+var errBegin = errors.New("beginning a transaction")
 
 // commit runs the batch in one transaction and returns the answer of each, or why nothing
 // of it was stored. The transaction is not bound to any caller's context: who leaves early
@@ -183,12 +212,12 @@ func (w *writer) commitBatch(batch []*request) {
 func (w *writer) commit(batch []*request) ([]error, error) {
 	ctx := context.Background()
 	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errBegin, err)
 	}
 	t := &tx{ctx: ctx, commands: w.commands, seq: w.seq}
 	answers, err := t.run(batch)
 	if err == nil && t.seq != w.seq {
-		_, err = w.commands.advanceFeed.ExecContext(ctx, t.seq)
+		err = t.advanceFeed()
 	}
 	if err == nil {
 		_, err = w.conn.ExecContext(ctx, "COMMIT")
@@ -212,6 +241,20 @@ type tx struct {
 	commands *commands
 	seq      int64
 	woken    []topic // to be told once it is committed
+}
+
+// advanceFeed stores the last place that was given. That it was not given by somebody else
+// is sure as long as nobody else writes; a file that two processes reached by different
+// names is found out here, before it does harm.
+func (t *tx) advanceFeed() error {
+	result, err := t.commands.advanceFeed.ExecContext(t.ctx, t.seq)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != 1 {
+		return errors.Join(err, errors.New("another process writes to the file"))
+	}
+	return nil
 }
 
 func (t *tx) run(batch []*request) ([]error, error) {

@@ -35,7 +35,8 @@ CREATE TABLE outcomes (
   result     TEXT,
   error      TEXT,
   output     TEXT,
-  settled_at INTEGER NOT NULL,
+  settled_at INTEGER NOT NULL, -- for the expired, their deadline
+  added_at   INTEGER NOT NULL, -- when the row was added: what retention counts from
   PRIMARY KEY (project_id, seq)
 ) STRICT, WITHOUT ROWID;
 
