@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -48,11 +49,24 @@ func Build(t testing.TB, command string) (path string) {
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/flowcallback/flowcallback/"+command).CombinedOutput()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./"+command)
+	build.Dir = root(t)
+	output, err := build.CombinedOutput()
 	if err != nil {
 		t.Fatalf("building %s: %v\n%s", command, err, output)
 	}
 	return path
+}
+
+// root returns the folder of the project's module, for tests in nested modules too: what a
+// command needs is in its go.sum, not in theirs.
+func root(t testing.TB) string {
+	t.Helper()
+	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/flowcallback/flowcallback").Output()
+	if err != nil {
+		t.Fatalf("finding the project's module: %v", err)
+	}
+	return strings.TrimSpace(string(folder))
 }
 
 // A Server is a flowcallbackd that runs.

@@ -1,0 +1,69 @@
+package contract_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/openapi/contract"
+)
+
+// FuzzCheckRequest: no body makes the check panic; what it refuses, it refuses with a
+// Violation; and what it lets pass, every reader of JSON understands alike.
+func FuzzCheckRequest(f *testing.F) {
+	for _, body := range []string{
+		valid, `{"result":"fail","error":"why","output":null}`, `{"result":"success","output":{"a":[{"b":1e400}],"\u00e9":"\ud83d\ude00"}}`,
+		`{"result":"success","result":"fail","output":{}}`, `{"Result":"success","output":{}}`, `{"result":"success","output":{"a":"\ud800"}}`,
+		valid + valid, "\ufeff" + valid, `{"a":{"b":{"c":[[[[]]]]}}}`, `{"re\u017fult":"fail","result":"success","output":{}}`, "{\"\xff\":1}", ``, `null`,
+	} {
+		f.Add("run", "state", "application/json", body)
+	}
+	f.Add("", " ", "application/json; charset=utf-8", valid)
+	f.Add("\xff", "é", "text/plain", valid)
+	published, err := contract.Callback()
+	if err != nil {
+		f.Fatal(err)
+	}
+	operation := published.Operation("createCallbackWorkflow")
+	f.Fuzz(func(t *testing.T, run, state, mediaType, body string) {
+		r := request(body, func(r *http.Request) {
+			r.Header = http.Header{"X-Workflow-Run-Id": {run}, "X-Workflow-State-Id": {state}, "Content-Type": {mediaType}}
+		})
+		err := operation.CheckRequest(t.Context(), r, map[string]string{"project_id": "p", "workflow_id": "w"})
+		var violation *contract.Violation
+		switch {
+		case err == nil:
+		case !errors.As(err, &violation) || violation.Error() == "" || strings.Contains(violation.Error(), "%!"):
+			t.Fatalf("refused with %#v, want a worded *Violation", err)
+		default:
+			return
+		}
+		if !utf8.ValidString(body) || run == "" || state == "" {
+			t.Fatalf("let pass %q %q %q", run, state, body)
+		}
+		var loose, strict callback.Request
+		if err := json.Unmarshal([]byte(body), &loose); err != nil {
+			t.Fatalf("let pass what encoding/json cannot read: %v", err)
+		}
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(body), &members); err != nil {
+			t.Fatal(err)
+		}
+		strict = callback.Request{Output: members["output"]}
+		for name, value := range map[string]any{"result": &strict.Result, "error": &strict.Error} {
+			if member := members[name]; member != nil {
+				if err := json.Unmarshal(member, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if loose.Result != strict.Result || loose.Error != strict.Error || !bytes.Equal(loose.Output, strict.Output) {
+			t.Errorf("let pass %s, which reads as %+v or as %+v", body, loose, strict)
+		}
+	})
+}

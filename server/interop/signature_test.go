@@ -1,0 +1,85 @@
+package interop_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/signer"
+	sdkrequest "github.com/huaweicloud/huaweicloud-sdk-go-v3/core/request"
+
+	"github.com/flowcallback/flowcallback/openapi/signature"
+)
+
+// On the same requests the official SDK and we make the same signature, and verify each
+// other's, however odd the ids are. A slash stays a slash to the SDK: it cannot send one
+// inside an id.
+func TestSignatureIsTheSDKs(t *testing.T) {
+	now := time.Now().UTC()
+	for _, id := range []string{
+		"id", "a b", " ", "a/b", "%", "%25", "%2F", "a%20b", "+", "a+b", "é", "日本語", "😀", "?", "#", "&", "=", "a=b&c", ";", ",", ":", "@", "$",
+		"!", "*", "'", "(", ")", "~", "-._~", "[", "]", "{x}", "\\", "\"", "<>", "^", "`", "|", "\u00a0",
+	} {
+		official := sdkrequest.NewHttpRequestBuilder().
+			WithEndpoint("http://127.0.0.1:8080").WithMethod(http.MethodPost).
+			WithPath("/v2/{project_id}/fgs/workflows/{workflow_id}/callback").
+			AddPathParam("project_id", id).AddPathParam("workflow_id", id).
+			AddHeaderParam("Content-Type", "application/json").AddHeaderParam("User-Agent", "sdk").
+			AddHeaderParam("X-Workflow-Run-Id", id).AddHeaderParam("X-Workflow-State-Id", id).
+			AddHeaderParam("X-Sdk-Date", now.Format(signature.DateFormat)).
+			WithBody("", map[string]any{"result": "success", "output": map[string]any{}}).
+			Build()
+		headers, err := signer.Sign(official, accessKey, secretKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range headers {
+			official.AddHeaderParam(name, value)
+		}
+		r, err := official.ConvertRequest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := signature.Parse(r.Header.Get("Authorization"))
+		if err != nil || !a.Verify(r, body, secretKey) {
+			t.Errorf("id %q: the SDK's signature %+v, %v does not verify", id, a, err)
+			continue
+		}
+		if a.Verify(r, body, "another secret") {
+			t.Errorf("id %q: the signature verifies under another secret", id)
+		}
+
+		// The other way round: ours, over what the SDK signs, is the SDK's to the letter.
+		ours := r.Clone(t.Context())
+		ours.Header = http.Header{}
+		for _, name := range a.SignedHeaders {
+			if name != "user-agent" {
+				ours.Header.Set(name, r.Header.Get(name))
+			}
+		}
+		if err := signature.Sign(ours, body, accessKey, secretKey, now); err != nil {
+			t.Fatal(err)
+		}
+		again := sdkrequest.NewHttpRequestBuilder().
+			WithEndpoint("http://127.0.0.1:8080").WithMethod(http.MethodPost).
+			WithPath("/v2/{project_id}/fgs/workflows/{workflow_id}/callback").
+			AddPathParam("project_id", id).AddPathParam("workflow_id", id).
+			AddHeaderParam("Host", "127.0.0.1:8080").
+			AddHeaderParam("X-Workflow-Run-Id", id).AddHeaderParam("X-Workflow-State-Id", id).
+			AddHeaderParam("X-Sdk-Date", now.Format(signature.DateFormat)).
+			WithBody("", map[string]any{"result": "success", "output": map[string]any{}}).
+			Build()
+		wanted, err := signer.Sign(again, accessKey, secretKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ours.Header.Get("Authorization"); got != wanted["Authorization"] {
+			t.Errorf("id %q:\nours     %s\nthe SDK's %s", id, got, wanted["Authorization"])
+		}
+	}
+}
