@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test generate lint build clean
+.PHONY: help run test interop contract-lint fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,6 +16,25 @@ run: ## start a server on which a flow waits, and print the curl that resumes it
 test: curl ## run all tests, with the race detector
 	go test -race ./...
 
+interop: node ## drive the server with the official SDKs, and check the check with a second validator
+	cd server/interop && npm ci --no-audit --no-fund
+	cd server/interop && go test -race -skip TestTools .
+
+contract-lint: node ## hold the contract against Redocly, Prism, Portman, openapi-typescript and oasdiff
+	cd server/interop/lint && npm ci --no-audit --no-fund
+	cd server/interop && go test -run TestTools -v .
+
+FUZZTIME = 2m
+
+fuzz: ## run each fuzz target for FUZZTIME (2m)
+	go test -run '^$$' -fuzz FuzzCheckRequest -fuzztime $(FUZZTIME) ./openapi/contract
+	go test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./openapi/signature
+	go test -run '^$$' -fuzz FuzzFile -fuzztime $(FUZZTIME) ./server/auth
+	cd server/interop && go test -run '^$$' -fuzz FuzzSecondOpinion -fuzztime $(FUZZTIME) .
+
+vuln: ## look for known vulnerabilities; it needs the network
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
 build: ## build both commands into bin/
 	go build -trimpath -o bin/ ./server/cmd/flowcallbackd ./client/cmd/flowcallback
 
@@ -24,11 +43,16 @@ generate: ## generate gen/ anew from openapi/
 
 lint: ## check formatting and style
 	$(GOLANGCI_LINT) run ./...
+	cd server/interop && $(GOLANGCI_LINT) run --config ../../.golangci.yml .
 
 clean: ## remove what was built
 	rm -rf bin
 
 # One test resumes the demo's flow with the curl that the demo prints.
-.PHONY: curl
+.PHONY: curl node
 curl:
 	@command -v curl >/dev/null || (apt-get update && apt-get install -y curl)
+
+# The SDKs and tools of the nested module run on Node.js 20 or later.
+node:
+	@command -v npm >/dev/null || (apt-get update && apt-get install -y nodejs npm)

@@ -251,6 +251,17 @@ func TestNewToken(t *testing.T) {
 	}
 }
 
+// The documented example is a good file: its token is "test".
+func TestExample(t *testing.T) {
+	g, err := auth.New("example.yaml", auth.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := &guard{Guard: g}
+	want(t, "the example's token", example.ask(t, call{project: "46b6f338fc3445b8846c71dfb1fbd9e8"}, withToken("test")), nil)
+	want(t, "the example's token elsewhere", example.ask(t, call{}, withToken("test")), server.ErrForbidden)
+}
+
 func TestBrokenFiles(t *testing.T) {
 	const head = "principals:\n  - name: a\n    projects: [p]\n    allow: [callback]\n"
 	hash := hashOf(token)

@@ -47,7 +47,9 @@ var differences = []struct {
 }{
 	{
 		"it reads numbers as float64, and so refuses one that is greater; we read them as they are written",
-		func(message string, _, _, _, _ string) bool { return strings.Contains(message, "into Go value of type float64") },
+		func(message string, _, _, _, _ string) bool {
+			return strings.Contains(message, "into Go value of type float64")
+		},
 	},
 }
 

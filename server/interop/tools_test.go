@@ -1,0 +1,221 @@
+package interop_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+const (
+	documents = "../../openapi/"
+	oasdiff   = "github.com/oasdiff/oasdiff@v1.33.0"
+)
+
+// tool returns a command of the tools that lint/package.json pins.
+func tool(t *testing.T, name string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("lint", "node_modules", ".bin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v (`make contract-lint` installs the tools)", err)
+	}
+	command := exec.CommandContext(t.Context(), path, arguments...)
+	command.Env = append(os.Environ(), "REDOCLY_TELEMETRY=off", "REDOCLY_SUPPRESS_UPDATE_NOTICE=true", "NO_COLOR=1")
+	return command
+}
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(documents + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The contract under tools that others made.
+func TestTools(t *testing.T) {
+	t.Run("Redocly's recommended rules are kept", func(t *testing.T) {
+		for _, name := range []string{"callback.yaml", "waits.yaml"} {
+			output, err := tool(t, "redocly", "lint", "--extends=recommended", "--format=json", document(t, name)).Output()
+			var report struct {
+				Totals struct{ Errors, Warnings int }
+			}
+			if err != nil || json.Unmarshal(output, &report) != nil || report.Totals.Errors+report.Totals.Warnings > 0 {
+				t.Errorf("%s: %v\n%s", name, err, output)
+			}
+		}
+	})
+	t.Run("types of openapi-typescript compile and are usable", types)
+	t.Run("Prism between the SDK and the server finds no violation", prism)
+	t.Run("tests that Portman generates pass", portman)
+	t.Run("oasdiff finds no breaking change since the last release", breaking)
+}
+
+func types(t *testing.T) {
+	folder := t.TempDir()
+	usable, err := os.ReadFile("lint/usable.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "usable.ts"), usable, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := tool(t, "openapi-typescript", document(t, "callback.yaml"), "-o", filepath.Join(folder, "callback.ts")).CombinedOutput(); err != nil {
+		t.Fatalf("openapi-typescript: %v\n%s", err, output)
+	}
+	if output, err := tool(t, "tsc", "--noEmit", "--strict", "--target", "es2022", "--moduleResolution", "bundler", "--module", "esnext",
+		filepath.Join(folder, "usable.ts")).CombinedOutput(); err != nil {
+		t.Errorf("tsc: %v\n%s", err, output)
+	}
+}
+
+// prism compares the answers that the SDK gets through a validating proxy with those it
+// gets directly: a violation would be answered by the proxy, with another status and code.
+func prism(t *testing.T) {
+	s := servertest.Start(t, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"))
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	free.Close()
+	proxy := tool(t, "prism", "proxy", document(t, "callback.yaml"), s.URL, "--errors", "--port", port)
+	stdout, err := proxy.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Stderr = proxy.Stdout
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() && !strings.Contains(lines.Text(), "is listening") {
+	}
+	logged := make(chan string)
+	go func() {
+		var log strings.Builder
+		for lines.Scan() {
+			fmt.Fprintln(&log, lines.Text())
+		}
+		logged <- log.String()
+	}()
+
+	waiting, err := client.New(s.URL, "project")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(state string) {
+		if _, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "workflow", RunID: "run", StateID: state}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, test := range []struct {
+		result, reason, output string
+		open                   bool
+		again                  string // another output to call back with afterwards
+		status                 int
+		code                   string
+	}{
+		{result: "success", output: `{"message":"success","result":200}`, open: true, status: 200},
+		{result: "fail", reason: "payment declined", output: `{"attempts":[1,2.5,null]}`, open: true, status: 200},
+		{result: "fail", open: true, status: 200},
+		{result: "success", output: `{"a":1}`, open: true, again: `{"a":2}`, status: 400, code: "FLOWCALLBACK.CONFLICT"},
+		{result: "success", output: `{}`, status: 404, code: "FGS.5002"},
+	} {
+		r := request{
+			Endpoint: "http://127.0.0.1:" + port, AK: accessKey, SK: secretKey, Project: "project", Workflow: "workflow", Run: "run",
+			State: fmt.Sprint(i), Result: test.result, Error: test.reason,
+		}
+		if test.output != "" {
+			r.Output = json.RawMessage(test.output)
+		}
+		if test.open {
+			open(r.State)
+		}
+		_, failed := callGo(t, r)
+		if test.again != "" {
+			r.Output = json.RawMessage(test.again)
+			_, failed = callGo(t, r)
+		}
+		got := failure{Status: 200}
+		if failed != nil {
+			got = *failed
+		}
+		if got.Status != test.status || got.Code != test.code {
+			t.Errorf("callback %d through the proxy: %+v, want %d %s", i, got, test.status, test.code)
+		}
+	}
+	if err := proxy.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if log := <-logged; strings.Contains(log, "iolation") || !strings.Contains(log, "has returned 200") {
+		t.Errorf("Prism's log:\n%s", log)
+	}
+	_ = proxy.Wait()
+}
+
+func portman(t *testing.T) {
+	s := servertest.Start(t, "--demo")
+	config, err := filepath.Abs("lint/portman.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := tool(t, "portman", "--local", document(t, "callback.yaml"), "--baseUrl", s.URL,
+		"--portmanConfigFile", config, "--runNewman", "--output", "collection.json")
+	command.Dir = t.TempDir() // it leaves files where it runs
+	output, err := command.CombinedOutput()
+	if n := strings.Count(string(output), "✓"); err != nil || n < 20 {
+		t.Errorf("portman: %v, %d assertions hold\n%s", err, n, output)
+	}
+}
+
+func breaking(t *testing.T) {
+	compare := func(base, revision string) (string, error) {
+		output, err := exec.CommandContext(t.Context(), "go", "run", oasdiff, "breaking", "--fail-on", "ERR", base, revision).CombinedOutput()
+		return string(output), err
+	}
+	contract, err := os.ReadFile(document(t, "callback.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	narrowed := filepath.Join(folder, "narrowed.yaml")
+	if err := os.WriteFile(narrowed, []byte(strings.Replace(string(contract), "maxLength: 512", "maxLength: 511", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := compare(document(t, "callback.yaml"), narrowed); err == nil || !strings.Contains(output, "511") {
+		t.Errorf("a planted breaking change is not found: %v\n%s", err, output)
+	}
+	tag, err := exec.CommandContext(t.Context(), "git", "describe", "--tags", "--abbrev=0", "--match", "v*").Output()
+	if err != nil {
+		t.Log("there is no release yet to compare with")
+		return
+	}
+	for _, name := range []string{"callback.yaml", "waits.yaml"} {
+		released, err := exec.CommandContext(t.Context(), "git", "show", strings.TrimSpace(string(tag))+":openapi/"+name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), released, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"callback.yaml", "waits.yaml"} {
+		if output, err := compare(filepath.Join(folder, name), document(t, name)); err != nil {
+			t.Errorf("%s since %s: %v\n%s", name, tag, err, output)
+		}
+	}
+}
