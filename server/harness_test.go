@@ -113,6 +113,14 @@ func (s *service) do(t *testing.T, r *http.Request) answer {
 		t.Fatalf("%s %s: reading the answer: %v", r.Method, r.URL, err)
 	}
 	a := answer{status: response.StatusCode, header: response.Header, body: body}
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+	} {
+		if got := a.header.Get(name); got != want {
+			t.Errorf("%s %s: header %s is %q, want %q", r.Method, r.URL, name, got, want)
+		}
+	}
 	if a.status >= 400 {
 		if err := json.Unmarshal(body, &a.Error); err != nil && r.Method != http.MethodHead {
 			t.Errorf("%s %s: answer %v is no error body: %v", r.Method, r.URL, a, err)

@@ -331,7 +331,11 @@ func TestAuthorize(t *testing.T) {
 	}
 	s.callback(t, "state", success, token("right")).want(t, 404, "FGS.5002")
 	s.callback(t, "state", success, token("elsewhere")).want(t, 403, "FSS.0403")
-	s.callback(t, "state", success, token("guess")).want(t, 429, "FSS.0429")
+	limited := s.callback(t, "state", success, token("guess"))
+	limited.want(t, 429, "FSS.0429")
+	if limited.header.Get("Retry-After") == "" || strings.Contains(s.log.String(), "status=429") {
+		t.Errorf("429 with Retry-After %q, want one, and no line in the log:\n%s", limited.header.Get("Retry-After"), s.log)
+	}
 	s.callback(t, "state", "not even JSON").want(t, 401, "APIGW.0301")
 	s.get(t, "/v1/a%2Fb/waits").want(t, 401, "APIGW.0301")
 	want := []string{"callback project " + success, "callback project " + success, "callback project " + success, "callback project not even JSON", "wait a/b "}

@@ -212,6 +212,21 @@ func TestSDKs(t *testing.T) {
 				accept(t, r, wait)
 				wantOutcome(t, wait, "success", "", string(r.Output))
 			})
+			t.Run("id with a space or an apostrophe", func(t *testing.T) {
+				for _, id := range []string{"a b", "it's"} {
+					r, _ := open(t)
+					r.Workflow = id
+					if name == "Node" { // it signs another path than it sends
+						refuse(t, r, 401, "APIGW.0301")
+						continue
+					}
+					wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: r.Run, StateID: r.State})
+					if err != nil {
+						t.Fatal(err)
+					}
+					accept(t, r, wait)
+				}
+			})
 			t.Run("unknown state", func(t *testing.T) {
 				r, _ := open(t)
 				r.State = "unknown"

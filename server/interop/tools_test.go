@@ -122,22 +122,24 @@ func prism(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, test := range []struct {
+	type call struct {
 		result, reason, output string
 		open                   bool
 		again                  string // another output to call back with afterwards
 		status                 int
 		code                   string
-	}{
+	}
+	calls := []call{
 		{result: "success", output: `{"message":"success","result":200}`, open: true, status: 200},
 		{result: "fail", reason: "payment declined", output: `{"attempts":[1,2.5,null]}`, open: true, status: 200},
-		{result: "fail", open: true, status: 200},
 		{result: "success", output: `{"a":1}`, open: true, again: `{"a":2}`, status: 400, code: "FLOWCALLBACK.CONFLICT"},
 		{result: "success", output: `{}`, status: 404, code: "FGS.5002"},
-	} {
+		{result: "fail", open: true, status: 200}, // last: the Node SDK sends what is no callback
+	}
+	try := func(name string, i int, test call) {
 		r := request{
 			Endpoint: "http://127.0.0.1:" + port, AK: accessKey, SK: secretKey, Project: "project", Workflow: "workflow", Run: "run",
-			State: fmt.Sprint(i), Result: test.result, Error: test.reason,
+			State: fmt.Sprint(name, "-", i), Result: test.result, Error: test.reason,
 		}
 		if test.output != "" {
 			r.Output = json.RawMessage(test.output)
@@ -145,17 +147,24 @@ func prism(t *testing.T) {
 		if test.open {
 			open(r.State)
 		}
-		_, failed := callGo(t, r)
+		_, failed := sdks[name].call(t, r)
 		if test.again != "" {
 			r.Output = json.RawMessage(test.again)
-			_, failed = callGo(t, r)
+			_, failed = sdks[name].call(t, r)
 		}
 		got := failure{Status: 200}
 		if failed != nil {
 			got = *failed
 		}
 		if got.Status != test.status || got.Code != test.code {
-			t.Errorf("callback %d through the proxy: %+v, want %d %s", i, got, test.status, test.code)
+			t.Errorf("callback %d of the %s SDK through the proxy: %+v, want %d %s", i, name, got, test.status, test.code)
+		}
+	}
+	for name, sdk := range sdks {
+		for i, test := range calls {
+			if test.output != "" || sdk.bareFail == test.status {
+				try(name, i, test)
+			}
 		}
 	}
 	if err := proxy.Process.Kill(); err != nil {
