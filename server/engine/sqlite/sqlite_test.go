@@ -200,33 +200,48 @@ func TestLockedFile(t *testing.T) {
 // A callback whose caller left before the writer took it leaves no trace; one that was taken
 // is answered truly.
 func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
-	f := newFile(t, sqlite.Options{BusyTimeout: time.Second})
-	for attempt := range 10 {
-		key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(attempt)}
-		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: key.StateID, TimeoutSeconds: 60})
+	f := newFile(t, sqlite.Options{BusyTimeout: 200 * time.Millisecond})
+	const attempts = 20
+	var ids []string
+	for i := range attempts {
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i), TimeoutSeconds: 60})
 		if err != nil {
 			t.Fatal(err)
 		}
-		release := lockFile(t, f.path)
-		first := make(chan error, 1)
-		go func() { // keeps the writer busy until the file is unlocked
-			_, err := f.Callback(context.Background(), engine.Key{}, enginetest.Success(`{}`))
-			first <- err
-		}()
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err = f.Callback(ctx, key, enginetest.Success(`{}`))
+		ids = append(ids, wait.WaitID)
+	}
+	release := lockFile(t, f.path)
+	others, stop := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	for range 3 { // others keep the writer busy with a file that is locked
+		group.Go(func() {
+			for others.Err() == nil {
+				_, _ = f.Callback(others, engine.Key{}, enginetest.Success(`{}`))
+			}
+		})
+	}
+	withdrawn := 0
+	errs := make([]error, attempts)
+	for i := range attempts {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, errs[i] = f.Callback(ctx, engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i)}, enginetest.Success(`{}`))
 		cancel()
-		release()
-		<-first
-		got, getErr := f.GetWait(t.Context(), "p", wait.WaitID, closedChannel())
-		if getErr != nil || (err == nil) != (got.Status == waits.Success) {
-			t.Errorf("Callback: %v, and then the wait is %+v, %v", err, got, getErr)
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			return // it was withdrawn, as this test wants it
+		if errors.Is(errs[i], context.DeadlineExceeded) {
+			withdrawn++
 		}
 	}
-	t.Error("no callback was withdrawn in ten attempts")
+	release()
+	stop()
+	group.Wait()
+	if withdrawn == 0 {
+		t.Errorf("none of %d callbacks was withdrawn: %v", attempts, errs)
+	}
+	for i, id := range ids {
+		got, err := f.GetWait(t.Context(), "p", id, closedChannel())
+		if err != nil || (errs[i] == nil) != (got.Status == waits.Success) {
+			t.Errorf("callback %d: %v, and then the wait is %+v, %v", i, errs[i], got, err)
+		}
+	}
 }
 
 func TestHeldCallbackIsHandedOver(t *testing.T) {

@@ -2,8 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/flowcallback/flowcallback/server/engine"
 )
 
 const (
@@ -80,6 +83,27 @@ func (e *Engine) expireDue(ctx context.Context) error {
 		}
 		return len(due), nil
 	})
+}
+
+// expire has the writer expire waits that are due, as of now. A store that cannot be
+// written to does not keep anyone from reading: its failure is none here.
+func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
+	err := e.writer.do(ctx, func(t *tx) error {
+		for _, r := range due {
+			s, err := scanState(t.commands.stateByRow.QueryRowContext(t.ctx, r.id))
+			if err == nil && s.isDue(now) {
+				err = t.expire(s, now)
+			}
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, engine.ErrUnavailable) {
+		return e.ended(ctx)
+	}
+	return err
 }
 
 // Forget deletes what left waiting longer ago than Options.Retention, and callbacks held

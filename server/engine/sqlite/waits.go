@@ -3,21 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
-
-// pageBytes bounds the JSON that one page carries, whatever its limit: a page ends early
-// rather than fill the memory of both sides.
-const pageBytes = 4 << 20
 
 // OpenWait implements engine.Waits.
 func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
@@ -225,152 +218,3 @@ func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error
 		}
 	})
 }
-
-// ListOutcomes implements engine.Waits. Its cursors are places in the feed.
-func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limit int, enough <-chan struct{}) (waits.OutcomePage, error) {
-	var place int64
-	if after != "" {
-		var err error
-		if place, err = parseCursor(after); err != nil {
-			return waits.OutcomePage{}, err
-		}
-	}
-	for {
-		woken, leave := e.hub.subscribe(topic{feed: projectID})
-		page, err := e.outcomes(ctx, projectID, place, limit)
-		if err != nil || len(page.Outcomes) > 0 || !e.pause(ctx, woken, enough) {
-			leave()
-			return page, errors.Join(err, e.ended(ctx))
-		}
-		leave()
-	}
-}
-
-func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, limit int) (waits.OutcomePage, error) {
-	page := waits.OutcomePage{Outcomes: []waits.Wait{}, Next: strconv.FormatInt(after, 10)}
-	var last int64
-	if err := e.queries.feedLast.QueryRowContext(ctx).Scan(&last); err != nil {
-		return page, err
-	}
-	if after > last {
-		return page, fmt.Errorf("cursor %d beyond the end of the feed, %d: %w", after, last, engine.ErrCursor)
-	}
-	rows, err := e.queries.feedAfter.QueryContext(ctx, projectID, after, limit)
-	if err != nil {
-		return page, err
-	}
-	records, _, err := scanPage(rows, limit)
-	for _, r := range records {
-		page.Outcomes = append(page.Outcomes, r.wait)
-		page.Next = strconv.FormatInt(r.seq, 10)
-	}
-	return page, err
-}
-
-func parseCursor(text string) (int64, error) {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
-		return 0, engine.ErrCursor
-	}
-	return n, nil
-}
-
-// record is a wait with what orders it.
-type record struct {
-	wait    waits.Wait
-	id, seq int64
-}
-
-// scanPage reads up to limit waits, fewer where they are large, and reports whether it
-// left some. It closes rows.
-func scanPage(rows *sql.Rows, limit int) (records []record, more bool, err error) {
-	defer rows.Close()
-	size := 0
-	for rows.Next() {
-		if len(records) == limit || size > pageBytes {
-			return records, true, nil
-		}
-		r, err := scanWait(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		records = append(records, r)
-		size += len(r.wait.Input)
-		if r.wait.Outcome != nil {
-			size += len(r.wait.Outcome.Output)
-		}
-	}
-	return records, false, rows.Err()
-}
-
-// isDue reports whether a wait is past its deadline and stored as waiting all the same.
-func (r *record) isDue(now int64) bool {
-	return r.wait.Status == waits.Waiting && r.wait.ExpiresAt.UnixMilli() <= now
-}
-
-// expireAt has a wait that is due shown as expired. It may be shown so once Engine.expire
-// was called with that time: whatever the writer did before is in what was read since, and
-// whatever it does later finds the wait due as well.
-func (r *record) expireAt(now int64) {
-	if r.isDue(now) {
-		r.wait.Status, r.wait.SettledAt = waits.Expired, &r.wait.ExpiresAt
-	}
-}
-
-func dueOf(records []record, now int64) (due []record) {
-	for _, r := range records {
-		if r.isDue(now) {
-			due = append(due, r)
-		}
-	}
-	return due
-}
-
-// expire has the writer expire waits that are due, as of now. A store that cannot be
-// written to does not keep anyone from reading: its failure is none here.
-func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
-	err := e.writer.do(ctx, func(t *tx) error {
-		for _, r := range due {
-			s, err := scanState(t.commands.stateByRow.QueryRowContext(t.ctx, r.id))
-			if err == nil && s.isDue(now) {
-				err = t.expire(s, now)
-			}
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-		return nil
-	})
-	if errors.Is(err, engine.ErrUnavailable) {
-		return e.ended(ctx)
-	}
-	return err
-}
-
-// scanWait reads the columns of selectWait.
-func scanWait(row scanner) (r record, err error) {
-	var createdAt, expiresAt int64
-	var input, result, reason, output sql.NullString
-	var seq, settledAt sql.NullInt64
-	w := &r.wait
-	err = row.Scan(&r.id, &w.WaitID, &w.ProjectID, &w.WorkflowID, &w.RunID, &w.StateID, &w.ExecutionID, &w.Status,
-		&createdAt, &expiresAt, &seq, &input, &result, &reason, &output, &settledAt)
-	if err != nil {
-		return r, err
-	}
-	r.seq = seq.Int64
-	w.CreatedAt, w.ExpiresAt = instant(createdAt), instant(expiresAt)
-	if input.Valid {
-		w.Input = json.RawMessage(input.String)
-	}
-	if result.Valid {
-		w.Outcome = &waits.Outcome{Result: callback.Result(result.String), Error: reason.String, Output: json.RawMessage(output.String)}
-	}
-	if settledAt.Valid {
-		at := instant(settledAt.Int64)
-		w.SettledAt = &at
-	}
-	return r, nil
-}
-
-func instant(milliseconds int64) time.Time { return time.UnixMilli(milliseconds).UTC() }

@@ -1,0 +1,135 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/callbackserver"
+	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+// idle is an engine that does nothing, so that what stands before it is measured.
+type idle struct{}
+
+func (idle) Callback(_ context.Context, key engine.Key, _ callback.Request) (string, error) {
+	return key.RunID, nil
+}
+
+func (idle) Ready(context.Context) error { return nil }
+
+// The bodies that are measured: a usual one, and one with a large output.
+var bodies = map[string]string{
+	"small":  `{"result":"success","output":{"message":"success","result":200}}`,
+	"200KiB": `{"result":"success","output":{"list":[` + strings.Repeat(`{"id":4711,"name":"a name","ok":true},`, 5400) + `null]}}`,
+}
+
+func benchmark(b *testing.B, handler http.Handler) {
+	for _, size := range []string{"small", "200KiB"} {
+		body := bodies[size]
+		b.Run(size, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			reader := strings.NewReader(body)
+			r := httptest.NewRequest(http.MethodPost, "/v2/46b6f338fc3445b8846c71dfb1fbd9e8/fgs/workflows/order-approval/callback", nil)
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("X-Workflow-Run-Id", "aa7d6479-141d-482f-b9bc-85b5cd14066b")
+			r.Header.Set("X-Workflow-State-Id", "0f5758f7-aa43-49ae-8923-c6448d7c1f91")
+			for b.Loop() {
+				reader.Reset(body)
+				request := *r
+				request.Body, request.ContentLength = io.NopCloser(reader), int64(len(body))
+				w := discard{header: http.Header{}}
+				handler.ServeHTTP(&w, &request)
+				if w.status != http.StatusOK {
+					b.Fatalf("answered %d", w.status)
+				}
+			}
+		})
+	}
+}
+
+// discard is the cheapest http.ResponseWriter.
+type discard struct {
+	header http.Header
+	status int
+}
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discard) WriteHeader(status int)      { d.status = status }
+
+// BenchmarkCallback is the whole path of a valid callback, all middleware on.
+func BenchmarkCallback(b *testing.B) {
+	handler, err := server.New(idle{}, server.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	benchmark(b, handler)
+}
+
+// BenchmarkUnvalidated is the generated strict handler alone.
+func BenchmarkUnvalidated(b *testing.B) {
+	router := echo.New()
+	callbackserver.RegisterHandlers(router, callbackserver.NewStrictHandler(unvalidated{}, nil))
+	benchmark(b, router)
+}
+
+type unvalidated struct{}
+
+func (unvalidated) CreateCallbackWorkflow(ctx context.Context, r callbackserver.CreateCallbackWorkflowRequestObject) (callbackserver.CreateCallbackWorkflowResponseObject, error) {
+	key := engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.XWorkflowRunID, StateID: r.Params.XWorkflowStateID}
+	executionID, err := idle{}.Callback(ctx, key, *r.Body)
+	return callbackserver.CreateCallbackWorkflow200JSONResponse{Body: callback.Response{ExecutionID: executionID}}, err
+}
+
+// BenchmarkPlain is what somebody writes by hand with net/http and encoding/json, checking
+// the same.
+func BenchmarkPlain(b *testing.B) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v2/{project_id}/fgs/workflows/{workflow_id}/callback", func(w http.ResponseWriter, r *http.Request) {
+		var body callback.Request
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		key := engine.Key{
+			ProjectID: r.PathValue("project_id"), WorkflowID: r.PathValue("workflow_id"),
+			RunID: r.Header.Get("X-Workflow-Run-Id"), StateID: r.Header.Get("X-Workflow-State-Id"),
+		}
+		executionID, err := idle{}.Callback(r.Context(), key, body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		_ = json.NewEncoder(w).Encode(callback.Response{ExecutionID: executionID})
+	})
+	benchmark(b, mux)
+}
+
+// BenchmarkJSONValid is the least that reading a body costs.
+func BenchmarkJSONValid(b *testing.B) {
+	for _, size := range []string{"small", "200KiB"} {
+		body := []byte(bodies[size])
+		b.Run(size, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				if !json.Valid(body) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+	}
+}
