@@ -1,13 +1,13 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
 // An Action is what a caller wants to do.
@@ -46,17 +46,16 @@ var (
 func authorize(decide Authorize, action Action) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			values, err := pathValues(c)
+			projectID, err := pathValue(c, "project_id", c.Param("project_id"))
 			if err != nil {
 				return err
 			}
 			r := c.Request()
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				return &readError{err}
+			var body []byte
+			if b, ok := r.Body.(*contract.Body); ok {
+				body = b.Bytes()
 			}
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			if err := decide(r.Context(), Call{Request: r, Body: body, ProjectID: values["project_id"], Action: action}); err != nil {
+			if err := decide(r.Context(), Call{Request: r, Body: body, ProjectID: projectID, Action: action}); err != nil {
 				return err
 			}
 			return next(c)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -9,6 +8,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
 // limitBody reads the body into memory, refusing with *http.MaxBytesError one of more than
@@ -19,20 +20,31 @@ func limitBody(limit int64) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
 			if r.ContentLength == 0 {
+				r.Body = contract.NewBody(nil)
 				return next(c)
 			}
 			if r.ContentLength > limit {
 				c.Response().Header().Set("Connection", "close") // the body is not read, so the connection is of no more use
 				return &http.MaxBytesError{Limit: limit}
 			}
-			body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength+1, 512)))
-			if _, err := body.ReadFrom(http.MaxBytesReader(c.Response().Writer, r.Body, limit)); err != nil {
+			body, err := readBody(http.MaxBytesReader(c.Response().Writer, r.Body, limit), r.ContentLength)
+			if err != nil {
 				return &readError{err}
 			}
-			r.Body = io.NopCloser(body)
+			r.Body = contract.NewBody(body)
 			return next(c)
 		}
 	}
+}
+
+// readBody reads to the end: into memory of just the size, where the sender announced it.
+func readBody(body io.Reader, announced int64) ([]byte, error) {
+	if announced < 0 {
+		return io.ReadAll(body)
+	}
+	data := make([]byte, announced)
+	_, err := io.ReadFull(body, data)
+	return data, err
 }
 
 // readError is a body that did not arrive whole.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -22,6 +23,14 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
+// always are the headers of every answer; nobody changes them.
+var always = http.Header{
+	"Cache-Control":           {"no-store"},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Referrer-Policy":         {"no-referrer"},
+	"X-Content-Type-Options":  {"nosniff"},
+}
+
 // identify gives every request an id of 128 random bits, answers it as X-Request-Id, and
 // keeps answers out of caches and browsers from making anything of them. An id that the sender brings is not taken over, so that ids
 // are unique and nobody writes into the log.
@@ -32,10 +41,7 @@ func identify(next echo.HandlerFunc) echo.HandlerFunc {
 		id := hex.EncodeToString(bits[:])
 		header := c.Response().Header()
 		header.Set("X-Request-Id", id)
-		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		header.Set("Referrer-Policy", "no-referrer")
-		header.Set("X-Content-Type-Options", "nosniff")
+		maps.Copy(header, always)
 		if c.Request().TLS != nil {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}

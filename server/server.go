@@ -80,6 +80,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		return nil, err
 	}
 	router := echo.New()
+	router.Binder = binder{}
 	router.HTTPErrorHandler = problemHandler(config.Logger)
 	router.Use(identify, logRequests(config.Logger), recoverPanics)
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/url"
 
 	"github.com/labstack/echo/v4"
@@ -26,21 +27,41 @@ func enforce(operation *contract.Operation) echo.MiddlewareFunc {
 	}
 }
 
-// pathValues returns the values in the path, decoded once: echo matches the path as it was
-// sent, unless net/http found nothing in it that needs its escaping kept.
+// pathValues returns the values in the path.
 func pathValues(c echo.Context) (map[string]string, error) {
-	escaped := c.Request().URL.RawPath != ""
 	names, raw := c.ParamNames(), c.ParamValues()
 	values := make(map[string]string, len(names))
 	for i, name := range names {
-		value := raw[i]
-		if escaped {
-			var err error
-			if value, err = url.PathUnescape(value); err != nil {
-				return nil, &contract.Violation{Member: name, Rule: "must be well-formed"}
-			}
+		value, err := pathValue(c, name, raw[i])
+		if err != nil {
+			return nil, err
 		}
 		values[name] = value
 	}
 	return values, nil
+}
+
+// pathValue decodes a value in the path, once: echo matches the path as it was sent, unless
+// net/http found nothing in it that needs its escaping kept.
+func pathValue(c echo.Context, name, raw string) (string, error) {
+	if c.Request().URL.RawPath == "" {
+		return raw, nil
+	}
+	value, err := url.PathUnescape(raw)
+	if err != nil {
+		return "", &contract.Violation{Member: name, Rule: "must be well-formed"}
+	}
+	return value, nil
+}
+
+// binder hands the generated stubs the body that enforce has judged.
+type binder struct{}
+
+// Bind implements echo.Binder.
+func (binder) Bind(target any, c echo.Context) error {
+	body, ok := c.Request().Body.(*contract.Body)
+	if !ok {
+		return errors.New("the body was not judged")
+	}
+	return body.Bind(target)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
@@ -13,21 +14,102 @@ import (
 // the document allows for this operation. The error is a *Violation, or what reading the
 // body returned.
 //
-// It reads the body to its end, so whoever calls it limits the size before. Afterwards
-// the body can be read again; it then has a method ValidatedValue() any with the value
-// that was judged, defaults filled in, which is what oapi-codegen's strict servers bind.
+// It reads the body to its end, so whoever calls it limits the size before. Afterwards the
+// body is a *Body.
 func (o *Operation) CheckRequest(ctx context.Context, r *http.Request, pathValues map[string]string) error {
-	if err := o.checkStrict(r, pathValues); err != nil {
+	if err := o.checkParameters(r, pathValues); err != nil {
 		return err
 	}
-	err := openapi3filter.ValidateRequest(ctx, &openapi3filter.RequestValidationInput{
-		Request:    r,
-		PathParams: pathValues,
-		Route:      o.route,
-		Options:    o.options,
-	})
-	return violation(err)
+	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: pathValues, Route: o.route, Options: o.options}
+	for _, p := range o.parameters {
+		if err := p.check(ctx, r, pathValues, input); err != nil {
+			return err
+		}
+	}
+	if o.body == nil {
+		return nil
+	}
+	return o.checkBody(r)
 }
+
+// parameter is one parameter of an operation.
+type parameter struct {
+	*openapi3.Parameter
+	canonical string // of a header
+	plain     bool   // a text in the path or a header, without a default
+}
+
+func newParameter(p *openapi3.Parameter) parameter {
+	plain := p.Schema != nil && p.Schema.Value.Type.Is(openapi3.TypeString) && p.Schema.Value.Default == nil &&
+		(p.In == openapi3.ParameterInPath || p.In == openapi3.ParameterInHeader)
+	return parameter{p, http.CanonicalHeaderKey(p.Name), plain}
+}
+
+// check has kin-openapi judge the parameter; a plain one without the detours that other
+// types and styles take.
+func (p parameter) check(ctx context.Context, r *http.Request, pathValues map[string]string, input *openapi3filter.RequestValidationInput) error {
+	if !p.plain {
+		if err := openapi3filter.ValidateParameter(ctx, input, p.Parameter); err != nil {
+			return violation(err)
+		}
+		return nil
+	}
+	value, found := pathValues[p.Name]
+	if p.In == openapi3.ParameterInHeader {
+		var values []string
+		if values, found = r.Header[p.canonical]; found {
+			value = values[0]
+		}
+	}
+	switch {
+	case found:
+		return p.judge(value)
+	case p.Required:
+		return &Violation{Member: p.Name, Rule: "is missing"}
+	default:
+		return nil
+	}
+}
+
+func (p parameter) judge(value string) error {
+	if p.Schema.Value.VisitJSON(value, openapi3.FailFast()) == nil {
+		return nil
+	}
+	v := violation(p.Schema.Value.VisitJSON(value)) // once more, for the words
+	v.Member = p.Name
+	return v
+}
+
+func (o *Operation) checkBody(r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if len(body.data) == 0 {
+		r.Body = body
+		if o.bodyRequired {
+			return &Violation{Member: "body", Rule: "is missing"}
+		}
+		return nil
+	}
+	if err := checkMediaType(r.Header); err != nil {
+		return err
+	}
+	value, raws, err := o.decoders.decode(body.data, o.body)
+	if err != nil {
+		return err
+	}
+	if o.body.VisitJSON(value, openapi3.FailFast(), openapi3.VisitAsRequest(), openapi3.DefaultsSet(noted)) != nil {
+		return violation(o.body.VisitJSON(value, openapi3.VisitAsRequest())) // once more, for the words
+	}
+	body.members, _ = value.(map[string]any)
+	body.raws = raws
+	r.Body = body
+	return nil
+}
+
+// noted is told that a default was filled in, which is where it should be by then.
+func noted() {}
 
 // CheckAnswer says whether an answer to r is one that the document allows for this
 // operation: its status, headers, media type and body. The error is a *Violation.
@@ -42,5 +124,8 @@ func (o *Operation) CheckAnswer(ctx context.Context, r *http.Request, status int
 		Body:                   io.NopCloser(bytes.NewReader(body)),
 		Options:                o.options,
 	})
+	if err == nil {
+		return nil
+	}
 	return violation(err)
 }

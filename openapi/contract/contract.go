@@ -63,11 +63,14 @@ func (c *Contract) Match(r *http.Request) (*Operation, map[string]string) {
 
 // An Operation is one operation of a Contract. It is safe for concurrent use.
 type Operation struct {
-	route   *routers.Route
-	options *openapi3filter.Options
-	headers []string // names of its header parameters, canonical
-	queries []string // names of its query parameters
-	body    *openapi3.Schema
+	route        *routers.Route
+	options      *openapi3filter.Options
+	parameters   []parameter
+	headers      []string // names of its header parameters, canonical
+	queries      []string // names of its query parameters
+	body         *openapi3.Schema
+	bodyRequired bool
+	decoders     decoders
 }
 
 // ID returns the operationId.
@@ -107,7 +110,6 @@ func load(name string) (*Contract, error) {
 	}
 	options := &openapi3filter.Options{
 		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // who may call is not the contract's matter
-		KeepValidatedValue: true,
 	}
 	c := &Contract{document: document, operations: map[string]*Operation{}}
 	for path, item := range document.Paths.Map() {
@@ -127,6 +129,7 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 	}
 	for _, parameters := range []openapi3.Parameters{item.Parameters, operation.Parameters} {
 		for _, p := range parameters {
+			o.parameters = append(o.parameters, newParameter(p.Value))
 			switch p.Value.In {
 			case openapi3.ParameterInHeader:
 				o.headers = append(o.headers, http.CanonicalHeaderKey(p.Value.Name))
@@ -137,7 +140,7 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 	}
 	if operation.RequestBody != nil {
 		if media := operation.RequestBody.Value.Content.Get(mediaTypeJSON); media != nil {
-			o.body = media.Schema.Value
+			o.body, o.bodyRequired = media.Schema.Value, operation.RequestBody.Value.Required
 		}
 	}
 	return o

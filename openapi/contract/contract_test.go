@@ -75,6 +75,7 @@ func TestBodiesThatPass(t *testing.T) {
 		`{"result":"fail","output":null}`,
 		`{"result":"success","output":{},"unknown":{"Result":1,"nested":[{"output":null}]}}`,
 		`{"result":"success","output":{"result":1,"Result":2,"RESULT":3}}`,
+		`{"result":"success","output":{"text":"` + strings.Repeat(`[{\"\\`, 100) + `","list":[` + strings.Repeat(`[],{},`, 100) + `0]}}`,
 		`{"\u0072esult":"success","output":{"\ud83d\ude00":"😀"}}`,
 	} {
 		if err := check(t, callback, request(body, nil)); err != nil {

@@ -26,11 +26,8 @@ func (v *Violation) Error() string {
 	return v.Member + ": " + v.Rule
 }
 
-// violation words what kin-openapi found; nil stays nil.
-func violation(err error) error {
-	if err == nil {
-		return nil
-	}
+// violation words what kin-openapi found.
+func violation(err error) *Violation {
 	v := &Violation{Member: "body"}
 	var request *openapi3filter.RequestError
 	if errors.As(err, &request) && request.Parameter != nil {
