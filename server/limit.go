@@ -5,12 +5,36 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/flowcallback/flowcallback/openapi/contract"
+	"github.com/flowcallback/flowcallback/server/engine"
 )
+
+// limitInFlight refuses with engine.ErrOverloaded what is more than may be under way, before
+// anything of it is read, so that memory stays bounded. Requests that ask to be held back
+// are counted apart: they may be many, and keep nobody else out.
+func limitInFlight(requests, polls int) echo.MiddlewareFunc {
+	requestSlots, pollSlots := make(chan struct{}, requests), make(chan struct{}, polls)
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			slots := requestSlots
+			if strings.Contains(c.Request().URL.RawQuery, "wait_seconds=") {
+				slots = pollSlots
+			}
+			select {
+			case slots <- struct{}{}:
+			default:
+				return engine.ErrOverloaded
+			}
+			defer func() { <-slots }()
+			return next(c)
+		}
+	}
+}
 
 // limitBody reads the body into memory, refusing with *http.MaxBytesError one of more than
 // limit bytes: before reading where the sender announces its size, else as soon as it is

@@ -27,6 +27,14 @@ type Config struct {
 	// answered with 413 before it is read. Default: 256 KiB.
 	MaxBody int64
 
+	// MaxRequests is how many requests may be under way at once, long-polls apart; one more
+	// is answered with 503 at once. Default: 4096.
+	MaxRequests int
+
+	// MaxPolls is how many long-polls may be under way at once; one more is answered with
+	// 503 at once. They take nothing from MaxRequests. Default: 16384.
+	MaxPolls int
+
 	// Timeout bounds the time that an engine may take over a request, besides what the
 	// request itself asks to wait; past it the answer is 503. Default: 30 seconds.
 	Timeout time.Duration
@@ -48,6 +56,12 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.MaxBody == 0 {
 		c.MaxBody = 256 << 10
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 4096
+	}
+	if c.MaxPolls == 0 {
+		c.MaxPolls = 16384
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
@@ -84,11 +98,13 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router.HTTPErrorHandler = problemHandler(config.Logger)
 	router.Use(identify, logRequests(config.Logger), recoverPanics)
 
+	limitRequests := limitInFlight(config.MaxRequests, config.MaxPolls)
 	// The path of a request, from the outside in, once its operation is known.
 	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{
+				limitRequests,
 				limitBody(config.MaxBody),
 				authorize(config.Authorize, action),
 				enforce(operation),

@@ -303,6 +303,65 @@ func TestFailuresOfTheEngine(t *testing.T) {
 	}
 }
 
+// stuck is an engine whose calls last until it is released.
+type stuck struct {
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (s stuck) Callback(context.Context, engine.Key, callback.Request) (string, error) {
+	s.entered <- struct{}{}
+	<-s.release
+	return "execution", nil
+}
+
+func (stuck) Ready(context.Context) error { return nil }
+
+func TestTooManyRequests(t *testing.T) {
+	e := stuck{make(chan struct{}), make(chan struct{})}
+	const most = 3
+	s := startOver(t, e, server.Config{MaxRequests: most})
+	answers := make(chan answer, most)
+	for range most {
+		go func() { answers <- s.callback(t, "state", success) }()
+		<-e.entered
+	}
+	refused := s.callback(t, "state", success)
+	refused.want(t, 503, "FSS.0503")
+	if refused.header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+	if a := s.get(t, "/readyz"); a.status != 200 {
+		t.Errorf("GET /readyz of a busy server: %v, want 200", a)
+	}
+	close(e.release)
+	for range most {
+		if a := <-answers; a.status != 200 {
+			t.Errorf("one that was taken: %v, want 200", a)
+		}
+	}
+	go func() { <-e.entered }()
+	if a := s.callback(t, "state", success); a.status != 200 {
+		t.Errorf("one after them: %v, want 200", a)
+	}
+}
+
+func TestTooManyPolls(t *testing.T) {
+	s := start(t, server.Config{MaxPolls: 1}, sqlite.Options{})
+	wait := s.open(t, "state")
+	polled := make(chan answer, 2)
+	for range 2 { // whichever comes second is refused at once
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
+	}
+	(<-polled).want(t, 503, "FSS.0503")
+	if a := s.callback(t, "state", success); a.status != 200 {
+		t.Errorf("callback beside polls: %v, want 200", a)
+	}
+	if a := <-polled; a.status != 200 {
+		t.Errorf("the poll that was taken: %v, want 200", a)
+	}
+}
+
 func TestEngineWithoutWaits(t *testing.T) {
 	s := startOver(t, broken{engine.ErrNotFound}, server.Config{})
 	for _, path := range []string{"/v1/p/waits", "/v1/p/waits/w", "/v1/p/outcomes"} {

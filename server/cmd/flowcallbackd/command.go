@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/flowcallback/flowcallback/server/auth"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
 const description = `flowcallbackd enforces the contract of POST /v2/{project_id}/fgs/workflows/{workflow_id}/callback
@@ -35,10 +38,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	twin := func(variable string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + variable) }
 	command := &cli.Command{
-		Commands:        []*cli.Command{tokenCommand(stdout)},
+		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout)},
 		Name:            "flowcallbackd",
 		Usage:           "resume flows that wait for a callback",
-		UsageText:       "flowcallbackd [flags]\nflowcallbackd token",
+		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE",
 		Description:     description,
 		Version:         version(),
 		Writer:          stdout,
@@ -117,6 +120,34 @@ func tokenCommand(stdout io.Writer) *cli.Command {
 			}
 			token, hash := auth.NewToken()
 			_, err := fmt.Fprintf(stdout, "token:        %s\ntoken_sha256: %s\n", token, hash)
+			return err
+		},
+	}
+}
+
+// backupCommand copies the file of the SQLite engine.
+func backupCommand(s *settings, stdout io.Writer) *cli.Command {
+	var target string
+	return &cli.Command{
+		Name:      "backup",
+		Usage:     "copy the SQLite engine's file while a server is using it",
+		ArgsUsage: "FILE",
+		Description: `The copy holds everything that was answered by then. FILE must not exist. To restore it, stop the
+server, move it to the place of the engine's file, remove the old one's -wal and -shm beside it,
+and start the server.`,
+		Arguments: []cli.Argument{&cli.StringArg{Name: "FILE", Destination: &target}},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if target == "" || c.Args().Present() {
+				return errors.New("backup takes one FILE (see flowcallbackd backup --help)")
+			}
+			scheme, path, _ := strings.Cut(s.engine, ":")
+			if scheme != "sqlite" {
+				return fmt.Errorf("--engine %q: only the SQLite engine has a file to copy", s.engine)
+			}
+			if err := sqlite.Backup(ctx, path, target); err != nil {
+				return fmt.Errorf("backup: %w", err)
+			}
+			_, err := fmt.Fprintln(stdout, target)
 			return err
 		},
 	}

@@ -21,18 +21,9 @@ const applicationID = 0x466c4362
 // migrate brings the schema up to date; PRAGMA user_version counts the steps taken. Each
 // step is one transaction.
 func migrate(ctx context.Context, db *sql.DB) error {
-	var owner, version, tables int
-	for query, value := range map[string]*int{
-		"PRAGMA application_id":              &owner,
-		"PRAGMA user_version":                &version,
-		"SELECT count(*) FROM sqlite_schema": &tables,
-	} {
-		if err := db.QueryRowContext(ctx, query).Scan(value); err != nil {
-			return err
-		}
-	}
-	if owner != applicationID && (owner != 0 || tables != 0) {
-		return errors.New("it is another program's SQLite file: name another one")
+	version, err := versionOf(ctx, db)
+	if err != nil {
+		return err
 	}
 	steps, err := fs.ReadDir(migrations, "migrations")
 	if err != nil {
@@ -51,6 +42,25 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		}
 	}
 	return nil
+}
+
+// versionOf returns how many steps the file has taken; the error says if it is another
+// program's.
+func versionOf(ctx context.Context, db *sql.DB) (version int, err error) {
+	var owner, tables int
+	for query, value := range map[string]*int{
+		"PRAGMA application_id":              &owner,
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if err := db.QueryRowContext(ctx, query).Scan(value); err != nil {
+			return 0, err
+		}
+	}
+	if owner != applicationID && (owner != 0 || tables != 0) {
+		return 0, errors.New("it is another program's SQLite file: name another one")
+	}
+	return version, nil
 }
 
 func step(ctx context.Context, db *sql.DB, name string, version int) error {

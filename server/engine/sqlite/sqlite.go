@@ -155,7 +155,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	}
 	if e.writer.failure.Load() != nil {
 		return e.writer.do(ctx, func(t *tx) error {
-			_, err := t.commands.touch.ExecContext(t.ctx)
+			_, err := t.commands.tryWriting.ExecContext(t.ctx)
 			return err
 		})
 	}

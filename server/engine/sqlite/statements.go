@@ -59,9 +59,9 @@ func prepareQueries(ctx context.Context, on preparer) (*queries, error) {
 
 // commands are the writer's statements.
 type commands struct {
-	stateByKey, stateByID, stateByRow, outcome, settle, appendOutcome, advanceFeed, touch *sql.Stmt
-	insertWait, insertInput, waitByKey, hold, heldByKey, unhold                           *sql.Stmt
-	due, oldest, forgetOutcome, forgetInput, forgetWait, forgetHeld                       *sql.Stmt
+	stateByKey, stateByID, stateByRow, outcome, settle, appendOutcome, advanceFeed, tryWriting *sql.Stmt
+	insertWait, insertInput, waitByKey, hold, heldByKey, unhold                                *sql.Stmt
+	due, oldest, forgetOutcome, forgetInput, forgetWait, forgetHeld                            *sql.Stmt
 }
 
 func prepareCommands(ctx context.Context, on preparer) (*commands, error) {
@@ -77,7 +77,7 @@ func prepareCommands(ctx context.Context, on preparer) (*commands, error) {
 		&c.appendOutcome: `INSERT INTO outcomes (project_id, seq, wait, result, error, output, settled_at, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		&c.advanceFeed:   `UPDATE feed SET last = ?1 WHERE last < ?1`,
 
-		&c.touch: `UPDATE feed SET last = last`,
+		&c.tryWriting: `UPDATE feed SET tried = tried + 1`,
 
 		&c.insertWait: `INSERT INTO waits (wait_id, project_id, workflow_id, run_id, state_id, execution_id, status, created_at, expires_at)
 			VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`,

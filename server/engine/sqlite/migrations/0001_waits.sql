@@ -43,10 +43,11 @@ CREATE TABLE outcomes (
 -- The last seq given, kept apart so that retention can empty outcomes without a cursor ever
 -- pointing into the future.
 CREATE TABLE feed (
-  only INTEGER PRIMARY KEY CHECK (only = 1),
-  last INTEGER NOT NULL
+  only  INTEGER PRIMARY KEY CHECK (only = 1),
+  last  INTEGER NOT NULL,
+  tried INTEGER NOT NULL -- changed to see whether the file can be written to
 ) STRICT;
-INSERT INTO feed VALUES (1, 0);
+INSERT INTO feed VALUES (1, 0, 0);
 
 -- Callbacks for states that nobody waits for yet (--unknown=hold).
 CREATE TABLE held (

@@ -1,0 +1,58 @@
+package main_test
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+// A backup made while callbacks come holds everything that was answered before it began.
+func TestBackup(t *testing.T) {
+	folder := t.TempDir()
+	engine := "sqlite:" + filepath.Join(folder, "waits.db")
+	s := servertest.Start(t, "--engine", engine)
+	c := newClient(t, s)
+	const n = 200
+	var ids [n]string
+	settle := func(i int) {
+		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i)})
+		if err == nil {
+			_, err = c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: fmt.Sprint(i)}, nil)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		ids[i] = wait.WaitID
+	}
+	forEach(n/2, 8, settle)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		forEach(n/2, 8, func(i int) { settle(n/2 + i) })
+	}()
+	copied := filepath.Join(folder, "copy.db")
+	backup := func() ([]byte, error) {
+		return exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--engine", engine, "backup", copied).CombinedOutput()
+	}
+	if output, err := backup(); err != nil || string(output) != copied+"\n" {
+		t.Fatalf("backup: %v\n%s", err, output)
+	}
+	if output, err := backup(); err == nil || !strings.Contains(string(output), "exists") {
+		t.Errorf("backup over a file: %v\n%s", err, output)
+	}
+	<-done
+	s.Stop(t)
+
+	restored := newClient(t, servertest.Start(t, "--engine", "sqlite:"+copied))
+	for i := range n / 2 {
+		if wait, err := restored.Waits.Get(t.Context(), ids[i]); err != nil || wait.Status != waits.Success {
+			t.Errorf("wait %d in the backup is %s, %v", i, wait.Status, err)
+		}
+	}
+}

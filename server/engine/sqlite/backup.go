@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Backup writes a copy of the file at path to target, as it stands at one instant, while an
+// engine may be serving from it, in this process or another. The copy is whole and synced
+// when Backup returns, and target is not there before; it must not exist.
+func Backup(ctx context.Context, path, target string) (err error) {
+	path, err = resolve(path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return err // opening it would make it
+	}
+	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s exists: name a file that does not", target), err)
+	}
+	db, err := connect(path, 5*time.Second, 1)
+	if err != nil {
+		return explain(path, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := versionOf(ctx, db); err != nil {
+		return explain(path, err)
+	}
+	partial := target + ".partial"
+	if err := remove(partial); err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", partial, err), remove(partial))
+	}
+	if err := syncFile(partial); err != nil {
+		return errors.Join(err, remove(partial))
+	}
+	return os.Rename(partial, target)
+}
+
+func syncFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// remove deletes what may not be there.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
