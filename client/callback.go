@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -12,7 +13,7 @@ import (
 
 // Succeed resumes the flow that waits at state and hands it output: any value that
 // marshals to a JSON object, or JSON as json.RawMessage or []byte, which is sent as it is;
-// nil, and nothing, are {}. It returns the id of the execution that goes on, once the server has stored
+// nil is {}. Empty JSON is an error, since it usually is somebody else's. It returns the id of the execution that goes on, once the server has stored
 // the outcome durably.
 //
 // It is safe to repeat: the same call again succeeds the same way. Errors are those of
@@ -90,14 +91,17 @@ func marshalObject(value any) ([]byte, error) {
 		object = buffer.Bytes()
 	}
 	object = bytes.TrimSpace(object)
-	if len(object) == 0 {
-		return []byte("{}"), nil
+	var malformed *json.SyntaxError
+	switch err := json.Unmarshal(object, new(json.RawMessage)); {
+	case len(object) == 0:
+		return nil, errors.New("output: is empty, and must be a JSON object, such as {}")
+	case errors.As(err, &malformed):
+		return nil, fmt.Errorf("output: is not well-formed JSON: %w (byte %d)", err, malformed.Offset)
+	case err != nil:
+		return nil, fmt.Errorf("output: %w", err)
+	case object[0] != '{':
+		return nil, errors.New("output: must be a JSON object, not another JSON value")
+	default:
+		return object, nil
 	}
-	if !json.Valid(object) {
-		return nil, fmt.Errorf("output: %w", json.Unmarshal(object, new(json.RawMessage)))
-	}
-	if object[0] != '{' {
-		return nil, fmt.Errorf("output: must be a JSON object, and %T does not marshal to one", value)
-	}
-	return object, nil
 }

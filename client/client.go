@@ -38,9 +38,7 @@ type Client struct {
 func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	base, err := url.Parse(endpoint)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("client: endpoint: %w", err)
-	case base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
+	case err != nil, base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
 		return nil, fmt.Errorf("client: endpoint %q: want a URL such as https://functiongraph.cn-north-4.myhuaweicloud.com", endpoint)
 	case base.RawQuery != "" || base.Fragment != "":
 		return nil, fmt.Errorf("client: endpoint %q: want no query and no fragment", base.Redacted())
@@ -60,8 +58,8 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	for _, option := range options {
 		option(d)
 	}
-	if d.retryFor < 0 {
-		return nil, fmt.Errorf("client: retrying for %s: want a positive time, or 0 for one attempt", d.retryFor)
+	if d.retryFor < 0 || d.timeout < 0 {
+		return nil, fmt.Errorf("client: retrying for %s, an attempt taking %s: want no negative times", d.retryFor, d.timeout)
 	}
 	d.http = forTransport(d.http)
 	server := strings.TrimSuffix(endpoint, "/") + "/"
@@ -92,7 +90,10 @@ func checkHeader(what, id string) error {
 // checkSegment refuses what cannot travel as one segment of a path: nothing, and the dots
 // that every URL library resolves away, however they are escaped (RFC 3986, section 5.2.4).
 func checkSegment(what, id string) error {
-	if id == "" || id == "." || id == ".." {
+	if id == "" {
+		return fmt.Errorf("%s is empty: %w", what, ErrInvalid)
+	}
+	if id == "." || id == ".." {
 		return fmt.Errorf("%s %q cannot travel in a URL: %w", what, id, ErrInvalid)
 	}
 	return nil

@@ -189,7 +189,7 @@ func TestBadArgumentsAreNotSent(t *testing.T) {
 	defer s.Close()
 	c := newClient(t, s.URL, "project")
 	state := client.State{Workflow: "workflow", Run: "run", State: "state"}
-	for _, output := range []any{[]int{1}, "text", 1, json.RawMessage(`[]`), json.RawMessage(`{`), []byte(`{} {}`), func() {}} {
+	for _, output := range []any{[]int{1}, "text", 1, json.RawMessage(`[]`), json.RawMessage(`{`), []byte(`{} {}`), []byte(nil), json.RawMessage(" "), func() {}} {
 		_, err := c.Succeed(t.Context(), state, output)
 		want(t, err, client.ErrInvalid)
 	}
@@ -462,15 +462,16 @@ func TestWaits(t *testing.T) {
 		t.Errorf("List with a filter = %d waits, want %d", len(got), n/2)
 	}
 
-	var first client.Settled
+	var first client.Settled // the last that has a cursor in the first half
+	var upTo int
 	var followed []string
 	for settled, err := range c.Waits.Outcomes(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
 		followed = append(followed, settled.WaitID)
-		if len(followed) == 120 {
-			first = settled
+		if settled.Cursor != "" && len(followed) < n/2 {
+			first, upTo = settled, len(followed)
 		}
 		if len(followed) == n {
 			break
@@ -480,8 +481,8 @@ func TestWaits(t *testing.T) {
 		t.Error("Outcomes did not follow all waits in the order in which they were settled")
 	}
 	for settled, err := range c.Waits.Outcomes(t.Context(), first.Cursor) {
-		if err != nil || slices.Index(ids, settled.WaitID) > 120 {
-			t.Errorf("Outcomes from a cursor in the middle goes on at %s, %v", settled.StateID, err)
+		if err != nil || slices.Index(ids, settled.WaitID) != upTo || upTo == 0 {
+			t.Errorf("Outcomes from the cursor after %d goes on at %s, %v", upTo, settled.StateID, err)
 		}
 		break
 	}

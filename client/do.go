@@ -30,6 +30,7 @@ type doer struct {
 	projectID      string
 	authenticate   func(r *http.Request, body []byte) error
 	check          func(*http.Request) error
+	notify         func(cause error, left time.Duration)
 }
 
 // Do implements the generated clients' HttpRequestDoer. The answer's body is in memory.
@@ -40,39 +41,78 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 	}
+	answer, err := d.repeat(r)
+	if err != nil && r.Context().Err() == nil && !errors.Is(err, ErrInvalid) {
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return answer, err
+}
+
+// repeat makes attempts until one is answered for good or the time for it is over.
+func (d *doer) repeat(r *http.Request) (*http.Response, error) {
+	pauses := &pauses{total: d.retryFor, BackOff: &backoff.ExponentialBackOff{
+		InitialInterval: d.first, MaxInterval: d.longest, Multiplier: 2, RandomizationFactor: 0.5,
+	}}
 	var last *http.Response
+	var cause error // why the last attempt was not good
 	attempt := func() (*http.Response, error) {
-		var err error
-		if last, err = d.once(r); err != nil {
-			return nil, permanentOr(r.Context(), err)
+		if last, cause = d.once(r); cause != nil {
+			return nil, permanentOr(r.Context(), cause)
 		}
 		if !retryable(last.StatusCode) {
 			return last, nil
 		}
+		cause = errors.New(last.Status)
 		if pause, ok := retryAfter(last.Header); ok && pause >= d.first {
+			if pause > pauses.left() {
+				return nil, backoff.Permanent(cause)
+			}
 			return nil, &backoff.RetryAfterError{Duration: pause}
 		}
-		return nil, errors.New(last.Status)
+		return nil, cause
 	}
-	if d.retryFor == 0 {
-		answer, err := d.once(r)
-		return answer, err
+	notify := func(error, time.Duration) {
+		if d.notify != nil {
+			d.notify(cause, pauses.left())
+		}
 	}
-	answer, err := backoff.Retry(r.Context(), attempt,
-		backoff.WithBackOff(&backoff.ExponentialBackOff{
-			InitialInterval: d.first, MaxInterval: d.longest, Multiplier: 2, RandomizationFactor: 0.5,
-		}),
-		backoff.WithMaxElapsedTime(d.retryFor))
+	answer, err := backoff.Retry(r.Context(), attempt, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(0), backoff.WithNotify(notify))
 	switch {
 	case err == nil:
 		return answer, nil
-	case last != nil && r.Context().Err() == nil:
-		return last, nil // the last answer says more than that time is over
+	case r.Context().Err() != nil:
+		return nil, fmt.Errorf("%w; the last attempt: %w", r.Context().Err(), cause)
 	case last != nil:
-		return nil, fmt.Errorf("%w, after the answer %s", err, last.Status)
+		return last, nil // the last answer says more than that time is over
 	default:
-		return nil, err
+		return nil, cause
 	}
+}
+
+// pauses are those between attempts, until total has passed since the first of them: time
+// that an attempt took before it failed, such as a long-poll's, does not count. The last
+// one is cut so that the last attempt comes when the time is over, not before.
+type pauses struct {
+	backoff.BackOff
+	total time.Duration
+	since time.Time
+}
+
+// NextBackOff implements backoff.BackOff.
+func (p *pauses) NextBackOff() time.Duration {
+	left := p.left()
+	if left <= 0 {
+		return backoff.Stop
+	}
+	return min(p.BackOff.NextBackOff(), left)
+}
+
+// left is how much of the time there is.
+func (p *pauses) left() time.Duration {
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	return p.total - time.Since(p.since)
 }
 
 // once makes one attempt.
@@ -137,8 +177,10 @@ func retryable(status int) bool {
 // the connection is not one to trust.
 func permanentOr(ctx context.Context, err error) error {
 	text := err.Error()
-	if ctx.Err() != nil || strings.Contains(text, "tls: ") || strings.Contains(text, "x509: ") {
-		return backoff.Permanent(err)
+	for _, hopeless := range []string{"tls: ", "x509: ", "HTTP response to HTTPS client", "invalid header field", "unsupported protocol"} {
+		if ctx.Err() != nil || strings.Contains(text, hopeless) {
+			return backoff.Permanent(err)
+		}
 	}
 	return err
 }

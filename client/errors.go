@@ -13,6 +13,8 @@ var (
 	// ErrInvalid: the request breaks the contract, whether the server said so or it was
 	// not sent at all. (An *Error in the chain tells that the server said it.)
 	ErrInvalid = errors.New("invalid")
+	// ErrUnreachable: no answer came, for as long as it was tried.
+	ErrUnreachable = errors.New("unreachable")
 	// ErrUnauthorized: no credentials, or wrong ones.
 	ErrUnauthorized = errors.New("unauthorized")
 	// ErrForbidden: right credentials without the permission.
@@ -67,7 +69,7 @@ func (e *Error) Is(target error) bool {
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound
+		return e.StatusCode == http.StatusNotFound && e.Code != "APIGW.0101" // which is no such route
 	}
 	return false
 }

@@ -22,7 +22,7 @@ func WithHTTPClient(c *http.Client) Option { return func(d *doer) { d.http = c }
 func WithTimeout(timeout time.Duration) Option { return func(d *doer) { d.timeout = timeout } }
 
 // WithRetry bounds how long a call goes on trying after 429, 502, 503, 504 or a broken
-// connection: no attempt begins later than that after the first. Default: a minute; 0:
+// connection: no attempt begins later than that after the first one failed. Default: a minute; 0:
 // one attempt only.
 func WithRetry(total time.Duration) Option { return func(d *doer) { d.retryFor = total } }
 
@@ -31,6 +31,12 @@ func WithRetry(total time.Duration) Option { return func(d *doer) { d.retryFor =
 // 10 seconds.
 func WithBackoff(first, longest time.Duration) Option {
 	return func(d *doer) { d.first, d.longest = first, longest }
+}
+
+// WithNotify has notify called before each further attempt, with why the last one was not
+// good and how much time is left for trying. Default: nobody is told.
+func WithNotify(notify func(cause error, left time.Duration)) Option {
+	return func(d *doer) { d.notify = notify }
 }
 
 // WithUserAgent sets the User-Agent header. Default: flowcallback-go.

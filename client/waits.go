@@ -98,8 +98,9 @@ func (w *Waits) List(ctx context.Context, filter Filter) iter.Seq2[waits.Wait, e
 // Settled is a wait that left waiting, as the feed has it.
 type Settled struct {
 	waits.Wait
-	// Cursor is where to go on once this outcome, and so every one before it, has been
-	// acted on. Following from there skips none and may repeat some.
+	// Cursor is where to go on once this outcome, and every one before it, has been acted
+	// on. Only the last outcome of each answer of the server has one; it is empty
+	// otherwise. Going on from an earlier one repeats some and skips none.
 	Cursor string
 }
 
@@ -121,7 +122,7 @@ func (w *Waits) Outcomes(ctx context.Context, after string) iter.Seq2[Settled, e
 				return
 			}
 			for i, wait := range page.Outcomes {
-				cursor := after
+				var cursor string
 				if i == len(page.Outcomes)-1 {
 					cursor = page.Next
 				}

@@ -3,6 +3,7 @@ package contract
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -71,9 +72,9 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 	case "maxLength":
 		v.Rule = fmt.Sprintf("must have at most %s", counted(*schema.MaxLength, "character"))
 	case "minimum":
-		v.Rule = fmt.Sprintf("must be at least %v", *schema.Min)
+		v.Rule = "must be at least " + number(*schema.Min)
 	case "maximum":
-		v.Rule = fmt.Sprintf("must be at most %v", *schema.Max)
+		v.Rule = "must be at most " + number(*schema.Max)
 	case "pattern":
 		v.Rule = "has characters that the contract does not allow there"
 	case "not":
@@ -82,6 +83,9 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 		v.Rule = "breaks the contract's rule " + broken.SchemaField
 	}
 }
+
+// number writes a limit with all its digits.
+func number(limit float64) string { return strconv.FormatFloat(limit, 'f', -1, 64) }
 
 func typeRule(schema *openapi3.Schema) string {
 	types := schema.Type.Slice()

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -93,13 +95,22 @@ func (a *app) callBack(output string, send func(*client.Client, json.RawMessage)
 	return err
 }
 
-// readValue returns the value of a flag that takes text, @FILE or -.
+// readValue returns the value of a flag that takes JSON, @FILE or -. Nothing is no value: it
+// comes of a program in a pipe that failed, or a variable that is not set.
 func (a *app) readValue(value string) ([]byte, error) {
-	if value == "-" {
-		return io.ReadAll(a.stdin)
-	}
+	data := []byte(value)
+	var err error
 	if path, ok := strings.CutPrefix(value, "@"); ok {
-		return os.ReadFile(path)
+		data, err = os.ReadFile(path)
+	} else if value == "-" {
+		data, err = io.ReadAll(a.stdin)
 	}
-	return []byte(value), nil
+	switch {
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, errors.New("is empty, and must be a JSON object, such as {}")
+	default:
+		return data, nil
+	}
 }

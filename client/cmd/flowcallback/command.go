@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -35,6 +37,7 @@ Exit status:
   3  no longer or never waiting (not found, expired, cancelled, or another outcome stands)
   4  no credentials, wrong ones, or without the permission
   5  the server could not be reached
+  130  interrupted
 
 Examples:
   flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
@@ -98,6 +101,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		},
 		Commands: []*cli.Command{a.succeed(), a.fail(), a.waits()},
 	}
+	if err := knowsCommand(command, args[1:]); err != nil {
+		return err
+	}
 	forAll(command, func(c *cli.Command) { c.OnUsageError = usageError })
 	return command.Run(ctx, args)
 }
@@ -115,6 +121,18 @@ func forAll(command *cli.Command, do func(*cli.Command)) {
 	for _, sub := range command.Commands {
 		forAll(sub, do)
 	}
+}
+
+// knowsCommand finds a misspelt command before its flags are taken for the wrong ones.
+func knowsCommand(command *cli.Command, args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || len(command.Commands) == 0 {
+		return nil
+	}
+	sub := command.Command(args[0])
+	if sub == nil {
+		return fmt.Errorf("%w: unknown command %q (see %s --help)", errUsage, args[0], command.Name)
+	}
+	return knowsCommand(sub, args[1:])
 }
 
 func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
@@ -141,10 +159,11 @@ func noArguments(action cli.ActionFunc) cli.ActionFunc {
 
 // client returns a client as the flags say.
 func (a *app) client() (*client.Client, error) {
-	for flag, value := range map[string]string{"endpoint": a.endpoint, "project-id": a.projectID} {
-		if value == "" {
-			return nil, fmt.Errorf("%w: --%s is missing (see flowcallback --help)", errUsage, flag)
-		}
+	if a.endpoint == "" {
+		return nil, fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
+	}
+	if a.projectID == "" {
+		return nil, fmt.Errorf("%w: --project-id is missing; FLOWCALLBACK_PROJECT_ID sets it too (see flowcallback --help)", errUsage)
 	}
 	check, err := precheck.New()
 	if err != nil {
@@ -152,12 +171,23 @@ func (a *app) client() (*client.Client, error) {
 	}
 	options := []client.Option{
 		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithUserAgent("flowcallback/" + version()),
+		client.WithNotify(a.sayRetry()),
 	}
 	c, err := client.New(a.endpoint, a.projectID, append(options, a.credentials...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return c, nil
+}
+
+// sayRetry tells once, on standard error, that and why a call is taking its time.
+func (a *app) sayRetry() func(error, time.Duration) {
+	var once sync.Once
+	return func(cause error, left time.Duration) {
+		once.Do(func() {
+			fmt.Fprintf(a.stderr, "flowcallback: %s: %v; trying again for up to %s\n", a.endpoint, cause, left.Round(time.Second))
+		})
+	}
 }
 
 // version is what the build says of itself.

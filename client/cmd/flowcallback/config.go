@@ -42,7 +42,7 @@ func (a *app) readConfig(c *cli.Command) error {
 	}
 	for pair := range slices.Chunk(document.Content[0].Content, 2) {
 		if err := setFlag(c, pair[0].Value, pair[1].Value); err != nil {
-			return fmt.Errorf("%w: --config %s, line %d: %w", errUsage, path, pair[0].Line, err)
+			return fmt.Errorf("%w: --config %s, line %d: %s: %w", errUsage, path, pair[0].Line, pair[0].Value, err)
 		}
 	}
 	return nil
@@ -52,7 +52,7 @@ func setFlag(c *cli.Command, name, value string) error {
 	known := slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 	switch {
 	case !known, name == "config", name == "help", name == "version":
-		return fmt.Errorf("%q is no flag that a file can set", name)
+		return errors.New("is no flag that a file can set")
 	case c.IsSet(name):
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gopkg.in/ini.v1"
 
@@ -16,6 +17,9 @@ import (
 // environment, or one in the vendor's credentials file, which may be absent.
 func (a *app) readCredentials() error {
 	if token := os.Getenv("FLOWCALLBACK_TOKEN"); token != "" {
+		if strings.ContainsAny(token, " \t\r\n") {
+			return fmt.Errorf("%w: FLOWCALLBACK_TOKEN has a space or a line end in it", errUsage)
+		}
 		a.credentials = []client.Option{client.WithToken(token)}
 		return nil
 	}

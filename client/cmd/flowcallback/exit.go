@@ -37,10 +37,10 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotWaiting
 	case errors.As(err, &answer):
 		return answerCode(answer)
-	case errors.Is(err, client.ErrInvalid):
-		return exitUsage
-	default:
+	case errors.Is(err, client.ErrUnreachable):
 		return exitUnreachable
+	default: // the command line, a variable, a file, or a request that was never sent
+		return exitUsage
 	}
 }
 

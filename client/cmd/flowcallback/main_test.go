@@ -158,7 +158,7 @@ func TestFollow(t *testing.T) {
 
 func TestExitStatus(t *testing.T) {
 	s := start(t)
-	s.run(t, 0, with([]string{"waits", "open"}, state("settled")...)...)
+	settled, _ := s.run(t, 0, with([]string{"waits", "open"}, state("settled")...)...)
 	s.run(t, 0, with([]string{"succeed"}, state("settled")...)...)
 	cancelled, _ := s.run(t, 0, with([]string{"waits", "open"}, state("cancelled")...)...)
 	s.run(t, 0, "waits", "cancel", cancelled)
@@ -177,6 +177,18 @@ func TestExitStatus(t *testing.T) {
 		"server failed":        {answering(500), 1, "HTTP 500", with([]string{"succeed"}, state("s")...)},
 		"no JSON in output":    {s, 2, "output: ", with([]string{"succeed"}, with(state("s"), "--output", "{")...)},
 		"output is no object":  {s, 2, "must be a JSON object", with([]string{"succeed"}, with(state("s"), "--output", "[]")...)},
+		"output is empty":      {s, 2, "is empty", with([]string{"succeed"}, with(state("s"), "--output", "")...)},
+		"nothing comes in":     {s, 2, "is empty", with([]string{"succeed"}, with(state("s"), "--output", "-")...)},
+		"input is no JSON":     {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "x")...)},
+		"input is no object":   {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "[]")...)},
+		"variable is no flag":  {shell{environment: []string{"FLOWCALLBACK_JSON=maybe"}}, 2, "FLOWCALLBACK_JSON", []string{"waits", "list"}},
+		"misspelt command":     {s, 2, `unknown command "suceed"`, with([]string{"suceed"}, state("s")...)},
+		"misspelt below waits": {s, 2, `unknown command "opne"`, with([]string{"waits", "opne"}, state("s")...)},
+		"token with line end":  {shell{environment: append(s.environment, "FLOWCALLBACK_TOKEN=x\n")}, 2, "line end", []string{"waits", "list"}},
+		"negative time":        {s, 2, "negative", []string{"--attempt-timeout", "-1s", "waits", "list"}},
+		"no such route":        {shell{environment: append(s.environment, s.environment[0]+"/v2")}, 1, "APIGW.0101", with([]string{"succeed"}, state("s")...)},
+		"cancelling too late":  {s, 3, "not withdrawn: no longer waiting: success", []string{"waits", "cancel", settled}},
+		"HTTPS where HTTP is":  {shell{environment: append(s.environment, strings.Replace(s.environment[0], "http:", "https:", 1), "FLOWCALLBACK_RETRY=1h")}, 5, "HTTPS", with([]string{"succeed"}, state("s")...)},
 		"no such file":         {s, 2, "no such file", with([]string{"succeed"}, with(state("s"), "--output", "@/no/such/file")...)},
 		"reason too long":      {s, 2, "error: must have at most", with([]string{"fail"}, with(state("s"), "--error", strings.Repeat("x", 999))...)},
 		"empty run":            {s, 2, "X-Workflow-Run-Id: must have at least 1 character", []string{"succeed", "--workflow-id", "w", "--run-id", "", "--state-id", "s"}},
@@ -186,7 +198,7 @@ func TestExitStatus(t *testing.T) {
 		"argument too many":    {s, 2, "unexpected argument", with([]string{"succeed"}, with(state("s"), "bogus")...)},
 		"argument left out":    {s, 2, "WAIT_ID is missing", []string{"waits", "await"}},
 		"endpoint left out":    {shell{}, 2, "--endpoint is missing", []string{"waits", "list", "--project-id", "p"}},
-		"endpoint is no URL":   {s, 2, "want a URL", []string{"--endpoint", "localhost", "waits", "list"}},
+		"endpoint is no URL":   {s, 2, "want a URL", []string{"--endpoint", "127.0.0.1:8080", "waits", "list"}},
 		"time-out too fine":    {s, 2, "whole seconds", with([]string{"waits", "open"}, with(state("s"), "--timeout", "1.5s")...)},
 		"time-out too long":    {s, 2, "timeout_seconds: must be at most", with([]string{"waits", "open"}, with(state("s"), "--timeout", "9999h")...)},
 		"unknown status":       {s, 2, "status: must be waiting", []string{"waits", "list", "--status", "done"}},
@@ -250,9 +262,9 @@ func TestConfig(t *testing.T) {
 	}
 
 	for text, want := range map[string]string{
-		"endpoint: x\nbogus: y\n": `line 2: "bogus"`,
+		"endpoint: x\nbogus: y\n": "line 2: bogus: is no flag",
 		"- a\n":                   "want lines of",
-		"retry: often\n":          "line 1: ",
+		"retry: often\n":          "line 1: retry: ",
 		"a: [\n":                  "yaml: ",
 	} {
 		if _, stderr := (shell{}).run(t, 2, "--config", config(text), "waits", "list"); !strings.Contains(stderr, want) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -25,11 +26,12 @@ func (a *app) open() *cli.Command {
 	var timeout time.Duration
 	var input, executionID string
 	return &cli.Command{
-		Name:        "open",
-		Usage:       "open a wait, or find the one that is open already",
-		Description: "Prints the wait's id.",
+		Name:  "open",
+		Usage: "open a wait, or find the one that is known already",
+		Description: `Prints the wait's id. A state has one wait: where one is known under these ids, it is left as it is,
+and standard error says so if it waits no more.`,
 		Flags: append(stateFlags(&state),
-			&cli.DurationFlag{Name: "timeout", Destination: &timeout, Usage: "`DURATION` to wait at most, in whole seconds, such as 90s or 24h (default: the server's, a day)"},
+			&cli.DurationFlag{Name: "timeout", Destination: &timeout, HideDefault: true, Usage: "`DURATION` to wait at most, in whole seconds, such as 90s or 24h (default: the server's)"},
 			&cli.StringFlag{Name: "input", Destination: &input, Usage: "what a person needs to see to decide, a `JSON` object; @FILE reads it from a file, - from standard input"},
 			&cli.StringFlag{Name: "execution-id", Destination: &executionID, Usage: "`ID` to answer the callback with (default: the run's)"},
 		),
@@ -41,10 +43,13 @@ func (a *app) open() *cli.Command {
 				WorkflowID: state.Workflow, RunID: state.Run, StateID: state.State,
 				TimeoutSeconds: int(timeout / time.Second), ExecutionID: executionID,
 			}
-			if input != "" {
+			if c.IsSet("input") {
 				var err error
-				if request.Input, err = a.readValue(input); err != nil {
-					return fmt.Errorf("%w: --input: %w", errUsage, err)
+				if request.Input, err = a.readValue(input); err == nil {
+					err = json.Unmarshal(request.Input, &map[string]json.RawMessage{})
+				}
+				if err != nil {
+					return fmt.Errorf("%w: --input: want a JSON object: %w", errUsage, err)
 				}
 			}
 			caller, err := a.client()
@@ -54,6 +59,9 @@ func (a *app) open() *cli.Command {
 			wait, err := caller.Waits.Open(ctx, request)
 			if err != nil {
 				return err
+			}
+			if wait.Status != waits.Waiting {
+				fmt.Fprintf(a.stderr, "flowcallback: the wait of this state is not open any more: %s\n", wait.Status)
 			}
 			if a.json {
 				return a.printJSON(wait)
@@ -81,7 +89,7 @@ func (a *app) await() *cli.Command {
 				return err
 			}
 			if wait.Outcome == nil {
-				return fmt.Errorf("wait %s: %w: %s", id, errNotWaiting, wait.Status)
+				return fmt.Errorf("%w: %s", errNotWaiting, wait.Status)
 			}
 			return nil
 		}),
@@ -93,10 +101,19 @@ func (a *app) cancel() *cli.Command {
 	return &cli.Command{
 		Name:        "cancel",
 		Usage:       "withdraw a wait",
-		Description: "A wait that has its outcome already, or has expired, stays as it is.",
+		Description: "Exits with 3 if the wait has its outcome already, or has expired: it then stays as it is.",
 		ArgsUsage:   "WAIT_ID",
 		Arguments:   []cli.Argument{&cli.StringArg{Name: "WAIT_ID", Destination: &id}},
-		Action:      a.withID(&id, func(ctx context.Context, c *client.Client) error { return c.Waits.Cancel(ctx, id) }),
+		Action: a.withID(&id, func(ctx context.Context, c *client.Client) error {
+			if err := c.Waits.Cancel(ctx, id); err != nil {
+				return err
+			}
+			wait, err := c.Waits.Get(ctx, id)
+			if err == nil && wait.Status != waits.Cancelled {
+				err = fmt.Errorf("it was not withdrawn: %w: %s", errNotWaiting, wait.Status)
+			}
+			return err
+		}),
 	}
 }
 
@@ -110,7 +127,10 @@ func (a *app) withID(id *string, action func(context.Context, *client.Client) er
 		if err != nil {
 			return err
 		}
-		return action(ctx, caller)
+		if err := action(ctx, caller); err != nil {
+			return fmt.Errorf("wait %s: %w", *id, err)
+		}
+		return nil
 	})
 }
 
@@ -138,8 +158,9 @@ func (a *app) follow() *cli.Command {
 	return &cli.Command{
 		Name:  "follow",
 		Usage: "print waits as they leave waiting, until interrupted",
-		Description: `One line for each wait that was settled, expired or cancelled, in that order. With --json each
-object has a member cursor: give the last one that was acted on to --after to go on from there.`,
+		Description: `One line for each wait that was settled, expired or cancelled, in that order. With --json the last
+object of each answer of the server has a member cursor: once everything up to it was acted on,
+--after goes on from there. Going on from an earlier one repeats some and skips none.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "after", Destination: &after, Usage: "`CURSOR` to go on from (default: the oldest outcome that the server keeps)"},
 		},
