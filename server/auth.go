@@ -29,7 +29,7 @@ type Call struct {
 }
 
 // Authorize decides whether a call may go on: nil, or ErrUnauthenticated, ErrForbidden or
-// ErrTooManyAttempts, wrapped or not.
+// ErrTooManyAttempts, wrapped with a reason for the log, which holds no credentials, or not.
 type Authorize func(context.Context, Call) error
 
 // What Authorize refuses with.

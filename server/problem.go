@@ -97,6 +97,9 @@ func (p problem) because(reason string) problem {
 	return p
 }
 
+// codeKey is where the code of an answer that failed is left for the log.
+const codeKey = "error_code"
+
 // problemHandler answers errors. Where the sender is told nothing of the cause, it is
 // logged here.
 func problemHandler(logger *slog.Logger) echo.HTTPErrorHandler {
@@ -106,6 +109,7 @@ func problemHandler(logger *slog.Logger) echo.HTTPErrorHandler {
 		}
 		ctx := c.Request().Context()
 		p := problemOf(err)
+		c.Set(codeKey, p.code)
 		if p.status == internal.status || p.status == unavailable.status {
 			logger.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", requestID(ctx)), slog.Any("error", err))
 		}

@@ -64,16 +64,28 @@ func logRequests(logger *slog.Logger) echo.MiddlewareFunc {
 				return nil // who guesses does not fill the log; that it began is in it
 			}
 			ctx := c.Request().Context()
-			logger.LogAttrs(ctx, slog.LevelInfo, "request",
+			attributes := []slog.Attr{
 				slog.String("request_id", requestID(ctx)),
 				slog.String("method", c.Request().Method),
 				slog.String("route", c.Path()),
 				slog.Int("status", c.Response().Status),
 				slog.Duration("duration", time.Since(start)),
-			)
+			}
+			if code, ok := c.Get(codeKey).(string); ok {
+				attributes = append(attributes, slog.String("error_code", code))
+			}
+			if isRefusal(err) { // which the sender is not told, and whose words are ours
+				attributes = append(attributes, slog.String("reason", err.Error()))
+			}
+			logger.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
 			return nil
 		}
 	}
+}
+
+// isRefusal reports whether somebody was not let in.
+func isRefusal(err error) bool {
+	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden)
 }
 
 // recoverPanics turns a panic of a handler into an error.

@@ -251,15 +251,24 @@ func TestNewToken(t *testing.T) {
 	}
 }
 
-// The documented example is a good file: its token is "test".
+// The documented example is a good file once its placeholders are replaced, and none before.
 func TestExample(t *testing.T) {
-	g, err := auth.New("example.yaml", auth.Options{})
+	if _, err := auth.New("example.yaml", auth.Options{}); err == nil {
+		t.Error("the example is accepted as it stands: whoever copies it shares its credentials")
+	}
+	text, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "auth.yaml")
+	write(t, path, strings.ReplaceAll(string(text), "THE HASH THAT IT PRINTS", hashOf(token)))
+	g, err := auth.New(path, auth.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	example := &guard{Guard: g}
-	want(t, "the example's token", example.ask(t, call{project: "46b6f338fc3445b8846c71dfb1fbd9e8"}, withToken("test")), nil)
-	want(t, "the example's token elsewhere", example.ask(t, call{}, withToken("test")), server.ErrForbidden)
+	want(t, "the example's token", example.ask(t, call{project: "46b6f338fc3445b8846c71dfb1fbd9e8"}, withToken(token)), nil)
+	want(t, "the example's token elsewhere", example.ask(t, call{}, withToken(token)), server.ErrForbidden)
 }
 
 func TestBrokenFiles(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -58,34 +60,53 @@ func (g *Guard) Reload() error {
 // Authorize implements server.Authorize. What it refuses, it refuses with the same words
 // and after the same work, whether the principal exists or not.
 func (g *Guard) Authorize(_ context.Context, call server.Call) error {
-	who, claimed, tried := g.authenticate(call)
-	if !tried {
-		return server.ErrUnauthenticated
+	who, claimed, reason := g.authenticate(call)
+	if errors.Is(reason, errNone) {
+		return because(reason, server.ErrUnauthenticated)
 	}
 	if err := g.attempts.judge(call.Request.RemoteAddr, claimed, who); err != nil {
-		return err
+		return because(reason, err)
 	}
 	if !who.may(call.Action, call.ProjectID) {
-		return server.ErrForbidden
+		return fmt.Errorf("%s may not %s in this project: %w", who.name, call.Action, server.ErrForbidden)
 	}
 	return nil
 }
 
-// authenticate returns the principal whose credentials the call has, nil if there is none;
-// the access key that it claims, if any; and whether it has credentials at all.
-func (g *Guard) authenticate(call server.Call) (who *principal, claimed string, tried bool) {
+// Why somebody is nobody, for the log.
+var (
+	errNone      = errors.New("no credentials")
+	errMany      = errors.New("more than one credential")
+	errToken     = errors.New("a token of nobody")
+	errMalformed = errors.New("a header Authorization that is no SDK-HMAC-SHA256 signature")
+	errSignature = errors.New("an unknown access key, or a signature that is not its")
+	errTime      = errors.New("a signature of another time: compare the clocks")
+	errCovers    = errors.New("a signature that leaves out X-Sdk-Date or a workflow header")
+)
+
+// because adds the reason, if there is one: right credentials are refused without, while
+// others guess.
+func because(reason, refusal error) error {
+	if reason == nil {
+		return refusal
+	}
+	return fmt.Errorf("%w: %w", refusal, reason)
+}
+
+// authenticate returns the principal whose credentials the call has, or nil and why; and
+// the access key that it claims, if any.
+func (g *Guard) authenticate(call server.Call) (who *principal, claimed string, reason error) {
 	tokens := call.Request.Header.Values("X-Auth-Token")
 	authorizations := call.Request.Header.Values("Authorization")
 	switch {
 	case len(tokens) == 0 && len(authorizations) == 0:
-		return nil, "", false
+		return nil, "", errNone
 	case len(tokens) == 1 && len(authorizations) == 0:
-		return g.byToken(tokens[0]), "", true
+		return g.byToken(tokens[0]), "", errToken
 	case len(tokens) == 0 && len(authorizations) == 1:
-		who, claimed = g.bySignature(call, authorizations[0])
-		return who, claimed, true
-	default: // more than one, and so none that is meant
-		return nil, "", true
+		return g.bySignature(call, authorizations[0])
+	default: // none of them can be meant
+		return nil, "", errMany
 	}
 }
 
@@ -100,10 +121,10 @@ func (g *Guard) byToken(token string) (who *principal) {
 	return who
 }
 
-func (g *Guard) bySignature(call server.Call, header string) (who *principal, claimed string) {
+func (g *Guard) bySignature(call server.Call, header string) (who *principal, claimed string, reason error) {
 	authorization, err := signature.Parse(header)
 	if err != nil {
-		return nil, ""
+		return nil, "", errMalformed
 	}
 	nobody := &principal{secretKey: "the secret of nobody, to verify against all the same"}
 	who = nobody
@@ -113,10 +134,16 @@ func (g *Guard) bySignature(call server.Call, header string) (who *principal, cl
 		}
 	}
 	verified := authorization.Verify(call.Request, call.Body, who.secretKey)
-	if !verified || who == nobody || !g.isTimely(call.Request) || !authorization.Covers(mustCover(call.Action)...) {
-		return nil, authorization.AccessKey
+	switch {
+	case !verified || who == nobody:
+		return nil, authorization.AccessKey, errSignature
+	case !g.isTimely(call.Request):
+		return nil, authorization.AccessKey, errTime
+	case !authorization.Covers(mustCover(call.Action)...):
+		return nil, authorization.AccessKey, errCovers
+	default:
+		return who, authorization.AccessKey, nil
 	}
-	return who, authorization.AccessKey
 }
 
 // mustCover are the headers that a signature must cover: those that say when, and which

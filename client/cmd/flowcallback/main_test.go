@@ -182,7 +182,7 @@ func TestExitStatus(t *testing.T) {
 		"input is no JSON":     {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "x")...)},
 		"input is no object":   {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "[]")...)},
 		"variable is no flag":  {shell{environment: []string{"FLOWCALLBACK_JSON=maybe"}}, 2, "FLOWCALLBACK_JSON", []string{"waits", "list"}},
-		"misspelt command":     {s, 2, `unknown command "suceed"`, with([]string{"suceed"}, state("s")...)},
+		"misspelt command":     {s, 2, `unknown command "scuceed"`, with([]string{"scuceed"}, state("s")...)},
 		"misspelt below waits": {s, 2, `unknown command "opne"`, with([]string{"waits", "opne"}, state("s")...)},
 		"token with line end":  {shell{environment: append(s.environment, "FLOWCALLBACK_TOKEN=x\n")}, 2, "line end", []string{"waits", "list"}},
 		"negative time":        {s, 2, "negative", []string{"--attempt-timeout", "-1s", "waits", "list"}},

@@ -52,7 +52,7 @@ func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop 
 	}
 	guard, err := auth.New(s.auth, auth.Options{Logger: logger})
 	if err != nil {
-		return nil, nil, fmt.Errorf("--auth %w", err)
+		return nil, nil, fmt.Errorf("--auth: %w", err)
 	}
 	if info, err := os.Stat(s.auth); err == nil && info.Mode().Perm()&0o077 != 0 {
 		logger.Warn("others on this machine may read the file of --auth, which can hold secrets: chmod 600", "file", s.auth)

@@ -105,7 +105,7 @@ func TestStopFinishesWhatItTook(t *testing.T) {
 
 func TestStartsThatAreRefused(t *testing.T) {
 	engine := file(t)
-	servertest.Start(t, "--engine", engine)
+	running := servertest.Start(t, "--engine", engine)
 	broken := filepath.Join(t.TempDir(), "broken")
 	write(t, broken, "neither YAML: [ nor a certificate")
 	for name, test := range map[string]struct {
@@ -121,6 +121,7 @@ func TestStartsThatAreRefused(t *testing.T) {
 		"certificate without key":  {[]string{"--tls-cert", broken}, "go together"},
 		"broken certificate":       {[]string{"--tls-cert", broken, "--tls-key", broken}, "--tls-cert " + broken},
 		"no port":                  {[]string{"--listen", "127.0.0.1"}, "want host:port"},
+		"address in use":           {[]string{"--engine", file(t), "--listen", strings.TrimPrefix(running.URL, "http://")}, "another program listens there"},
 		"file in use":              {[]string{"--engine", engine, "--listen", "127.0.0.1:0"}, "is open in another process"},
 		"unknown engine":           {[]string{"--engine", "mysql://x"}, "want sqlite:PATH"},
 		"unknown choice":           {[]string{"--unknown", "drop"}, "want reject or hold"},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/flowcallback/flowcallback/server"
@@ -61,7 +62,10 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 		return err
 	}
 	listener, err := net.ListenTCP("tcp", address)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("--listen %s: another program listens there: stop it, or name another address, also by FLOWCALLBACKD_LISTEN", s.listen)
+	case err != nil:
 		return fmt.Errorf("--listen %s: %w", s.listen, err)
 	}
 	httpServer := newHTTPServer(handler, logger)
