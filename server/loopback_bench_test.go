@@ -1,0 +1,112 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/flowcallback/flowcallback/gen/callbackserver"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// BenchmarkLoopback makes callbacks for distinct waits over 64 connections: against the
+// whole server with durable SQLite, the same with an engine that does nothing, and the
+// generated handler alone. What counts is how they compare in one run; the sender takes its
+// part of the machine in all three.
+func BenchmarkLoopback(b *testing.B) {
+	serve := func(b *testing.B, e engine.Engine) http.Handler {
+		handler, err := server.New(e, server.Config{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return handler
+	}
+	b.Run("durable", func(b *testing.B) {
+		e, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "waits.db"), sqlite.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer e.Close()
+		var group sync.WaitGroup
+		var next atomic.Int64
+		for range 64 {
+			group.Go(func() {
+				for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+					if _, _, err := e.OpenWait(b.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i), TimeoutSeconds: 86400}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
+		loopback(b, serve(b, e))
+	})
+	b.Run("storeless", func(b *testing.B) { loopback(b, serve(b, idle{})) })
+	b.Run("unvalidated", func(b *testing.B) {
+		router := echo.New()
+		callbackserver.RegisterHandlers(router, callbackserver.NewStrictHandler(unvalidated{}, nil))
+		loopback(b, router)
+	})
+}
+
+func loopback(b *testing.B, handler http.Handler) {
+	const connections = 64
+	s := httptest.NewServer(handler)
+	defer s.Close()
+	transport := &http.Transport{MaxIdleConnsPerHost: connections}
+	defer transport.CloseIdleConnections()
+	durations := make([]time.Duration, b.N)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	b.ResetTimer()
+	for range connections {
+		group.Go(func() {
+			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
+				start := time.Now()
+				send(b, transport, s.URL, i)
+				durations[i] = time.Since(start)
+			}
+		})
+	}
+	group.Wait()
+	b.StopTimer()
+	slices.Sort(durations)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
+	b.ReportMetric(float64(durations[b.N/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(durations[b.N*99/100].Microseconds()), "p99-µs")
+}
+
+func send(b *testing.B, transport *http.Transport, url string, state int64) {
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2/p/fgs/workflows/w/callback", strings.NewReader(bodies["small"]))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Workflow-Run-Id", "r")
+	r.Header.Set("X-Workflow-State-Id", fmt.Sprint(state))
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		b.Errorf("answered %d", response.StatusCode)
+	}
+}
