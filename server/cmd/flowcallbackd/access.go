@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"syscall"
@@ -44,11 +46,38 @@ func (s settings) authentication() string {
 	}
 }
 
-// authorize returns who decides, nil without --auth. Until stop is called, SIGHUP has the
-// file read anew.
+// noForeignPages is who decides where everyone on this machine may call: everyone but a page
+// of another host in a browser here. A browser lets such a page read what it asks for under
+// its own name, and that name can be made to resolve to loopback (DNS rebinding). Programs
+// send none of the headers that are looked at, and may use any name.
+func noForeignPages(_ context.Context, call server.Call) error {
+	r := call.Request
+	origin := r.Header.Get("Origin")
+	if origin == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+		return nil
+	}
+	page, err := url.Parse(origin)
+	if err != nil || !isThisMachine(r.Host) || (origin != "" && !isThisMachine(page.Host)) {
+		return fmt.Errorf("a page of another host: %w", server.ErrForbidden)
+	}
+	return nil
+}
+
+// isThisMachine reports whether host, with a port or without, is a name of loopback that
+// nobody else can have.
+func isThisMachine(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	return name == "localhost" || net.ParseIP(name).IsLoopback()
+}
+
+// authorize returns who decides. Until stop is called, SIGHUP has the file of --auth read
+// anew.
 func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop func(), err error) {
-	if s.auth == "" {
+	switch {
+	case s.insecureNoAuth:
 		return nil, func() {}, nil
+	case s.auth == "":
+		return noForeignPages, func() {}, nil
 	}
 	guard, err := auth.New(s.auth, auth.Options{Logger: logger})
 	if err != nil {

@@ -117,6 +117,46 @@ func TestAuth(t *testing.T) {
 	}
 }
 
+// Without credentials, a page of another host in a browser of this machine may not call,
+// whatever name it reaches loopback by; programs may use any name.
+func TestForeignPages(t *testing.T) {
+	s := servertest.Start(t, "--engine", file(t))
+	for name, test := range map[string]struct {
+		host   string
+		header map[string]string
+		status int
+	}{
+		"program":                        {"", nil, 200},
+		"program by another name":        {"flows.example", nil, 200},
+		"page of this server":            {"", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200},
+		"page of this server, posting":   {"localhost:8080", map[string]string{"Origin": "http://localhost:8080"}, 200},
+		"page of another host":           {"", map[string]string{"Origin": "https://evil.example"}, 403},
+		"page of no host":                {"", map[string]string{"Origin": "null"}, 403},
+		"page that rebinds its name":     {"evil.example:8080", map[string]string{"Sec-Fetch-Site": "same-origin"}, 403},
+		"page that rebinds, and posts":   {"evil.example:8080", map[string]string{"Origin": "http://evil.example:8080"}, 403},
+		"page of a name like loopback's": {"127.0.0.1.evil.example", map[string]string{"Sec-Fetch-Site": "same-origin"}, 403},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/p/waits", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.host != "" {
+			r.Host = test.host
+		}
+		for key, value := range test.header {
+			r.Header.Set(key, value)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("%s: answered %d, want %d", name, response.StatusCode, test.status)
+		}
+	}
+}
+
 // newCertificate writes a key pair for 127.0.0.1 and returns its serial number.
 func newCertificate(t *testing.T, certPath, keyPath string, serial int64) {
 	t.Helper()
