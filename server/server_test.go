@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/openapi"
 	"github.com/flowcallback/flowcallback/server"
-	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
@@ -254,119 +252,6 @@ func TestDocumentsAndHealth(t *testing.T) {
 		}
 	}
 	s.get(t, "/").want(t, 404, "APIGW.0101")
-}
-
-// broken is an engine that returns err, or panics where it is nil.
-type broken struct{ err error }
-
-func (b broken) Callback(context.Context, engine.Key, callback.Request) (string, error) {
-	if b.err == nil {
-		panic("secret of the engine")
-	}
-	return "", b.err
-}
-
-func (b broken) Ready(context.Context) error { return b.err }
-
-func TestFailuresOfTheEngine(t *testing.T) {
-	secret := errors.New("secret of the engine: INSERT INTO")
-	for name, test := range map[string]struct {
-		err    error
-		status int
-		code   string
-	}{
-		"unknown error": {secret, 500, "FSS.0500"},
-		"panic":         {nil, 500, "FSS.0500"},
-		"overloaded":    {fmt.Errorf("%w: %w", secret, engine.ErrOverloaded), 503, "FSS.0503"},
-		"unavailable":   {fmt.Errorf("%w: %w", secret, engine.ErrUnavailable), 503, "FSS.0503"},
-		"too slow":      {fmt.Errorf("%w: %w", secret, context.DeadlineExceeded), 503, "FSS.0503"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := startOver(t, broken{test.err}, server.Config{})
-			a := s.callback(t, "state", success)
-			a.want(t, test.status, test.code)
-			if strings.Contains(string(a.body), "secret") || !strings.Contains(s.log.String(), "secret") {
-				t.Errorf("the cause belongs in the log, not in the answer: %v, log %s", a, s.log)
-			}
-			if (a.status == 503) != (a.header.Get("Retry-After") != "") {
-				t.Errorf("%d with Retry-After %q", a.status, a.header.Get("Retry-After"))
-			}
-			if !strings.Contains(s.log.String(), a.RequestID) {
-				t.Errorf("the log does not name request %s: %s", a.RequestID, s.log)
-			}
-		})
-	}
-	s := startOver(t, broken{engine.ErrUnavailable}, server.Config{})
-	s.get(t, "/readyz").want(t, 503, "FSS.0503")
-	if a := s.get(t, "/healthz"); a.status != 200 {
-		t.Errorf("GET /healthz of a server that is not ready: %v, want 200", a)
-	}
-}
-
-// stuck is an engine whose calls last until it is released.
-type stuck struct {
-	entered chan struct{}
-	release chan struct{}
-}
-
-func (s stuck) Callback(context.Context, engine.Key, callback.Request) (string, error) {
-	s.entered <- struct{}{}
-	<-s.release
-	return "execution", nil
-}
-
-func (stuck) Ready(context.Context) error { return nil }
-
-func TestTooManyRequests(t *testing.T) {
-	e := stuck{make(chan struct{}), make(chan struct{})}
-	const most = 3
-	s := startOver(t, e, server.Config{MaxRequests: most})
-	answers := make(chan answer, most)
-	for range most {
-		go func() { answers <- s.callback(t, "state", success) }()
-		<-e.entered
-	}
-	refused := s.callback(t, "state", success)
-	refused.want(t, 503, "FSS.0503")
-	if refused.header.Get("Retry-After") == "" {
-		t.Error("503 without Retry-After")
-	}
-	if a := s.get(t, "/readyz"); a.status != 200 {
-		t.Errorf("GET /readyz of a busy server: %v, want 200", a)
-	}
-	close(e.release)
-	for range most {
-		if a := <-answers; a.status != 200 {
-			t.Errorf("one that was taken: %v, want 200", a)
-		}
-	}
-	go func() { <-e.entered }()
-	if a := s.callback(t, "state", success); a.status != 200 {
-		t.Errorf("one after them: %v, want 200", a)
-	}
-}
-
-func TestTooManyPolls(t *testing.T) {
-	s := start(t, server.Config{MaxPolls: 1}, sqlite.Options{})
-	wait := s.open(t, "state")
-	polled := make(chan answer, 2)
-	for range 2 { // whichever comes second is refused at once
-		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
-	}
-	(<-polled).want(t, 503, "FSS.0503")
-	if a := s.callback(t, "state", success); a.status != 200 {
-		t.Errorf("callback beside polls: %v, want 200", a)
-	}
-	if a := <-polled; a.status != 200 {
-		t.Errorf("the poll that was taken: %v, want 200", a)
-	}
-}
-
-func TestEngineWithoutWaits(t *testing.T) {
-	s := startOver(t, broken{engine.ErrNotFound}, server.Config{})
-	for _, path := range []string{"/v1/p/waits", "/v1/p/waits/w", "/v1/p/outcomes"} {
-		s.get(t, path).want(t, 501, "FLOWCALLBACK.NOT_IMPLEMENTED")
-	}
 }
 
 func TestAuthorize(t *testing.T) {

@@ -1,0 +1,76 @@
+package client_test
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+)
+
+func TestWaits(t *testing.T) {
+	c := start(t, "project")
+	state := func(i int) client.State {
+		return client.State{Workflow: fmt.Sprint("workflow ", i%2), Run: "run", State: fmt.Sprint(i)}
+	}
+	const n = 250 // more than a page of the contract's default
+	var ids []string
+	for i := range n {
+		ids = append(ids, open(t, c, state(i)).WaitID)
+	}
+	again := open(t, c, state(0))
+	if again.WaitID != ids[0] {
+		t.Errorf("opening again: wait %s, want %s", again.WaitID, ids[0])
+	}
+	listed := collect(t, c.Waits.List(t.Context(), client.Filter{}), func(w waits.Wait) string { return w.WaitID })
+	slices.Reverse(listed)
+	if !slices.Equal(listed, ids) {
+		t.Errorf("List = %d waits, want the %d that were opened", len(listed), n)
+	}
+	for i := range n {
+		if _, err := c.Succeed(t.Context(), state(i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := collect(t, c.Waits.List(t.Context(), client.Filter{Status: waits.Success, Workflow: "workflow 1"}), func(w waits.Wait) string { return w.StateID }); len(got) != n/2 {
+		t.Errorf("List with a filter = %d waits, want %d", len(got), n/2)
+	}
+
+	var first client.Settled // the last that has a cursor in the first half
+	var upTo int
+	var followed []string
+	for settled, err := range c.Waits.Outcomes(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		followed = append(followed, settled.WaitID)
+		if settled.Cursor != "" && len(followed) < n/2 {
+			first, upTo = settled, len(followed)
+		}
+		if len(followed) == n {
+			break
+		}
+	}
+	if !slices.Equal(followed, ids) {
+		t.Error("Outcomes did not follow all waits in the order in which they were settled")
+	}
+	for settled, err := range c.Waits.Outcomes(t.Context(), first.Cursor) {
+		if err != nil || slices.Index(ids, settled.WaitID) != upTo || upTo == 0 {
+			t.Errorf("Outcomes from the cursor after %d goes on at %s, %v", upTo, settled.StateID, err)
+		}
+		break
+	}
+}
+
+func collect(t *testing.T, list iter.Seq2[waits.Wait, error], key func(waits.Wait) string) (keys []string) {
+	t.Helper()
+	for wait, err := range list {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key(wait))
+	}
+	return keys
+}

@@ -1,0 +1,138 @@
+package enginetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+func feeds(t *testing.T, s *KeeperSubject) {
+	success, expired, fail, cancelled := s.open(t, "success"), s.open(t, "expired"), s.open(t, "fail"), s.open(t, "cancelled")
+	s.open(t, "waiting")
+	if page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, closed()); err != nil || len(page.Outcomes) != 0 || page.Next == "" {
+		t.Errorf("ListOutcomes of an empty feed = %+v, %v; want none and where to go on", page, err)
+	}
+	s.settle(t, success, `{"a":1}`)
+	s.cancel(t, cancelled)
+	if _, err := s.Engine.Callback(t.Context(), key(fail), Fail("why", `{}`)); err != nil {
+		t.Fatalf("Callback: %v", err)
+	}
+	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 2, closed())
+	if err != nil || len(page.Outcomes) != 2 || page.Outcomes[0].WaitID != success.WaitID || page.Outcomes[1].WaitID != cancelled.WaitID ||
+		page.Outcomes[1].Outcome != nil || page.Outcomes[0].Outcome == nil {
+		t.Errorf("ListOutcomes = %+v, %v", page, err)
+	}
+	if got := s.follow(t, page.Next); !slices.Equal(got, []string{fail.WaitID}) {
+		t.Errorf("feed after the first page = %v, want %v", got, fail.WaitID)
+	}
+	s.Advance(t, day)
+	next, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+	for err == nil && len(next.Outcomes) < 5 {
+		next, err = s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+	}
+	if err != nil || !slices.ContainsFunc(next.Outcomes, func(w waits.Wait) bool { return w.WaitID == expired.WaitID && w.Status == waits.Expired }) {
+		t.Errorf("feed past the deadline = %+v, %v; want %v in it", next, err, expired.WaitID)
+	}
+}
+
+func feedsConcurrently(t *testing.T, s *KeeperSubject) {
+	const writers, each = 8, 25
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for i := range each {
+				wait, _, err := s.Engine.OpenWait(t.Context(), project, open(fmt.Sprint(w, "/", i)))
+				if err == nil {
+					_, err = s.Engine.Callback(t.Context(), key(wait), Success(`{}`))
+				}
+				if err != nil {
+					t.Errorf("writer %d: %v", w, err)
+				}
+			}
+		})
+	}
+	seen := map[string]int{}
+	cursor := ""
+	for len(seen) < writers*each && !t.Failed() {
+		page, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, nil)
+		if err != nil {
+			t.Fatalf("ListOutcomes(%q): %v", cursor, err)
+		}
+		for _, wait := range page.Outcomes {
+			seen[wait.WaitID]++
+		}
+		cursor = page.Next
+	}
+	group.Wait()
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("wait %s stands %d times in the feed", id, n)
+		}
+	}
+}
+
+func pollsFeed(t *testing.T, s *KeeperSubject) {
+	wait := s.open(t, "state")
+	arrived := make(chan waits.OutcomePage, 1)
+	go func() {
+		page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+		if err != nil {
+			t.Errorf("ListOutcomes: %v", err)
+		}
+		arrived <- page
+	}()
+	s.settle(t, wait, `{}`)
+	if page := <-arrived; len(page.Outcomes) != 1 || page.Outcomes[0].WaitID != wait.WaitID {
+		t.Errorf("ListOutcomes while one was settled = %+v", page)
+	}
+}
+
+func cursorSurvives(t *testing.T, s *KeeperSubject) {
+	first, second := s.open(t, "first"), s.open(t, "second")
+	s.settle(t, first, `{}`)
+	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, closed())
+	if err != nil {
+		t.Fatalf("ListOutcomes: %v", err)
+	}
+	s.Reopen(t)
+	s.settle(t, second, `{}`)
+	if got := s.follow(t, page.Next); !slices.Equal(got, []string{second.WaitID}) {
+		t.Errorf("feed after a reopen = %v, want %v", got, second.WaitID)
+	}
+}
+
+func foreignCursors(t *testing.T, s *KeeperSubject) {
+	for _, cursor := range []string{"x", "-1", "01", "1e3", "99999999999999999999", "4711"} {
+		if _, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, closed()); !errors.Is(err, engine.ErrCursor) {
+			t.Errorf("ListOutcomes(%q): %v, want %v", cursor, err, engine.ErrCursor)
+		}
+	}
+	params := listing(10)
+	params.Cursor = new("x")
+	if _, err := s.Engine.ListWaits(t.Context(), project, params); !errors.Is(err, engine.ErrCursor) {
+		t.Errorf("ListWaits with a foreign cursor: %v, want %v", err, engine.ErrCursor)
+	}
+}
+
+// follow reads the feed to its present end.
+func (s *KeeperSubject) follow(t *testing.T, after string) (ids []string) {
+	t.Helper()
+	for {
+		page, err := s.Engine.ListOutcomes(t.Context(), project, after, 100, closed())
+		if err != nil {
+			t.Fatalf("ListOutcomes(%q): %v", after, err)
+		}
+		if len(page.Outcomes) == 0 {
+			return ids
+		}
+		for _, wait := range page.Outcomes {
+			ids = append(ids, wait.WaitID)
+		}
+		after = page.Next
+	}
+}
