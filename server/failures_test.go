@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/server"
@@ -116,6 +118,29 @@ func TestTooManyPolls(t *testing.T) {
 	}
 	if a := <-polled; a.status != 200 {
 		t.Errorf("the poll that was taken: %v, want 200", a)
+	}
+}
+
+// patient is an engine that tells how long it may take.
+type patient struct{ deadline chan time.Duration }
+
+func (p patient) Callback(ctx context.Context, _ engine.Key, _ callback.Request) (string, error) {
+	until, _ := ctx.Deadline()
+	p.deadline <- time.Until(until)
+	return "execution", ctx.Err()
+}
+
+func (patient) Ready(context.Context) error { return nil }
+
+// A callback cannot ask to be held back: what looks like it changes nothing.
+func TestCallbackDoesNotPoll(t *testing.T) {
+	e := patient{make(chan time.Duration, 1)}
+	s := startOver(t, e, server.Config{MaxPolls: 1, Timeout: time.Hour})
+	for _, seconds := range []string{"86400", "-3600", "9999999999999"} {
+		a := s.callback(t, "state", success, func(r *http.Request) { r.URL.RawQuery = "wait_seconds=" + seconds })
+		if left := <-e.deadline; a.status != 200 || left > time.Hour || left < time.Minute {
+			t.Errorf("with wait_seconds=%s: %v, and %s for the engine; want 200, and an hour", seconds, a, left)
+		}
 	}
 }
 

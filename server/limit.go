@@ -14,16 +14,23 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
+// waitSeconds is the parameter by which a request asks to be held back. It means that only
+// to operations that declare it, whose contract check then bounds it.
+const waitSeconds = "wait_seconds"
+
+// slots are what is under way: as many as the channel holds.
+type slots chan struct{}
+
 // limitInFlight refuses with engine.ErrOverloaded what is more than may be under way, before
 // anything of it is read, so that memory stays bounded. Requests that ask to be held back
 // are counted apart: they may be many, and keep nobody else out.
-func limitInFlight(requests, polls int) echo.MiddlewareFunc {
-	requestSlots, pollSlots := make(chan struct{}, requests), make(chan struct{}, polls)
+func limitInFlight(requests, polls slots, operation *contract.Operation) echo.MiddlewareFunc {
+	mayPoll := operation.HasQuery(waitSeconds)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			slots := requestSlots
-			if strings.Contains(c.Request().URL.RawQuery, "wait_seconds=") {
-				slots = pollSlots
+			slots := requests
+			if mayPoll && strings.Contains(c.Request().URL.RawQuery, waitSeconds+"=") {
+				slots = polls
 			}
 			select {
 			case slots <- struct{}{}:
@@ -80,10 +87,14 @@ func (e *readError) Unwrap() error { return e.error }
 // found valid by now, asks to wait. Only who waits can leave: any other request, once it
 // has arrived whole, is carried out even if its sender closes the connection, or the half
 // of it that it sends on, which net/http takes for leaving.
-func limitTime(limit time.Duration) echo.MiddlewareFunc {
+func limitTime(limit time.Duration, operation *contract.Operation) echo.MiddlewareFunc {
+	mayPoll := operation.HasQuery(waitSeconds)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			seconds, _ := strconv.Atoi(c.QueryParam("wait_seconds"))
+			seconds := 0
+			if mayPoll {
+				seconds, _ = strconv.Atoi(c.QueryParam(waitSeconds))
+			}
 			ctx := c.Request().Context()
 			if seconds == 0 {
 				ctx = context.WithoutCancel(ctx)

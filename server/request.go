@@ -32,8 +32,8 @@ var always = http.Header{
 }
 
 // identify gives every request an id of 128 random bits, answers it as X-Request-Id, and
-// keeps answers out of caches and browsers from making anything of them. An id that the sender brings is not taken over, so that ids
-// are unique and nobody writes into the log.
+// keeps answers out of caches and browsers from making anything of them. An id that the
+// sender brings is not taken over, so that ids are unique and nobody writes into the log.
 func identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		var bits [16]byte

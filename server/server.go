@@ -98,17 +98,17 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router.HTTPErrorHandler = problemHandler(config.Logger)
 	router.Use(identify, logRequests(config.Logger), recoverPanics)
 
-	limitRequests := limitInFlight(config.MaxRequests, config.MaxPolls)
+	requests, polls := make(slots, config.MaxRequests), make(slots, config.MaxPolls)
 	// The path of a request, from the outside in, once its operation is known.
 	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{
-				limitRequests,
+				limitInFlight(requests, polls, operation),
 				limitBody(config.MaxBody),
 				authorize(config.Authorize, action),
 				enforce(operation),
-				limitTime(config.Timeout),
+				limitTime(config.Timeout, operation),
 			}
 		}
 		return middlewares

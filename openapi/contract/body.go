@@ -53,7 +53,7 @@ func (b *Body) Bind(target any) error {
 // ValidatedValue returns the value that was judged, as oapi-codegen's strict servers bind it.
 func (b *Body) ValidatedValue() any {
 	for _, raw := range b.raws {
-		raw.object[raw.name] = raw.value
+		b.members[raw.name] = raw.value
 	}
 	return b.members
 }

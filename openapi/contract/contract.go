@@ -66,8 +66,6 @@ type Operation struct {
 	route        *routers.Route
 	options      *openapi3filter.Options
 	parameters   []parameter
-	headers      []string // names of its header parameters, canonical
-	queries      []string // names of its query parameters
 	body         *openapi3.Schema
 	bodyRequired bool
 	decoders     decoders
@@ -76,21 +74,18 @@ type Operation struct {
 // ID returns the operationId.
 func (o *Operation) ID() string { return o.route.Operation.OperationID }
 
-// Method returns the HTTP method, in capitals.
-func (o *Operation) Method() string { return o.route.Method }
-
-// Path returns the path template, such as /v1/{project_id}/waits.
-func (o *Operation) Path() string { return o.route.Path }
-
 // Examples returns the example of each of its parameters, by name.
 func (o *Operation) Examples() map[string]string {
 	examples := map[string]string{}
-	for _, parameters := range []openapi3.Parameters{o.route.PathItem.Parameters, o.route.Operation.Parameters} {
-		for _, p := range parameters {
-			examples[p.Value.Name] = fmt.Sprint(p.Value.Example)
-		}
+	for _, p := range o.parameters {
+		examples[p.Name] = fmt.Sprint(p.Example)
 	}
 	return examples
+}
+
+// HasQuery reports whether it declares the query parameter.
+func (o *Operation) HasQuery(name string) bool {
+	return slices.ContainsFunc(o.parameters, func(p parameter) bool { return p.In == openapi3.ParameterInQuery && p.Name == name })
 }
 
 func load(name string) (*Contract, error) {
@@ -130,12 +125,6 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 	for _, parameters := range []openapi3.Parameters{item.Parameters, operation.Parameters} {
 		for _, p := range parameters {
 			o.parameters = append(o.parameters, newParameter(p.Value))
-			switch p.Value.In {
-			case openapi3.ParameterInHeader:
-				o.headers = append(o.headers, http.CanonicalHeaderKey(p.Value.Name))
-			case openapi3.ParameterInQuery:
-				o.queries = append(o.queries, p.Value.Name)
-			}
 		}
 	}
 	if operation.RequestBody != nil {

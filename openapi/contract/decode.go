@@ -26,12 +26,11 @@ type decoder struct {
 	raws   []rawMember
 }
 
-// rawMember is a member that was not decoded, because its schema says nothing of what is
-// inside: kin-openapi is shown an empty object in its place.
+// rawMember is a member of the body that was not decoded, because its schema says nothing
+// of what is inside: kin-openapi is shown an empty object in its place.
 type rawMember struct {
-	object map[string]any
-	name   string
-	value  json.RawMessage // part of the body
+	name  string
+	value json.RawMessage // part of the body
 }
 
 // decoders keeps decoders for the next bodies: one has buffers of its own.
@@ -108,13 +107,13 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 			}
 			continue
 		}
-		if d.PeekKind() == '{' && isOpen(property.Value) {
+		if d.isOutermost() && d.PeekKind() == '{' && isOpen(property.Value) {
 			raw, err := d.raw(maxDepth(property.Value))
 			if err != nil {
 				return nil, err
 			}
 			members[name] = map[string]any(nil)
-			d.raws = append(d.raws, rawMember{members, name, raw})
+			d.raws = append(d.raws, rawMember{name, raw})
 			continue
 		}
 		if members[name], err = d.member(name, property.Value); err != nil {
@@ -125,10 +124,13 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 	return members, err
 }
 
-// undeclared reads a member that the schema does not declare, and keeps it only where the
-// schema has something to say of such members.
+// isOutermost reports whether the object that is being read is the body itself.
+func (d *decoder) isOutermost() bool { return d.StackDepth() == 1 }
+
+// undeclared reads a member that the schema does not declare. Of the body itself it is
+// kept only where the schema has something to say of such members.
 func (d *decoder) undeclared(name string, schema *openapi3.Schema, members map[string]any) (err error) {
-	if allowsMore(schema) {
+	if d.isOutermost() && allowsMore(schema) {
 		return d.SkipValue()
 	}
 	members[name], err = d.value(&openapi3.Schema{})

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
 )
 
 const mediaTypeJSON = "application/json"
@@ -18,20 +20,22 @@ func (o *Operation) checkParameters(r *http.Request, pathValues map[string]strin
 			return &Violation{Member: name, Rule: "must be UTF-8"}
 		}
 	}
-	for _, name := range o.headers {
-		if err := checkOnce(name, r.Header[name]); err != nil {
-			return err
+	var query url.Values
+	for _, p := range o.parameters {
+		values := r.Header[p.canonical]
+		if p.In == openapi3.ParameterInQuery {
+			if query == nil {
+				var err error
+				if query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+					return &Violation{Member: "query", Rule: "must be well-formed"}
+				}
+			}
+			values = query[p.Name]
 		}
-	}
-	if len(o.queries) == 0 {
-		return nil
-	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return &Violation{Member: "query", Rule: "must be well-formed"}
-	}
-	for _, name := range o.queries {
-		if err := checkOnce(name, query[name]); err != nil {
+		if p.In == openapi3.ParameterInPath {
+			continue
+		}
+		if err := checkOnce(p.Name, values); err != nil {
 			return err
 		}
 	}
