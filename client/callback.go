@@ -13,8 +13,9 @@ import (
 
 // Succeed resumes the flow that waits at state and hands it output: any value that
 // marshals to a JSON object, or JSON as json.RawMessage or []byte, which is sent as it is;
-// nil is {}. Empty JSON is an error, since it usually is somebody else's. It returns the id of the execution that goes on, once the server has stored
-// the outcome durably.
+// nil is {}. Empty JSON is an error: it usually is what is left of somebody else's. It
+// returns the id of the execution that goes on, once the server has stored the outcome
+// durably.
 //
 // It is safe to repeat: the same call again succeeds the same way. Errors are those of
 // errors.go; ErrConflict means that the state has another outcome.

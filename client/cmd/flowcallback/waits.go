@@ -73,65 +73,61 @@ and standard error says so if it waits no more.`,
 }
 
 func (a *app) await() *cli.Command {
-	var id string
-	return &cli.Command{
+	return a.onWait(&cli.Command{
 		Name:        "await",
 		Usage:       "block until a wait has its outcome, and print it",
 		Description: "Prints the outcome: result, error and output. Exits with 3 if the wait expired or was cancelled.",
-		ArgsUsage:   "WAIT_ID",
-		Arguments:   []cli.Argument{&cli.StringArg{Name: "WAIT_ID", Destination: &id}},
-		Action: a.withID(&id, func(ctx context.Context, c *client.Client) error {
-			wait, err := c.Waits.Await(ctx, id)
-			if err != nil {
-				return err
-			}
-			if err := a.printOutcome(wait); err != nil {
-				return err
-			}
-			if wait.Outcome == nil {
-				return fmt.Errorf("%w: %s", errNotWaiting, wait.Status)
-			}
-			return nil
-		}),
-	}
+	}, func(ctx context.Context, c *client.Client, id string) error {
+		wait, err := c.Waits.Await(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := a.printOutcome(wait); err != nil {
+			return err
+		}
+		if wait.Outcome == nil {
+			return fmt.Errorf("%w: %s", errNotWaiting, wait.Status)
+		}
+		return nil
+	})
 }
 
 func (a *app) cancel() *cli.Command {
-	var id string
-	return &cli.Command{
+	return a.onWait(&cli.Command{
 		Name:        "cancel",
 		Usage:       "withdraw a wait",
 		Description: "Exits with 3 if the wait has its outcome already, or has expired: it then stays as it is.",
-		ArgsUsage:   "WAIT_ID",
-		Arguments:   []cli.Argument{&cli.StringArg{Name: "WAIT_ID", Destination: &id}},
-		Action: a.withID(&id, func(ctx context.Context, c *client.Client) error {
-			if err := c.Waits.Cancel(ctx, id); err != nil {
-				return err
-			}
-			wait, err := c.Waits.Get(ctx, id)
-			if err == nil && wait.Status != waits.Cancelled {
-				err = fmt.Errorf("it was not withdrawn: %w: %s", errNotWaiting, wait.Status)
-			}
+	}, func(ctx context.Context, c *client.Client, id string) error {
+		if err := c.Waits.Cancel(ctx, id); err != nil {
 			return err
-		}),
-	}
+		}
+		wait, err := c.Waits.Get(ctx, id)
+		if err == nil && wait.Status != waits.Cancelled {
+			err = fmt.Errorf("it was not withdrawn: %w: %s", errNotWaiting, wait.Status)
+		}
+		return err
+	})
 }
 
-// withID wraps an action that takes the id of a wait.
-func (a *app) withID(id *string, action func(context.Context, *client.Client) error) cli.ActionFunc {
-	return noArguments(func(ctx context.Context, c *cli.Command) error {
-		if *id == "" {
+// onWait completes a command that takes the id of a wait.
+func (a *app) onWait(command *cli.Command, action func(ctx context.Context, c *client.Client, id string) error) *cli.Command {
+	var id string
+	command.ArgsUsage = "WAIT_ID"
+	command.Arguments = []cli.Argument{&cli.StringArg{Name: command.ArgsUsage, Destination: &id}}
+	command.Action = noArguments(func(ctx context.Context, c *cli.Command) error {
+		if id == "" {
 			return fmt.Errorf("%w: WAIT_ID is missing (see %s --help)", errUsage, c.FullName())
 		}
 		caller, err := a.client()
 		if err != nil {
 			return err
 		}
-		if err := action(ctx, caller); err != nil {
-			return fmt.Errorf("wait %s: %w", *id, err)
+		if err := action(ctx, caller, id); err != nil {
+			return fmt.Errorf("wait %s: %w", id, err)
 		}
 		return nil
 	})
+	return command
 }
 
 func (a *app) list() *cli.Command {
