@@ -32,14 +32,14 @@ var rules = []struct {
 	{"gen/callbackserver", []string{"github.com/getkin/", module + "gen/callbackclient", module + "gen/waits"}, nil, "stubs and client never meet"},
 	{"gen/waitsserver", []string{"github.com/getkin/", module + "gen/waitsclient"}, nil, "stubs and client never meet"},
 	{"openapi/signature", []string{"github.com/", "go.yaml.in/"}, nil, "both ends share it, so it is the standard library's alone"},
-	{"server/auth", []string{"database/sql", "modernc.org/", "go.temporal.io/", module + "server/engine/", module + "client"}, uuidDriver, "who may call does not depend on where waits live"},
+	{"server/auth", []string{"database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "server/engine/", module + "client"}, uuidDriver, "who may call does not depend on where waits live"},
 	{"openapi/contract", []string{"github.com/labstack/", module + "gen", module + "server", module + "client", "database/sql"}, uuidDriver, "the judge knows documents only"},
-	{"server/engine", []string{"net/http", "database/sql", "github.com/labstack/", "github.com/getkin/", "modernc.org/", "go.temporal.io/", module + "openapi", module + "server/engine/"}, nil, "the promise is free of any means"},
+	{"server/engine", []string{"net/http", "database/sql", "github.com/labstack/", "github.com/getkin/", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "openapi", module + "server/engine/"}, nil, "the promise is free of any means"},
 	{"server/engine/sqlite", []string{"net/http", "github.com/labstack/", "github.com/getkin/", "go.temporal.io/", module + "openapi", module + "server/engine/temporal"}, nil, "an engine knows neither the server nor another engine"},
-	{"server", []string{"database/sql", "modernc.org/", "go.temporal.io/", module + "server/engine/", module + "client", module + "gen/callbackclient", module + "gen/waitsclient"}, uuidDriver, "the server knows no engine's means"},
-	{"client", []string{module + "server", module + "openapi", "github.com/labstack/", "github.com/getkin/", "database/sql", "modernc.org/", "go.temporal.io/", module + "gen/callbackserver", module + "gen/waitsserver"}, append(uuidDriver, module+"openapi/signature"), "whoever imports the client does not pay for the server"},
-	{"client/precheck", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "go.temporal.io/"}, uuidDriver, "the check costs the validator, not the server"},
-	{"client/cmd/flowcallback", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "go.temporal.io/"}, uuidDriver, "the shell command is a client"},
+	{"server", []string{"database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "server/engine/", module + "client", module + "gen/callbackclient", module + "gen/waitsclient"}, uuidDriver, "the server knows no engine's means"},
+	{"client", []string{module + "server", module + "openapi", "github.com/labstack/", "github.com/getkin/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "gen/callbackserver", module + "gen/waitsserver"}, append(uuidDriver, module+"openapi/signature"), "whoever imports the client does not pay for the server"},
+	{"client/precheck", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/"}, uuidDriver, "the check costs the validator, not the server"},
+	{"client/cmd/flowcallback", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/"}, uuidDriver, "the shell command is a client"},
 }
 
 // uuidDriver is what google/uuid, which the generator's runtime links, implements its Scan
@@ -56,6 +56,7 @@ var importers = []struct {
 	{"github.com/labstack/", []string{"gen/callbackserver", "gen/waitsserver", "server"}, "echo's next major version is one generator setting away"},
 	{"database/sql", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"modernc.org/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
+	{"zombiezen.com/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"go.temporal.io/", []string{"server/engine/temporal"}, "Temporal is private to its engine"},
 	{"github.com/urfave/", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},
 	{"os/signal", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands handle signals"},

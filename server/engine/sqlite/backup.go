@@ -23,20 +23,21 @@ func Backup(ctx context.Context, path, target string) (err error) {
 	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fmt.Errorf("%s exists: name a file that does not", target), err)
 	}
-	db, err := connect(path, 5*time.Second, 1)
+	conn, err := connect(path, 5*time.Second)
 	if err != nil {
 		return explain(path, err)
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := versionOf(ctx, db); err != nil {
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	conn.SetInterrupt(ctx.Done())
+	if _, err := versionOf(conn); err != nil {
 		return explain(path, err)
 	}
 	partial := target + ".partial"
 	if err := remove(partial); err != nil {
 		return err
 	}
-	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", partial, err), remove(partial))
+	if err := execute(conn, "VACUUM INTO ?", nil, partial); err != nil {
+		return errors.Join(ctx.Err(), fmt.Errorf("writing %s: %w", partial, err), remove(partial))
 	}
 	if err := syncFile(partial); err != nil {
 		return errors.Join(err, remove(partial))

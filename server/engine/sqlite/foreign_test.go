@@ -1,10 +1,11 @@
 package sqlite_test
 
 import (
-	"database/sql"
-	"net/url"
 	"path/filepath"
 	"testing"
+
+	driver "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
@@ -30,15 +31,29 @@ func newerRelease(t *testing.T, folder string) (path string) {
 	return path
 }
 
-// query returns what a query answers with.
-func query(t *testing.T, path, text string) (value string) {
+// connect opens the file as another program would.
+func connect(t *testing.T, path string) *driver.Conn {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
+	conn, err := driver.OpenConn(path, driver.OpenReadWrite|driver.OpenCreate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	if err := db.QueryRow(text).Scan(&value); err != nil {
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+// query returns what a query answers with.
+func query(t *testing.T, path, text string) (value string) {
+	t.Helper()
+	err := sqlitex.ExecuteTransient(connect(t, path), text, &sqlitex.ExecOptions{ResultFunc: func(row *driver.Stmt) error {
+		value = row.ColumnText(0)
+		return nil
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return value
@@ -47,21 +62,21 @@ func query(t *testing.T, path, text string) (value string) {
 // lockFile keeps everyone from writing to a file until release is called.
 func lockFile(t *testing.T, path string) (release func()) {
 	t.Helper()
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+	conn := connect(t, path)
+	if err := sqlitex.ExecuteTransient(conn, "BEGIN IMMEDIATE", nil); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
-		if _, err := db.Exec("ROLLBACK"); err != nil {
+		if err := sqlitex.ExecuteTransient(conn, "ROLLBACK", nil); err != nil {
 			t.Error(err)
 		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
+	}
+}
+
+func execute(t *testing.T, path, command string) {
+	t.Helper()
+	if err := sqlitex.ExecuteTransient(connect(t, path), command, nil); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -69,16 +84,4 @@ func closedChannel() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
-}
-
-func execute(t *testing.T, path, command string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec(command); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -1,12 +1,13 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // migrations are the steps of the schema, in the order of their names. A step that was
@@ -20,8 +21,8 @@ const applicationID = 0x466c4362
 
 // migrate brings the schema up to date; PRAGMA user_version counts the steps taken. Each
 // step is one transaction.
-func migrate(ctx context.Context, db *sql.DB) error {
-	version, err := versionOf(ctx, db)
+func migrate(conn *sqlite.Conn) error {
+	version, err := versionOf(conn)
 	if err != nil {
 		return err
 	}
@@ -33,11 +34,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("it was written by a newer release (schema %d, this one knows %d): run that release, or restore a backup made before it", version, len(steps))
 	}
 	// It is ours, or empty: from here on it may be written to. The mode stays with the file.
-	if _, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+	if err := sqlitex.ExecuteTransient(conn, "PRAGMA journal_mode = WAL", nil); err != nil {
 		return err
 	}
 	for i := version; i < len(steps); i++ {
-		if err := step(ctx, db, steps[i].Name(), i+1); err != nil {
+		if err := step(conn, steps[i].Name(), i+1); err != nil {
 			return fmt.Errorf("migration %s: %w", steps[i].Name(), err)
 		}
 	}
@@ -46,14 +47,18 @@ func migrate(ctx context.Context, db *sql.DB) error {
 
 // versionOf returns how many steps the file has taken; the error says if it is another
 // program's.
-func versionOf(ctx context.Context, db *sql.DB) (version int, err error) {
+func versionOf(conn *sqlite.Conn) (version int, err error) {
 	var owner, tables int
 	for query, value := range map[string]*int{
 		"PRAGMA application_id":              &owner,
 		"PRAGMA user_version":                &version,
 		"SELECT count(*) FROM sqlite_schema": &tables,
 	} {
-		if err := db.QueryRowContext(ctx, query).Scan(value); err != nil {
+		err := sqlitex.ExecuteTransient(conn, query, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+			*value = row.ColumnInt(0)
+			return nil
+		}})
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -63,18 +68,11 @@ func versionOf(ctx context.Context, db *sql.DB) (version int, err error) {
 	return version, nil
 }
 
-func step(ctx context.Context, db *sql.DB, name string, version int) error {
+func step(conn *sqlite.Conn, name string, version int) error {
 	script, err := migrations.ReadFile("migrations/" + name)
 	if err != nil {
 		return err
 	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("%s\nPRAGMA user_version = %d; PRAGMA application_id = %d;", script, version, applicationID))
-	if err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	// ExecuteScript makes one transaction of it.
+	return sqlitex.ExecuteScript(conn, fmt.Sprintf("%s\nPRAGMA user_version = %d; PRAGMA application_id = %d;", script, version, applicationID), nil)
 }

@@ -6,8 +6,21 @@ import (
 	"fmt"
 	"strconv"
 
+	"zombiezen.com/go/sqlite"
+
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+const (
+	feedLast  = `SELECT last FROM feed`
+	feedAfter = `
+SELECT w.id, w.wait_id, w.project_id, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.status,
+       w.created_at, w.expires_at, o.seq, (SELECT input FROM inputs WHERE wait = w.id),
+       o.result, o.error, o.output, o.settled_at
+FROM outcomes o
+JOIN waits w ON w.id = o.wait
+WHERE o.project_id = ? AND o.seq > ? ORDER BY o.seq LIMIT ?`
 )
 
 // ListOutcomes implements engine.Waits. Its cursors are places in the feed.
@@ -31,24 +44,25 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 }
 
 func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, limit int) (waits.OutcomePage, error) {
-	page := waits.OutcomePage{Outcomes: []waits.Wait{}, Next: strconv.FormatInt(after, 10)}
+	answer := waits.OutcomePage{Outcomes: []waits.Wait{}, Next: strconv.FormatInt(after, 10)}
 	var last int64
-	if err := e.queries.feedLast.QueryRowContext(ctx).Scan(&last); err != nil {
-		return page, err
+	err := e.readers.query(ctx, feedLast, func(row *sqlite.Stmt) error {
+		last = row.ColumnInt64(0)
+		return nil
+	})
+	if err != nil {
+		return answer, err
 	}
 	if after > last {
-		return page, fmt.Errorf("cursor %d beyond the end of the feed, %d: %w", after, last, engine.ErrCursor)
+		return answer, fmt.Errorf("cursor %d beyond the end of the feed, %d: %w", after, last, engine.ErrCursor)
 	}
-	rows, err := e.queries.feedAfter.QueryContext(ctx, projectID, after, limit)
-	if err != nil {
-		return page, err
+	found := page{limit: limit}
+	err = e.readers.query(ctx, feedAfter, found.add, projectID, after, limit)
+	for _, r := range found.records {
+		answer.Outcomes = append(answer.Outcomes, r.wait)
+		answer.Next = strconv.FormatInt(r.seq, 10)
 	}
-	records, _, err := scanPage(rows, limit)
-	for _, r := range records {
-		page.Outcomes = append(page.Outcomes, r.wait)
-		page.Next = strconv.FormatInt(r.seq, 10)
-	}
-	return page, err
+	return answer, err
 }
 
 func parseCursor(text string) (int64, error) {

@@ -2,27 +2,42 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
+
+	"zombiezen.com/go/sqlite"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
+const (
+	selectState   = `SELECT id, wait_id, project_id, execution_id, status, expires_at, seq FROM waits `
+	stateByKey    = selectState + `WHERE key = ?`
+	stateByID     = selectState + `WHERE project_id = ? AND wait_id = ?`
+	stateByRow    = selectState + `WHERE id = ?`
+	outcomeOf     = `SELECT result, error, output FROM outcomes WHERE project_id = ? AND seq = ?`
+	settleWait    = `UPDATE waits SET status = ?, seq = ? WHERE id = ?`
+	appendOutcome = `INSERT INTO outcomes (project_id, seq, wait, settled_at, added_at, result, error, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+
+	hold      = `INSERT INTO held (key, execution_id, result, error, output, held_at) VALUES (?, ?, ?, ?, ?, ?)`
+	heldByKey = `SELECT result, error, output, execution_id FROM held WHERE key = ?`
+	unhold    = `DELETE FROM held WHERE key = ?`
+)
+
 // Callback implements engine.Engine.
 func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.Request) (executionID string, err error) {
 	outcome := engine.OutcomeOf(request)
-	return commit(ctx, e.writer, func(t *tx) (string, error) { return e.callback(t, key, outcome) })
+	id := digest(key)
+	return commit(ctx, e.writer, func(t *tx) (string, error) { return e.callback(t, id, key.RunID, outcome) })
 }
 
-func (e *Engine) callback(t *tx, key engine.Key, outcome waits.Outcome) (executionID string, err error) {
-	s, err := scanState(t.commands.stateByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID))
+func (e *Engine) callback(t *tx, key []byte, runID string, outcome waits.Outcome) (executionID string, err error) {
+	s, found, err := t.stateByKey(key)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return e.callbackUnknown(t, key, outcome)
 	case err != nil:
 		return "", err
+	case !found:
+		return e.callbackUnknown(t, key, runID, outcome)
 	}
 	now := e.now()
 	if s.status == waits.Waiting && !s.isDue(now) {
@@ -41,7 +56,7 @@ func (e *Engine) callback(t *tx, key engine.Key, outcome waits.Outcome) (executi
 	case waits.Cancelled:
 		return "", refuse(engine.ErrCancelled, "callback of wait %s", s.waitID)
 	}
-	settled, err := scanOutcome(t.commands.outcome.QueryRowContext(t.ctx, s.projectID, s.seq))
+	settled, err := t.outcome(s)
 	if err != nil {
 		return "", err
 	}
@@ -52,49 +67,77 @@ func (e *Engine) callback(t *tx, key engine.Key, outcome waits.Outcome) (executi
 }
 
 // callbackUnknown answers for a state that nobody waits for.
-func (e *Engine) callbackUnknown(t *tx, key engine.Key, outcome waits.Outcome) (executionID string, err error) {
+func (e *Engine) callbackUnknown(t *tx, key []byte, runID string, outcome waits.Outcome) (executionID string, err error) {
 	if !e.options.HoldUnknown {
 		return "", refuse(engine.ErrNotFound, "callback of an unknown state")
 	}
-	executionID, held, err := t.held(key)
+	executionID, held, found, err := t.held(key)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return "", err
-	case !engine.Same(held, outcome):
+	case found && !engine.Same(held, outcome):
 		return "", refuse(engine.ErrConflict, "callback of a state held for execution %s", executionID)
-	default:
+	case found:
 		return executionID, nil
 	}
-	executionID = e.options.ExecutionID(key.RunID)
-	_, err = t.commands.hold.ExecContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID,
-		executionID, outcome.Result, outcome.Error, string(outcome.Output), e.now())
-	return executionID, err
+	executionID = e.options.ExecutionID(runID)
+	return executionID, t.execute(hold, key, executionID, outcome.Result, outcome.Error, string(outcome.Output), e.now())
 }
 
-// held returns the callback that is held for key, sql.ErrNoRows if there is none.
-func (t *tx) held(key engine.Key) (executionID string, outcome waits.Outcome, err error) {
-	var output string
-	err = t.commands.heldByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID).
-		Scan(&executionID, &outcome.Result, &outcome.Error, &output)
-	outcome.Output = []byte(output)
-	return executionID, outcome, err
+// held returns the callback that is held for key, if there is one.
+func (t *tx) held(key []byte) (executionID string, outcome waits.Outcome, found bool, err error) {
+	err = execute(t.conn, heldByKey, func(row *sqlite.Stmt) error {
+		outcome, executionID, found = scanOutcome(row), row.ColumnText(3), true
+		return nil
+	}, key)
+	return executionID, outcome, found, err
+}
+
+// outcome returns what settled s.
+func (t *tx) outcome(s state) (outcome waits.Outcome, err error) {
+	err = execute(t.conn, outcomeOf, func(row *sqlite.Stmt) error {
+		outcome = scanOutcome(row)
+		return nil
+	}, s.projectID, s.seq)
+	return outcome, err
+}
+
+func scanOutcome(row *sqlite.Stmt) waits.Outcome {
+	return waits.Outcome{Result: callback.Result(row.ColumnText(0)), Error: row.ColumnText(1), Output: text(row, 2)}
 }
 
 // settle moves a wait out of waiting, as of the time at, and appends it to the feed now.
-// outcome is nil for the expired and the cancelled.
+// outcome is nil for the expired and the cancelled. Like stateByKey it binds by hand: every
+// callback passes here.
 func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at, now int64) error {
 	t.seq++
-	if _, err := t.commands.settle.ExecContext(t.ctx, status, t.seq, s.id); err != nil {
+	update, err := t.conn.Prepare(settleWait)
+	if err != nil {
 		return err
 	}
-	var result, reason, output sql.NullString
-	if outcome != nil {
-		result = sql.NullString{String: string(outcome.Result), Valid: true}
-		reason = sql.NullString{String: outcome.Error, Valid: outcome.Error != ""}
-		output = sql.NullString{String: string(outcome.Output), Valid: true}
+	update.BindText(1, string(status))
+	update.BindInt64(2, t.seq)
+	update.BindInt64(3, s.id)
+	if _, err := update.Step(); err != nil {
+		return err
 	}
-	if _, err := t.commands.appendOutcome.ExecContext(t.ctx, s.projectID, t.seq, s.id, result, reason, output, at, now); err != nil {
+	insert, err := t.conn.Prepare(appendOutcome)
+	if err != nil {
+		return err
+	}
+	insert.BindText(1, s.projectID)
+	insert.BindInt64(2, t.seq)
+	insert.BindInt64(3, s.id)
+	insert.BindInt64(4, at)
+	insert.BindInt64(5, now)
+	if outcome != nil { // what is not bound is NULL
+		insert.BindText(6, string(outcome.Result))
+		insert.BindText(8, string(outcome.Output))
+		if outcome.Error != "" {
+			insert.BindText(7, outcome.Error)
+		}
+	}
+	if _, err := insert.Step(); err != nil {
 		return err
 	}
 	t.woken = append(t.woken, topic{wait: s.waitID}, topic{feed: s.projectID})
@@ -114,23 +157,43 @@ type state struct {
 	executionID string
 	status      waits.Status
 	expiresAt   int64
-	seq         sql.NullInt64
+	seq         int64
 }
 
 func (s state) isDue(now int64) bool { return s.status == waits.Waiting && s.expiresAt <= now }
 
-// scanner is a row, or the present one of several.
-type scanner interface{ Scan(...any) error }
-
-func scanState(row scanner) (s state, err error) {
-	err = row.Scan(&s.id, &s.waitID, &s.projectID, &s.executionID, &s.status, &s.expiresAt, &s.seq)
-	return s, err
+// stateByKey returns the state of the wait under key, if there is one.
+func (t *tx) stateByKey(key []byte) (s state, found bool, err error) {
+	query, err := t.conn.Prepare(stateByKey)
+	if err != nil {
+		return s, false, err
+	}
+	query.BindBytes(1, key)
+	found, err = query.Step()
+	if !found {
+		return s, false, err
+	}
+	s = scanState(query)
+	return s, true, query.Reset()
 }
 
-func scanOutcome(row scanner) (outcome waits.Outcome, err error) {
-	var reason sql.NullString
-	var output string
-	err = row.Scan(&outcome.Result, &reason, &output)
-	outcome.Error, outcome.Output = reason.String, []byte(output)
-	return outcome, err
+// state returns the state of the wait that the query finds, if it finds one.
+func (t *tx) state(query string, arguments ...any) (s state, found bool, err error) {
+	err = execute(t.conn, query, func(row *sqlite.Stmt) error {
+		s, found = scanState(row), true
+		return nil
+	}, arguments...)
+	return s, found, err
+}
+
+func scanState(row *sqlite.Stmt) state {
+	return state{
+		id:          row.ColumnInt64(0),
+		waitID:      row.ColumnText(1),
+		projectID:   row.ColumnText(2),
+		executionID: row.ColumnText(3),
+		status:      waits.Status(row.ColumnText(4)),
+		expiresAt:   row.ColumnInt64(5),
+		seq:         row.ColumnInt64(6),
+	}
 }

@@ -10,19 +10,16 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
 
 	"github.com/flowcallback/flowcallback/server/engine"
 )
@@ -83,8 +80,7 @@ func (o *Options) setDefaults() {
 // Engine is an open file. It implements engine.Engine and engine.Waits.
 type Engine struct {
 	options Options
-	reads   *sql.DB
-	queries *queries
+	readers readers
 	writer  *writer
 	hub     *hub
 	closed  chan struct{}
@@ -111,25 +107,23 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	}
 	undo.add(lock.Unlock)
 
-	writes, err := connect(path, options.BusyTimeout, 1, "synchronous(FULL)")
+	conn, err := connect(path, options.BusyTimeout, "synchronous = FULL")
 	if err != nil {
 		return nil, errors.Join(explain(path, err), undo.close())
 	}
-	undo.add(writes.Close)
-	if err := migrate(ctx, writes); err != nil {
-		return nil, errors.Join(explain(path, err), undo.close())
+	err = migrate(conn)
+	if err == nil {
+		err = checkShortly(ctx, conn)
 	}
-
-	e.reads, err = connect(path, options.BusyTimeout, max(4, runtime.NumCPU()), "query_only(1)")
 	if err != nil {
-		return nil, errors.Join(explain(path, err), undo.close())
+		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
-	undo.add(e.reads.Close)
-	if e.queries, err = prepareQueries(ctx, e.reads); err != nil {
-		return nil, errors.Join(explain(path, err), undo.close())
+	if e.readers, err = openReaders(path, options.BusyTimeout); err != nil {
+		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
-	if e.writer, err = startWriter(ctx, writes, e.hub); err != nil {
-		return nil, errors.Join(explain(path, err), undo.close())
+	undo.add(e.readers.close)
+	if e.writer, err = startWriter(path, conn, e.hub); err != nil {
+		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.writer.close)
 	undo.add(e.startSweeper())
@@ -150,13 +144,12 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.ended(ctx); err != nil {
 		return err
 	}
-	if err := e.reads.PingContext(ctx); err != nil {
+	if err := e.readers.query(ctx, feedLast, nil); err != nil {
 		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 	}
 	if e.writer.failure.Load() != nil {
 		return e.writer.do(ctx, func(t *tx) error {
-			_, err := t.commands.tryWriting.ExecContext(t.ctx)
-			return err
+			return t.execute(`UPDATE feed SET tried = tried + 1`)
 		})
 	}
 	return nil
@@ -182,33 +175,20 @@ func resolve(path string) (string, error) {
 	return filepath.Join(folder, filepath.Base(path)), nil
 }
 
-func connect(path string, busy time.Duration, connections int, pragmas ...string) (*sql.DB, error) {
-	location := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	location.RawQuery = url.Values{"_pragma": append(pragmas, fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()))}.Encode()
-	connector, err := sqlite.NewConnector(location.String())
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
-}
-
-// explain adds to an error of opening what to do about it.
+// explain adds to an error of the store which file it is about, and what to do.
 func explain(path string, err error) error {
-	var failure *sqlite.Error
-	if errors.As(err, &failure) {
-		switch failure.Code() & 0xff {
-		case 11, 26: // SQLITE_CORRUPT, SQLITE_NOTADB
-			return fmt.Errorf("%s is damaged or no SQLite file: restore a backup, or move it away to start empty: %w", path, err)
-		case 14: // SQLITE_CANTOPEN
-			return fmt.Errorf("%s cannot be opened: check that its folder exists and may be written: %w", path, err)
-		case 8: // SQLITE_READONLY
-			return fmt.Errorf("%s may not be written: check its permissions: %w", path, err)
-		}
+	if errors.Is(err, errDamaged) {
+		return fmt.Errorf("%s: restore a backup, or move it away to start empty: %w", path, err)
 	}
-	return fmt.Errorf("opening %s: %w", path, err)
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return fmt.Errorf("%s is damaged or no SQLite file: restore a backup, or move it away to start empty: %w", path, err)
+	case sqlite.ResultCantOpen:
+		return fmt.Errorf("%s cannot be opened: check that its folder exists and may be written: %w", path, err)
+	case sqlite.ResultReadOnly:
+		return fmt.Errorf("%s may not be written: check its permissions: %w", path, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // closers are what is to be undone, in reverse order.

@@ -2,9 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"github.com/flowcallback/flowcallback/server/engine"
 )
@@ -17,6 +18,21 @@ const (
 	sweepLength = 128
 	// forgetInterval is how often retention looks for what is too old.
 	forgetInterval = 10 * time.Second
+)
+
+const (
+	firstDue     = `SELECT 1 FROM deadlines WHERE expires_at <= ? LIMIT 1`
+	allDue       = `SELECT expires_at, wait FROM deadlines WHERE expires_at <= ? ORDER BY expires_at, wait LIMIT ?`
+	dropDeadline = `DELETE FROM deadlines WHERE expires_at = ? AND wait = ?`
+
+	// The next project that has outcomes, without walking all of them.
+	projectAfter = `SELECT coalesce(min(project_id), '') FROM outcomes WHERE project_id > ?`
+
+	oldest        = `SELECT seq, wait, added_at FROM outcomes WHERE project_id = ? ORDER BY seq LIMIT ?`
+	forgetOutcome = `DELETE FROM outcomes WHERE project_id = ? AND seq = ?`
+	forgetInput   = `DELETE FROM inputs WHERE wait = ?`
+	forgetWait    = `DELETE FROM waits WHERE id = ?`
+	forgetHeld    = `DELETE FROM held WHERE key IN (SELECT key FROM held WHERE held_at <= ? ORDER BY held_at LIMIT ?)`
 )
 
 // startSweeper expires what is due and forgets what is too old, until the function it
@@ -55,34 +71,41 @@ func (e *Engine) startSweeper() (stop func() error) {
 
 // expireDue expires the waits whose deadline has passed, a few in each transaction.
 func (e *Engine) expireDue(ctx context.Context) error {
-	var due bool
-	if err := e.queries.due.QueryRowContext(ctx, e.now()).Scan(&due); err != nil || !due {
+	due := false
+	err := e.readers.query(ctx, firstDue, func(*sqlite.Stmt) error {
+		due = true
+		return nil
+	}, e.now())
+	if err != nil || !due {
 		return err
 	}
-	return e.inSteps(ctx, func(t *tx) (int, error) {
-		rows, err := t.commands.due.QueryContext(t.ctx, e.now(), sweepLength)
+	return e.inSteps(ctx, func(t *tx) (int, error) { return t.expireDue(e.now()) })
+}
+
+// expireDue expires what is due of the waits whose deadlines passed first.
+func (t *tx) expireDue(now int64) (int, error) {
+	type deadline struct{ expiresAt, wait int64 }
+	var deadlines []deadline
+	err := execute(t.conn, allDue, func(row *sqlite.Stmt) error {
+		deadlines = append(deadlines, deadline{row.ColumnInt64(0), row.ColumnInt64(1)})
+		return nil
+	}, now, sweepLength)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range deadlines {
+		s, found, err := t.state(stateByRow, d.wait)
+		if err == nil && found && s.isDue(now) { // else it left waiting before
+			err = t.expire(s, now)
+		}
+		if err == nil {
+			err = t.execute(dropDeadline, d.expiresAt, d.wait)
+		}
 		if err != nil {
 			return 0, err
 		}
-		defer rows.Close()
-		var due []state
-		for rows.Next() {
-			s, err := scanState(rows)
-			if err != nil {
-				return 0, err
-			}
-			due = append(due, s)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return 0, err
-		}
-		for _, s := range due {
-			if err := t.expire(s, e.now()); err != nil {
-				return 0, err
-			}
-		}
-		return len(due), nil
-	})
+	}
+	return len(deadlines), nil
 }
 
 // expire has the writer expire waits that are due, as of now. A store that cannot be
@@ -90,11 +113,11 @@ func (e *Engine) expireDue(ctx context.Context) error {
 func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
 	err := e.writer.do(ctx, func(t *tx) error {
 		for _, r := range due {
-			s, err := scanState(t.commands.stateByRow.QueryRowContext(t.ctx, r.id))
-			if err == nil && s.isDue(now) {
+			s, found, err := t.state(stateByRow, r.id)
+			if err == nil && found && s.isDue(now) {
 				err = t.expire(s, now)
 			}
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			if err != nil {
 				return err
 			}
 		}
@@ -114,17 +137,19 @@ func (e *Engine) Forget(ctx context.Context) error {
 	}
 	horizon := e.options.Now().Add(-e.options.Retention).UnixMilli()
 	err := e.inSteps(ctx, func(t *tx) (int, error) {
-		result, err := t.commands.forgetHeld.ExecContext(t.ctx, horizon, sweepLength)
-		if err != nil {
-			return 0, err
-		}
-		n, err := result.RowsAffected()
-		return int(n), err
+		err := t.execute(forgetHeld, horizon, sweepLength)
+		return t.conn.Changes(), err
 	})
 	for project := ""; err == nil; {
-		if err = e.queries.projectAfter.QueryRowContext(ctx, project).Scan(&project); err != nil || project == "" {
+		next := ""
+		err = e.readers.query(ctx, projectAfter, func(row *sqlite.Stmt) error {
+			next = row.ColumnText(0)
+			return nil
+		}, project)
+		if err != nil || next == "" {
 			return err
 		}
+		project = next
 		err = e.inSteps(ctx, func(t *tx) (int, error) { return t.forget(project, horizon) })
 	}
 	return err
@@ -133,33 +158,24 @@ func (e *Engine) Forget(ctx context.Context) error {
 // forget deletes the oldest outcomes of a project, and the waits they belong to.
 func (t *tx) forget(project string, horizon int64) (int, error) {
 	type old struct{ seq, wait int64 }
-	rows, err := t.commands.oldest.QueryContext(t.ctx, project, sweepLength)
+	var olds []old
+	err := execute(t.conn, oldest, func(row *sqlite.Stmt) error {
+		if row.ColumnInt64(2) > horizon {
+			return errEnough
+		}
+		olds = append(olds, old{row.ColumnInt64(0), row.ColumnInt64(1)})
+		return nil
+	}, project, sweepLength)
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close()
-	var olds []old
-	for rows.Next() {
-		var o old
-		var addedAt int64
-		if err := rows.Scan(&o.seq, &o.wait, &addedAt); err != nil {
-			return 0, err
-		}
-		if addedAt > horizon {
-			break
-		}
-		olds = append(olds, o)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return 0, err
-	}
 	for _, o := range olds {
-		_, err := t.commands.forgetOutcome.ExecContext(t.ctx, project, o.seq)
+		err := t.execute(forgetOutcome, project, o.seq)
 		if err == nil {
-			_, err = t.commands.forgetInput.ExecContext(t.ctx, o.wait)
+			err = t.execute(forgetInput, o.wait)
 		}
 		if err == nil {
-			_, err = t.commands.forgetWait.ExecContext(t.ctx, o.wait)
+			err = t.execute(forgetWait, o.wait)
 		}
 		if err != nil {
 			return 0, err

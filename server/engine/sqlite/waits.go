@@ -2,84 +2,101 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
 
+	"zombiezen.com/go/sqlite"
+
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
+const (
+	insertWait = `INSERT INTO waits (key, wait_id, project_id, workflow_id, run_id, state_id, execution_id, status, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`
+	insertDeadline = `INSERT INTO deadlines (expires_at, wait) VALUES (?, ?)`
+	insertInput    = `INSERT INTO inputs (wait, input) VALUES (?, ?)`
+
+	waitByKey = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE key = ?)`
+	waitByID  = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE project_id = ? AND wait_id = ?)`
+
+	// ?3 is the status and ?5 the present: a wait past its deadline does not wait,
+	// whether the sweeper has come by or not.
+	listWaits = selectWait + `
+		WHERE w.project_id = ?1 AND w.id < ?2
+		  AND (?3 = '' OR w.status = ?3 OR (?3 = 'expired' AND w.status = 'waiting' AND w.expires_at <= ?5))
+		  AND (?4 = '' OR w.workflow_id = ?4)
+		ORDER BY w.id DESC LIMIT ?6`
+	listWaiting = selectWait + `
+		WHERE w.project_id = ?1 AND w.id < ?2 AND ?3 = w.status AND w.status = 'waiting' AND w.expires_at > ?5
+		  AND (?4 = '' OR w.workflow_id = ?4)
+		ORDER BY w.id DESC LIMIT ?6`
+)
+
 // OpenWait implements engine.Waits.
 func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
-	key := engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID}
+	id := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
 	type answer struct {
 		wait   waits.Wait
 		opened bool
 	}
 	a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
-		a.wait, a.opened, err = e.openWait(t, key, request)
+		a.wait, a.opened, err = e.openWait(t, id, projectID, request)
 		return a, err
 	})
 	return a.wait, a.opened, err
 }
 
-func (e *Engine) openWait(t *tx, key engine.Key, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
+func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
 	now := e.now()
-	known, err := scanState(t.commands.stateByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID))
-	switch {
-	case err == nil:
-		if known.isDue(now) {
-			err = t.expire(known, now)
-		}
-		if err == nil {
-			wait, err = e.waitByKey(t, key)
-		}
-		return wait, false, err
-	case !errors.Is(err, sql.ErrNoRows):
+	known, found, err := t.stateByKey(key)
+	if err == nil && found && known.isDue(now) {
+		err = t.expire(known, now)
+	}
+	if err == nil && found {
+		wait, err = t.waitByKey(key)
+	}
+	if err != nil || found {
 		return wait, false, err
 	}
-	executionID, held, err := t.held(key)
-	isHeld := err == nil
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	executionID, held, isHeld, err := t.held(key)
+	if err != nil {
 		return wait, false, err
 	}
 	if !isHeld {
 		if executionID = request.ExecutionID; executionID == "" {
-			executionID = e.options.ExecutionID(key.RunID)
+			executionID = e.options.ExecutionID(request.RunID)
 		}
 	}
-	s := state{waitID: e.options.NewID(), projectID: key.ProjectID}
-	result, err := t.commands.insertWait.ExecContext(t.ctx, s.waitID, key.ProjectID, key.WorkflowID, key.RunID, key.StateID,
-		executionID, now, now+int64(request.TimeoutSeconds)*1000)
-	if err != nil {
-		return wait, false, err
+	s := state{waitID: e.options.NewID(), projectID: projectID, expiresAt: now + int64(request.TimeoutSeconds)*1000}
+	err = t.execute(insertWait, key, s.waitID, projectID, request.WorkflowID, request.RunID, request.StateID, executionID, now, s.expiresAt)
+	s.id = t.conn.LastInsertRowID()
+	if err == nil {
+		err = t.execute(insertDeadline, s.expiresAt, s.id)
 	}
-	if s.id, err = result.LastInsertId(); err != nil {
-		return wait, false, err
+	if err == nil && request.Input != nil {
+		err = t.execute(insertInput, s.id, string(request.Input))
 	}
-	if request.Input != nil {
-		if _, err := t.commands.insertInput.ExecContext(t.ctx, s.id, string(request.Input)); err != nil {
-			return wait, false, err
-		}
+	if err == nil && isHeld {
+		err = t.settle(s, waits.Status(held.Result), &held, now, now)
 	}
-	if isHeld {
-		if err := t.settle(s, waits.Status(held.Result), &held, now, now); err != nil {
-			return wait, false, err
-		}
-		if _, err := t.commands.unhold.ExecContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID); err != nil {
-			return wait, false, err
-		}
+	if err == nil && isHeld {
+		err = t.execute(unhold, key)
 	}
-	wait, err = e.waitByKey(t, key)
+	if err == nil {
+		wait, err = t.waitByKey(key)
+	}
 	return wait, true, err
 }
 
-func (e *Engine) waitByKey(t *tx, key engine.Key) (waits.Wait, error) {
-	r, err := scanWait(t.commands.waitByKey.QueryRowContext(t.ctx, key.ProjectID, key.WorkflowID, key.RunID, key.StateID))
-	return r.wait, err
+func (t *tx) waitByKey(key []byte) (wait waits.Wait, err error) {
+	err = execute(t.conn, waitByKey, func(row *sqlite.Stmt) error {
+		wait = scanWait(row).wait
+		return nil
+	}, key)
+	return wait, err
 }
 
 // GetWait implements engine.Waits.
@@ -99,12 +116,17 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, enough <
 func (e *Engine) wait(ctx context.Context, projectID, waitID string) (waits.Wait, error) {
 	now := e.now()
 	for expired := false; ; expired = true {
-		r, err := scanWait(e.queries.waitByID.QueryRowContext(ctx, projectID, waitID))
+		var r record
+		found := false
+		err := e.readers.query(ctx, waitByID, func(row *sqlite.Stmt) error {
+			r, found = scanWait(row), true
+			return nil
+		}, projectID, waitID)
 		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return r.wait, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
 		case err != nil:
 			return r.wait, err
+		case !found:
+			return r.wait, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
 		case expired || !r.isDue(now):
 			r.expireAt(now)
 			return r.wait, nil
@@ -147,12 +169,12 @@ func (e *Engine) ended(ctx context.Context) error {
 
 // ListWaits implements engine.Waits. Its cursors are the ids of rows.
 func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams) (waits.WaitPage, error) {
-	page := waits.WaitPage{Waits: []waits.Wait{}}
+	answer := waits.WaitPage{Waits: []waits.Wait{}}
 	before := int64(math.MaxInt64)
 	if params.Cursor != nil {
 		var err error
 		if before, err = parseCursor(*params.Cursor); err != nil {
-			return page, err
+			return answer, err
 		}
 	}
 	var status waits.Status
@@ -167,48 +189,46 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 	if params.Limit != nil {
 		limit = *params.Limit
 	}
-	query := e.queries.listWaits
+	query := listWaits
 	if status == waits.Waiting {
-		query = e.queries.listWaiting
+		query = listWaiting
 	}
 	now := e.now()
-	read := func() ([]record, bool, error) {
-		rows, err := query.QueryContext(ctx, projectID, before, status, workflowID, now, limit+1)
-		if err != nil {
-			return nil, false, err
-		}
-		return scanPage(rows, limit)
+	read := func() (page, error) {
+		found := page{limit: limit}
+		err := e.readers.query(ctx, query, found.add, projectID, before, status, workflowID, now, limit+1)
+		return found, err
 	}
-	records, more, err := read()
-	if due := dueOf(records, now); err == nil && len(due) > 0 {
+	found, err := read()
+	if due := found.due(now); err == nil && len(due) > 0 {
 		if err = e.expire(ctx, due, now); err == nil {
-			records, more, err = read()
+			found, err = read()
 		}
 	}
 	if err != nil {
-		return page, errors.Join(err, e.ended(ctx))
+		return answer, errors.Join(err, e.ended(ctx))
 	}
-	for _, r := range records {
+	for _, r := range found.records {
 		r.expireAt(now)
-		page.Waits = append(page.Waits, r.wait)
+		answer.Waits = append(answer.Waits, r.wait)
 	}
-	if more {
-		cursor := strconv.FormatInt(records[len(records)-1].id, 10)
-		page.NextCursor = &cursor
+	if found.more {
+		cursor := strconv.FormatInt(found.records[len(found.records)-1].id, 10)
+		answer.NextCursor = &cursor
 	}
-	return page, err
+	return answer, nil
 }
 
 // CancelWait implements engine.Waits.
 func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error {
 	return e.writer.do(ctx, func(t *tx) error {
-		s, err := scanState(t.commands.stateByID.QueryRowContext(t.ctx, projectID, waitID))
+		s, found, err := t.state(stateByID, projectID, waitID)
 		now := e.now()
 		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return refuse(engine.ErrNotFound, "wait %s", waitID)
 		case err != nil:
 			return err
+		case !found:
+			return refuse(engine.ErrNotFound, "wait %s", waitID)
 		case s.status != waits.Waiting:
 			return nil
 		case s.isDue(now):

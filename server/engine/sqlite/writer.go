@@ -2,11 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"zombiezen.com/go/sqlite"
 
 	"github.com/flowcallback/flowcallback/server/engine"
 )
@@ -39,14 +41,13 @@ func refuse(sentinel error, format string, arguments ...any) error {
 // writer is the one goroutine that writes. It takes what is queued, commits it in one
 // transaction and answers each.
 type writer struct {
-	db       *sql.DB
-	conn     *sql.Conn
-	commands *commands
-	hub      *hub
-	queue    chan *request
-	stop     chan struct{}
-	stopped  chan struct{}
-	closing  sync.Once
+	path    string
+	conn    *sqlite.Conn
+	hub     *hub
+	queue   chan *request
+	stop    chan struct{}
+	stopped chan struct{}
+	closing sync.Once
 
 	seq     int64                 // the last place given in the feed
 	failure atomic.Pointer[error] // of the last commit, nil if it succeeded
@@ -59,22 +60,20 @@ type request struct {
 	answer chan error  // buffered: the writer never waits for a caller
 }
 
-func startWriter(ctx context.Context, db *sql.DB, hub *hub) (*writer, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
+// startWriter starts the goroutine on a connection, which is the writer's from then on.
+func startWriter(path string, conn *sqlite.Conn, hub *hub) (*writer, error) {
 	w := &writer{
-		db: db, conn: conn, hub: hub,
+		path: path, conn: conn, hub: hub,
 		queue:   make(chan *request, queueLength),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
-	if w.commands, err = prepareCommands(ctx, conn); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	if err := conn.QueryRowContext(ctx, "SELECT last FROM feed").Scan(&w.seq); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	err := execute(conn, feedLast, func(row *sqlite.Stmt) error {
+		w.seq = row.ColumnInt64(0)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	go w.loop()
 	return w, nil
@@ -135,7 +134,7 @@ func commit[T any](ctx context.Context, w *writer, c func(*tx) (T, error)) (T, e
 func (w *writer) close() error {
 	w.closing.Do(func() { close(w.stop) })
 	<-w.stopped
-	return errors.Join(w.conn.Close(), w.db.Close())
+	return w.conn.Close()
 }
 
 func (w *writer) loop() {
@@ -155,21 +154,29 @@ func (w *writer) loop() {
 	}
 }
 
-// collect takes what is queued already, without waiting for more, and leaves out what was
-// withdrawn.
+// collect takes what is queued and leaves out what was withdrawn. It does not wait for more,
+// but it lets callers go first that are about to queue something and only want a processor:
+// a commit costs about as much for one change as for many.
 func (w *writer) collect(first *request) (batch []*request) {
-	for next := first; ; {
+	for next := first; next != nil && len(batch) < batchLength; {
 		if next.taken.CompareAndSwap(false, true) {
 			batch = append(batch, next)
 		}
-		if len(batch) == batchLength {
-			return batch
+		if next = w.next(); next == nil {
+			runtime.Gosched()
+			next = w.next()
 		}
-		select {
-		case next = <-w.queue:
-		default:
-			return batch
-		}
+	}
+	return batch
+}
+
+// next returns what is queued first, nil if nothing is.
+func (w *writer) next() *request {
+	select {
+	case r := <-w.queue:
+		return r
+	default:
+		return nil
 	}
 }
 
@@ -182,7 +189,7 @@ func (w *writer) commitBatch(batch []*request) {
 	}
 	answers, err := w.commit(batch)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, explain(w.path, err))
 		w.failure.Store(&err)
 	} else {
 		w.failure.Store(nil)
@@ -210,22 +217,21 @@ var errBegin = errors.New("beginning a transaction")
 // of it was stored. The transaction is not bound to any caller's context: who leaves early
 // must not undo the others.
 func (w *writer) commit(batch []*request) ([]error, error) {
-	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	t := &tx{conn: w.conn, seq: w.seq}
+	if err := t.execute("BEGIN IMMEDIATE"); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBegin, err)
 	}
-	t := &tx{ctx: ctx, commands: w.commands, seq: w.seq}
 	answers, err := t.run(batch)
 	if err == nil && t.seq != w.seq {
 		err = t.advanceFeed()
 	}
 	if err == nil {
-		_, err = w.conn.ExecContext(ctx, "COMMIT")
+		err = t.execute("COMMIT")
 	}
 	if err != nil {
 		// After some failures SQLite has rolled back already and says so; either way
 		// nothing of the batch is left.
-		_, _ = w.conn.ExecContext(ctx, "ROLLBACK")
+		_ = t.execute("ROLLBACK")
 		return nil, err
 	}
 	w.seq = t.seq
@@ -237,22 +243,25 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 
 // tx is one transaction under way.
 type tx struct {
-	ctx      context.Context
-	commands *commands
-	seq      int64
-	woken    []topic // to be told once it is committed
+	conn  *sqlite.Conn
+	seq   int64
+	woken []topic // to be told once it is committed
+}
+
+// execute runs a statement that answers with no rows.
+func (t *tx) execute(statement string, arguments ...any) error {
+	return execute(t.conn, statement, nil, arguments...)
 }
 
 // advanceFeed stores the last place that was given. That it was not given by somebody else
 // is sure as long as nobody else writes; a file that two processes reached by different
 // names is found out here, before it does harm.
 func (t *tx) advanceFeed() error {
-	result, err := t.commands.advanceFeed.ExecContext(t.ctx, t.seq)
-	if err != nil {
+	if err := t.execute(`UPDATE feed SET last = ?1 WHERE last < ?1`, t.seq); err != nil {
 		return err
 	}
-	if n, err := result.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(err, errors.New("another process writes to the file"))
+	if t.conn.Changes() != 1 {
+		return errors.New("another process writes to the file")
 	}
 	return nil
 }

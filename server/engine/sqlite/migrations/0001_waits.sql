@@ -1,10 +1,14 @@
 -- Times are Unix milliseconds. Ids are compared byte for byte (BINARY, the default). There are
 -- no foreign keys: one writer keeps the tables together, and checks would cost every settle.
+--
+-- A settle touches three b-trees and no more: it rewrites the wait's row, takes it out of
+-- waits_waiting and appends its outcome. What would make it touch a fourth stands elsewhere.
 
 -- One row a wait. What a settle rewrites is this row alone, so it is kept small: input and
 -- outcome stand in tables of their own.
 CREATE TABLE waits (
   id           INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of opening, never reused: the list's cursor
+  key          BLOB    NOT NULL UNIQUE,           -- of project, workflow, run and state: 32 bytes (key.go)
   wait_id      TEXT    NOT NULL UNIQUE,
   project_id   TEXT    NOT NULL,
   workflow_id  TEXT    NOT NULL,
@@ -14,12 +18,18 @@ CREATE TABLE waits (
   status       TEXT    NOT NULL,
   created_at   INTEGER NOT NULL,
   expires_at   INTEGER NOT NULL,
-  seq          INTEGER,                           -- its place in outcomes; NULL while waiting
-  UNIQUE (project_id, workflow_id, run_id, state_id)
+  seq          INTEGER NOT NULL DEFAULT 0         -- its place in outcomes; 0 while waiting
 ) STRICT;
 CREATE INDEX waits_of_project ON waits (project_id);
 CREATE INDEX waits_waiting    ON waits (project_id) WHERE status = 'waiting';
-CREATE INDEX waits_deadline   ON waits (expires_at) WHERE status = 'waiting';
+
+-- When to look at a wait again. A settle leaves its row here; the sweeper finds at the
+-- deadline that there is nothing to expire, and takes it away.
+CREATE TABLE deadlines (
+  expires_at INTEGER NOT NULL,
+  wait       INTEGER NOT NULL, -- waits.id
+  PRIMARY KEY (expires_at, wait)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE inputs (
   wait  INTEGER PRIMARY KEY, -- waits.id
@@ -51,15 +61,11 @@ INSERT INTO feed VALUES (1, 0, 0);
 
 -- Callbacks for states that nobody waits for yet (--unknown=hold).
 CREATE TABLE held (
-  project_id   TEXT    NOT NULL,
-  workflow_id  TEXT    NOT NULL,
-  run_id       TEXT    NOT NULL,
-  state_id     TEXT    NOT NULL,
+  key          BLOB    PRIMARY KEY, -- as in waits
   execution_id TEXT    NOT NULL,
   result       TEXT    NOT NULL,
   error        TEXT    NOT NULL,
   output       TEXT    NOT NULL,
-  held_at      INTEGER NOT NULL,
-  PRIMARY KEY (project_id, workflow_id, run_id, state_id)
+  held_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_since ON held (held_at);
