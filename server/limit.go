@@ -58,7 +58,7 @@ func limitBody(limit int64) echo.MiddlewareFunc {
 				c.Response().Header().Set("Connection", "close") // the body is not read, so the connection is of no more use
 				return &http.MaxBytesError{Limit: limit}
 			}
-			body, err := readBody(http.MaxBytesReader(c.Response().Writer, r.Body, limit), r.ContentLength)
+			body, err := readBody(c.Response().Writer, r, limit)
 			if err != nil {
 				return &readError{err}
 			}
@@ -69,12 +69,12 @@ func limitBody(limit int64) echo.MiddlewareFunc {
 }
 
 // readBody reads to the end: into memory of just the size, where the sender announced it.
-func readBody(body io.Reader, announced int64) ([]byte, error) {
-	if announced < 0 {
-		return io.ReadAll(body)
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	}
-	data := make([]byte, announced)
-	_, err := io.ReadFull(body, data)
+	data := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, data)
 	return data, err
 }
 
@@ -95,11 +95,8 @@ func limitTime(limit time.Duration, operation *contract.Operation) echo.Middlewa
 			if mayPoll {
 				seconds, _ = strconv.Atoi(c.QueryParam(waitSeconds))
 			}
-			ctx := c.Request().Context()
-			if seconds == 0 {
-				ctx = context.WithoutCancel(ctx)
-			}
-			ctx, cancel := context.WithTimeout(ctx, limit+time.Duration(seconds)*time.Second)
+			parent := &underWay{c.Request().Context(), idOf(c), seconds == 0}
+			ctx, cancel := context.WithTimeout(parent, limit+time.Duration(seconds)*time.Second)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))
 			return next(c)

@@ -111,7 +111,7 @@ func problemHandler(logger *slog.Logger) echo.HTTPErrorHandler {
 		p := problemOf(err)
 		c.Set(codeKey, p.code)
 		if p.status == internal.status || p.status == unavailable.status {
-			logger.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", requestID(ctx)), slog.Any("error", err))
+			logger.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", idOf(c)), slog.Any("error", err))
 		}
 		if p.retryAfter != 0 {
 			c.Response().Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
@@ -121,6 +121,6 @@ func problemHandler(logger *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		// An error of writing means that the sender has left.
-		_ = c.JSON(p.status, callback.Error{ErrorCode: p.code, ErrorMsg: p.message, RequestID: requestID(ctx)})
+		_ = c.JSON(p.status, callback.Error{ErrorCode: p.code, ErrorMsg: p.message, RequestID: idOf(c)})
 	}
 }

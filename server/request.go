@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,13 +14,56 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-type requestIDKey struct{}
-
-// requestID returns the id that identify gave the request.
-func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+// underWay is the context that a request is carried out in. It knows the request's id. Where
+// it is to last, it does not end when the sender leaves.
+type underWay struct {
+	context.Context
+	id    string
+	lasts bool
 }
+
+func (u *underWay) Done() <-chan struct{} {
+	if u.lasts {
+		return nil
+	}
+	return u.Context.Done()
+}
+
+func (u *underWay) Err() error {
+	if u.lasts {
+		return nil
+	}
+	return u.Context.Err()
+}
+
+func (u *underWay) Deadline() (time.Time, bool) {
+	if u.lasts {
+		return time.Time{}, false
+	}
+	return u.Context.Deadline()
+}
+
+type underWayKey struct{}
+
+func (u *underWay) Value(key any) any {
+	if key == (underWayKey{}) {
+		return u
+	}
+	return u.Context.Value(key)
+}
+
+// requestID returns the id of the request that is carried out in ctx.
+func requestID(ctx context.Context) string {
+	if u, ok := ctx.Value(underWayKey{}).(*underWay); ok {
+		return u.id
+	}
+	return ""
+}
+
+const requestIDHeader = "X-Request-Id"
+
+// idOf returns the id that identify gave the request.
+func idOf(c echo.Context) string { return c.Response().Header().Get(requestIDHeader) }
 
 // always are the headers of every answer; nobody changes them.
 var always = http.Header{
@@ -31,56 +73,56 @@ var always = http.Header{
 	"X-Content-Type-Options":  {"nosniff"},
 }
 
-// identify gives every request an id of 128 random bits, answers it as X-Request-Id, and
-// keeps answers out of caches and browsers from making anything of them. An id that the
-// sender brings is not taken over, so that ids are unique and nobody writes into the log.
-func identify(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		var bits [16]byte
-		_, _ = rand.Read(bits[:]) // never fails (crypto/rand)
-		id := hex.EncodeToString(bits[:])
-		header := c.Response().Header()
-		header.Set("X-Request-Id", id)
-		maps.Copy(header, always)
-		if c.Request().TLS != nil {
-			header.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), requestIDKey{}, id)))
-		return next(c)
-	}
-}
-
-// logRequests writes one line a request, after its answer. It names the route, not the
-// path: ids of runs and states stay out of the log, and so does everything in bodies.
-func logRequests(logger *slog.Logger) echo.MiddlewareFunc {
+// everyRequest is what goes around each request, found or not: it gets an id and a line in
+// the log, and a panic becomes an error.
+func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
-			err := next(c)
+			identify(c)
+			err := recovered(next, c)
 			if err != nil {
 				c.Error(err) // answers it, so that the status is known
 			}
-			if errors.Is(err, ErrTooManyAttempts) {
-				return nil // who guesses does not fill the log; that it began is in it
-			}
-			ctx := c.Request().Context()
-			attributes := []slog.Attr{
-				slog.String("request_id", requestID(ctx)),
-				slog.String("method", c.Request().Method),
-				slog.String("route", c.Path()),
-				slog.Int("status", c.Response().Status),
-				slog.Duration("duration", time.Since(start)),
-			}
-			if code, ok := c.Get(codeKey).(string); ok {
-				attributes = append(attributes, slog.String("error_code", code))
-			}
-			if isRefusal(err) { // which the sender is not told, and whose words are ours
-				attributes = append(attributes, slog.String("reason", err.Error()))
-			}
-			logger.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
+			logRequest(logger, c, err, time.Since(start))
 			return nil
 		}
 	}
+}
+
+// identify gives the request an id of 128 random bits, answers it as X-Request-Id, and
+// keeps answers out of caches and browsers from making anything of them. An id that the
+// sender brings is not taken over, so that ids are unique and nobody writes into the log.
+func identify(c echo.Context) {
+	header := c.Response().Header()
+	maps.Copy(header, always)
+	header.Set(requestIDHeader, rand.Text())
+	if c.Request().TLS != nil {
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// logRequest writes one line about a request that was answered. It names the route, not the
+// path: ids of runs and states stay out of the log, and so does everything in bodies.
+func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Duration) {
+	ctx := c.Request().Context()
+	if errors.Is(err, ErrTooManyAttempts) || !logger.Enabled(ctx, slog.LevelInfo) {
+		return // who guesses does not fill the log; that it began is in it
+	}
+	attributes := []slog.Attr{
+		slog.String("request_id", idOf(c)),
+		slog.String("method", c.Request().Method),
+		slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status),
+		slog.Duration("duration", took),
+	}
+	if code, ok := c.Get(codeKey).(string); ok {
+		attributes = append(attributes, slog.String("error_code", code))
+	}
+	if isRefusal(err) { // which the sender is not told, and whose words are ours
+		attributes = append(attributes, slog.String("reason", err.Error()))
+	}
+	logger.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
 }
 
 // isRefusal reports whether somebody was not let in.
@@ -88,18 +130,16 @@ func isRefusal(err error) bool {
 	return errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden)
 }
 
-// recoverPanics turns a panic of a handler into an error.
-func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) (err error) {
-		defer func() {
-			switch p := recover(); p {
-			case nil:
-			case http.ErrAbortHandler:
-				panic(p)
-			default:
-				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-			}
-		}()
-		return next(c)
-	}
+// recovered calls the handler and turns a panic of it into an error.
+func recovered(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return next(c)
 }

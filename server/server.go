@@ -10,6 +10,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -96,20 +98,20 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router := echo.New()
 	router.Binder = binder{}
 	router.HTTPErrorHandler = problemHandler(config.Logger)
-	router.Use(identify, logRequests(config.Logger), recoverPanics)
+	router.Use(everyRequest(config.Logger))
 
 	requests, polls := make(slots, config.MaxRequests), make(slots, config.MaxPolls)
 	// The path of a request, from the outside in, once its operation is known.
 	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
-			middlewares[operation.ID()] = []echo.MiddlewareFunc{
+			middlewares[operation.ID()] = []echo.MiddlewareFunc{once(
 				limitInFlight(requests, polls, operation),
 				limitBody(config.MaxBody),
 				authorize(config.Authorize, action),
 				enforce(operation),
 				limitTime(config.Timeout, operation),
-			}
+			)}
 		}
 		return middlewares
 	}
@@ -129,6 +131,23 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router.Match(readable, "/healthz", alive)
 	router.Match(readable, "/readyz", ready(e))
 	return router, nil
+}
+
+// once puts the middlewares together at the first request, from the outside in. Echo would
+// do it for each request anew. Its handler must be of one route.
+func once(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
+	var composed atomic.Pointer[echo.HandlerFunc]
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if whole := composed.Load(); whole != nil {
+			return *whole
+		}
+		whole := next
+		for _, middleware := range slices.Backward(middlewares) {
+			whole = middleware(whole)
+		}
+		composed.Store(&whole)
+		return whole
+	}
 }
 
 // alive answers as long as the process serves requests at all.

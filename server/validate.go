@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/url"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -28,15 +29,17 @@ func enforce(operation *contract.Operation) echo.MiddlewareFunc {
 }
 
 // pathValues returns the values in the path.
-func pathValues(c echo.Context) (map[string]string, error) {
-	names, raw := c.ParamNames(), c.ParamValues()
-	values := make(map[string]string, len(names))
-	for i, name := range names {
-		value, err := pathValue(c, name, raw[i])
-		if err != nil {
-			return nil, err
+func pathValues(c echo.Context) (contract.PathValues, error) {
+	values := contract.PathValues{Names: c.ParamNames(), Values: c.ParamValues()}
+	if c.Request().URL.RawPath == "" {
+		return values, nil
+	}
+	values.Values = slices.Clone(values.Values) // they are echo's
+	for i, raw := range values.Values {
+		var err error
+		if values.Values[i], err = pathValue(c, values.Names[i], raw); err != nil {
+			return values, err
 		}
-		values[name] = value
 	}
 	return values, nil
 }

@@ -36,7 +36,7 @@ func New() (func(*http.Request) error, error) {
 }
 
 // check judges a copy, since judging uses the body up.
-func check(operation *contract.Operation, r *http.Request, values map[string]string) error {
+func check(operation *contract.Operation, r *http.Request, values contract.PathValues) error {
 	judged := r.Clone(r.Context())
 	if r.GetBody != nil {
 		body, err := r.GetBody()

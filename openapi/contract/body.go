@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -15,13 +16,24 @@ import (
 type Body struct {
 	bytes.Reader
 	data    []byte
-	members map[string]any
+	members map[string]any // without the raw ones
 	raws    []rawMember
+	first   [1]rawMember // nearly always all of them
+}
+
+// judged keeps the value that was judged.
+func (b *Body) judged(value any, raws []rawMember) {
+	b.members, _ = value.(map[string]any)
+	b.raws = raws
+	for _, raw := range raws {
+		delete(b.members, raw.name) // what stood there for the judge
+	}
 }
 
 // NewBody returns a body of data, which is not copied.
 func NewBody(data []byte) *Body {
 	b := &Body{data: data}
+	b.raws = b.first[:0]
 	b.Reset(data)
 	return b
 }
@@ -35,27 +47,44 @@ func (b *Body) Close() error { return nil }
 // Bind stores the value that was judged in the struct that target points to, whose members
 // are named by json tags exactly. What the document leaves open is stored byte for byte.
 func (b *Body) Bind(target any) error {
-	if err := runtime.BindJSONValue(b.members, target); err != nil {
-		return err
-	}
 	value := reflect.ValueOf(target).Elem()
 	for i := range value.NumField() {
 		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
-		for _, raw := range b.raws {
-			if raw.name == name {
-				value.Field(i).Set(reflect.ValueOf(raw.value))
-			}
+		if err := b.bind(name, value.Field(i)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// bind stores the member of that name in a field.
+func (b *Body) bind(name string, field reflect.Value) error {
+	for _, raw := range b.raws {
+		if raw.name == name {
+			field.SetBytes(raw.value)
+			return nil
+		}
+	}
+	member, ok := b.members[name]
+	text, isText := member.(string)
+	switch {
+	case !ok:
+		return nil
+	case isText && field.Kind() == reflect.String:
+		field.SetString(text)
+		return nil
+	default:
+		return runtime.BindJSONValue(member, field.Addr().Interface())
+	}
+}
+
 // ValidatedValue returns the value that was judged, as oapi-codegen's strict servers bind it.
 func (b *Body) ValidatedValue() any {
+	members := maps.Clone(b.members)
 	for _, raw := range b.raws {
-		b.members[raw.name] = raw.value
+		members[raw.name] = raw.value
 	}
-	return b.members
+	return members
 }
 
 // readBody returns the body of r, read to its end.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -16,12 +17,15 @@ import (
 //
 // It reads the body to its end, so whoever calls it limits the size before. Afterwards the
 // body is a *Body.
-func (o *Operation) CheckRequest(ctx context.Context, r *http.Request, pathValues map[string]string) error {
+func (o *Operation) CheckRequest(ctx context.Context, r *http.Request, pathValues PathValues) error {
 	if err := o.checkParameters(r, pathValues); err != nil {
 		return err
 	}
-	input := &openapi3filter.RequestValidationInput{Request: r, PathParams: pathValues, Route: o.route, Options: o.options}
+	var input *openapi3filter.RequestValidationInput
 	for _, p := range o.parameters {
+		if !p.plain && input == nil {
+			input = &openapi3filter.RequestValidationInput{Request: r, PathParams: pathValues.all(), Route: o.route, Options: o.options}
+		}
 		if err := p.check(ctx, r, pathValues, input); err != nil {
 			return err
 		}
@@ -32,6 +36,26 @@ func (o *Operation) CheckRequest(ctx context.Context, r *http.Request, pathValue
 	return o.checkBody(r)
 }
 
+// PathValues are the values in a path, decoded, and their names in the same order.
+type PathValues struct{ Names, Values []string }
+
+// Lookup returns the value of that name, if there is one.
+func (v PathValues) Lookup(name string) (string, bool) {
+	i := slices.Index(v.Names, name)
+	if i < 0 {
+		return "", false
+	}
+	return v.Values[i], true
+}
+
+func (v PathValues) all() map[string]string {
+	values := make(map[string]string, len(v.Names))
+	for i, name := range v.Names {
+		values[name] = v.Values[i]
+	}
+	return values
+}
+
 // parameter is one parameter of an operation.
 type parameter struct {
 	*openapi3.Parameter
@@ -39,22 +63,28 @@ type parameter struct {
 	plain     bool   // a text in the path or a header, without a default
 }
 
+// newParameter looks whether p is plain: its schema speaks of a text's length, pattern and
+// format at most.
 func newParameter(p *openapi3.Parameter) parameter {
-	plain := p.Schema != nil && p.Schema.Value.Type.Is(openapi3.TypeString) && p.Schema.Value.Default == nil &&
+	plain := p.Schema != nil && p.Schema.Value.Type.Is(openapi3.TypeString) &&
 		(p.In == openapi3.ParameterInPath || p.In == openapi3.ParameterInHeader)
+	if plain {
+		s := p.Schema.Value
+		plain = s.Default == nil && len(s.Enum) == 0 && s.Not == nil && len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0
+	}
 	return parameter{p, http.CanonicalHeaderKey(p.Name), plain}
 }
 
 // check has kin-openapi judge the parameter; a plain one without the detours that other
 // types and styles take.
-func (p parameter) check(ctx context.Context, r *http.Request, pathValues map[string]string, input *openapi3filter.RequestValidationInput) error {
+func (p parameter) check(ctx context.Context, r *http.Request, pathValues PathValues, input *openapi3filter.RequestValidationInput) error {
 	if !p.plain {
 		if err := openapi3filter.ValidateParameter(ctx, input, p.Parameter); err != nil {
 			return violation(err)
 		}
 		return nil
 	}
-	value, found := pathValues[p.Name]
+	value, found := pathValues.Lookup(p.Name)
 	if p.In == openapi3.ParameterInHeader {
 		var values []string
 		if values, found = r.Header[p.canonical]; found {
@@ -72,10 +102,11 @@ func (p parameter) check(ctx context.Context, r *http.Request, pathValues map[st
 }
 
 func (p parameter) judge(value string) error {
-	if p.Schema.Value.VisitJSON(value, openapi3.FailFast()) == nil {
+	err := p.Schema.Value.VisitJSONString(value)
+	if err == nil {
 		return nil
 	}
-	v := violation(p.Schema.Value.VisitJSON(value)) // once more, for the words
+	v := violation(err)
 	v.Member = p.Name
 	return v
 }
@@ -95,15 +126,14 @@ func (o *Operation) checkBody(r *http.Request) error {
 	if err := checkMediaType(r.Header); err != nil {
 		return err
 	}
-	value, raws, err := o.decoders.decode(body.data, o.body)
+	value, raws, err := o.decoders.decode(body.data, o.body, body.raws)
 	if err != nil {
 		return err
 	}
 	if o.body.VisitJSON(value, openapi3.FailFast(), openapi3.VisitAsRequest(), openapi3.DefaultsSet(noted)) != nil {
 		return violation(o.body.VisitJSON(value, openapi3.VisitAsRequest())) // once more, for the words
 	}
-	body.members, _ = value.(map[string]any)
-	body.raws = raws
+	body.judged(value, raws)
 	r.Body = body
 	return nil
 }

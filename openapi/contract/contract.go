@@ -49,7 +49,7 @@ func (c *Contract) Fits(schema string, value any) bool {
 // Match returns the operation that r is a request for, and its path values, decoded; nil
 // if the document has none. The document's servers do not matter: any host matches, and
 // what stands before the operation's path.
-func (c *Contract) Match(r *http.Request) (*Operation, map[string]string) {
+func (c *Contract) Match(r *http.Request) (*Operation, PathValues) {
 	for _, o := range c.operations {
 		if o.route.Method != r.Method {
 			continue
@@ -58,7 +58,7 @@ func (c *Contract) Match(r *http.Request) (*Operation, map[string]string) {
 			return o, values
 		}
 	}
-	return nil, nil
+	return nil, PathValues{}
 }
 
 // An Operation is one operation of a Contract. It is safe for concurrent use.
@@ -130,6 +130,7 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 	if operation.RequestBody != nil {
 		if media := operation.RequestBody.Value.Content.Get(mediaTypeJSON); media != nil {
 			o.body, o.bodyRequired = media.Schema.Value, operation.RequestBody.Value.Required
+			o.decoders.known = knownStrings(o.body)
 		}
 	}
 	return o
@@ -137,26 +138,26 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 
 // matchPath compares an escaped path with a template segment by segment, so that an
 // escaped slash stays inside its value.
-func matchPath(template, path string) (map[string]string, bool) {
+func matchPath(template, path string) (PathValues, bool) {
 	wanted, got := strings.Split(template, "/")[1:], strings.Split(path, "/")
 	if len(got) < len(wanted) {
-		return nil, false
+		return PathValues{}, false
 	}
 	got = got[len(got)-len(wanted):]
-	values := map[string]string{}
+	var values PathValues
 	for i, segment := range wanted {
 		name, isValue := strings.CutPrefix(segment, "{")
 		if !isValue {
 			if segment != got[i] {
-				return nil, false
+				return PathValues{}, false
 			}
 			continue
 		}
 		value, err := url.PathUnescape(got[i])
 		if err != nil {
-			return nil, false
+			return PathValues{}, false
 		}
-		values[strings.TrimSuffix(name, "}")] = value
+		values.Names, values.Values = append(values.Names, strings.TrimSuffix(name, "}")), append(values.Values, value)
 	}
 	return values, true
 }

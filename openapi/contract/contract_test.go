@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -260,7 +261,7 @@ func TestMatchKeepsEscapedSlashesInTheirValue(t *testing.T) {
 	callback, waits := load(t)
 	r := httptest.NewRequest(http.MethodPost, "/v2/a%2Fb/fgs/workflows/%25%20%C3%A9/callback", nil)
 	operation, values := callback.Match(r)
-	if operation == nil || values["project_id"] != "a/b" || values["workflow_id"] != "% é" {
+	if want := (contract.PathValues{Names: []string{"project_id", "workflow_id"}, Values: []string{"a/b", "% é"}}); operation == nil || !reflect.DeepEqual(values, want) {
 		t.Errorf("Match = %v, %v", operation, values)
 	}
 	if operation, _ := waits.Match(r); operation != nil {

@@ -24,6 +24,7 @@ type decoder struct {
 	buffer bytes.Buffer
 	body   []byte
 	raws   []rawMember
+	known  map[string]any // strings that need no unquoting
 }
 
 // rawMember is a member of the body that was not decoded, because its schema says nothing
@@ -34,22 +35,25 @@ type rawMember struct {
 }
 
 // decoders keeps decoders for the next bodies: one has buffers of its own.
-type decoders struct{ pool sync.Pool }
+type decoders struct {
+	pool  sync.Pool
+	known map[string]any
+}
 
 // decode returns the value of body as encoding/json would decode it into an any, with
 // numbers as json.Number. A member whose schema says nothing of what is inside is an empty
-// object, and stands among the raw members; one that is not declared is left out where the
-// schema allows any.
-func (ds *decoders) decode(body []byte, schema *openapi3.Schema) (any, []rawMember, error) {
+// object, and is appended to raws; one that is not declared is left out where the schema
+// allows any.
+func (ds *decoders) decode(body []byte, schema *openapi3.Schema, raws []rawMember) (any, []rawMember, error) {
 	d, ok := ds.pool.Get().(*decoder)
 	if !ok {
-		d = &decoder{}
+		d = &decoder{known: ds.known}
 	}
 	defer func() {
 		d.buffer, d.body, d.raws = bytes.Buffer{}, nil, nil // nothing of this body stays
 		ds.pool.Put(d)
 	}()
-	d.body, d.buffer = body, *bytes.NewBuffer(body)
+	d.body, d.buffer, d.raws = body, *bytes.NewBuffer(body), raws
 	d.Reset(&d.buffer)
 	value, err := d.value(schema)
 	if err != nil {
@@ -92,11 +96,14 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 	}
 	members := make(map[string]any, len(schema.Properties))
 	for d.PeekKind() != '}' {
-		token, err := d.ReadToken()
+		token, err := d.ReadValue()
 		if err != nil {
 			return nil, err
 		}
-		name := token.String()
+		name, ok := d.text(token).(string)
+		if !ok {
+			return nil, errors.New("a name is no text")
+		}
 		property := schema.Properties[name]
 		if property == nil {
 			if declared := otherCapitals(name, schema.Properties); declared != "" {
@@ -171,20 +178,44 @@ func (d *decoder) array(schema *openapi3.Schema) (any, error) {
 }
 
 func (d *decoder) scalar() (any, error) {
-	token, err := d.ReadToken()
+	value, err := d.ReadValue()
 	if err != nil {
 		return nil, err
 	}
-	switch token.Kind() {
+	switch value.Kind() {
 	case 'n':
 		return nil, nil
 	case 't', 'f':
-		return token.Bool(), nil
+		return value.Kind() == 't', nil
 	case '0':
-		return json.Number(token.String()), nil
+		return json.Number(value), nil
 	default:
-		return token.String(), nil
+		return d.text(value), nil
 	}
+}
+
+// text returns the text that a JSON string, found well-formed, stands for.
+func (d *decoder) text(quoted jsontext.Value) any {
+	if known, ok := d.known[string(quoted[1:len(quoted)-1])]; ok {
+		return known
+	}
+	text, _ := jsontext.AppendUnquote(nil, quoted)
+	return string(text)
+}
+
+// knownStrings are the names and enumerated texts of a schema, as any: nearly all that
+// bodies hold outside of what is open, so that they need not be made anew for each.
+func knownStrings(schema *openapi3.Schema) map[string]any {
+	known := map[string]any{}
+	for name, property := range schema.Properties {
+		known[name] = name
+		for _, value := range property.Value.Enum {
+			if text, ok := value.(string); ok {
+				known[text] = text
+			}
+		}
+	}
+	return known
 }
 
 // maxDepth returns how deep objects and arrays may nest in a value: what the schema's

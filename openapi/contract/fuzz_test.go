@@ -34,7 +34,7 @@ func FuzzCheckRequest(f *testing.F) {
 		r := request(body, func(r *http.Request) {
 			r.Header = http.Header{"X-Workflow-Run-Id": {run}, "X-Workflow-State-Id": {state}, "Content-Type": {mediaType}}
 		})
-		err := operation.CheckRequest(t.Context(), r, map[string]string{"project_id": "p", "workflow_id": "w"})
+		err := operation.CheckRequest(t.Context(), r, contract.PathValues{Names: []string{"project_id", "workflow_id"}, Values: []string{"p", "w"}})
 		var violation *contract.Violation
 		switch {
 		case err == nil:

@@ -14,10 +14,10 @@ const mediaTypeJSON = "application/json"
 
 // checkParameters refuses what kin-openapi by itself lets pass and two readers could
 // understand differently: a parameter named twice, and text that is not UTF-8.
-func (o *Operation) checkParameters(r *http.Request, pathValues map[string]string) error {
-	for name, value := range pathValues {
+func (o *Operation) checkParameters(r *http.Request, pathValues PathValues) error {
+	for i, value := range pathValues.Values {
 		if !utf8.ValidString(value) {
-			return &Violation{Member: name, Rule: "must be UTF-8"}
+			return &Violation{Member: pathValues.Names[i], Rule: "must be UTF-8"}
 		}
 	}
 	var query url.Values
