@@ -2,13 +2,17 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -92,30 +96,79 @@ func (unvalidated) CreateCallbackWorkflow(ctx context.Context, r callbackserver.
 	return callbackserver.CreateCallbackWorkflow200JSONResponse{Body: callback.Response{ExecutionID: executionID}}, err
 }
 
-// BenchmarkPlain is what somebody writes by hand with net/http and encoding/json, checking
-// the same.
+// BenchmarkPlain is what somebody writes by hand with net/http and encoding/json: the checks
+// that the contract asks for, an id for the request, a limit of size and time, a line in the
+// log. It refuses no member that is named twice, which encoding/json cannot see.
 func BenchmarkPlain(b *testing.B) {
+	logger := slog.New(slog.DiscardHandler)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2/{project_id}/fgs/workflows/{workflow_id}/callback", func(w http.ResponseWriter, r *http.Request) {
-		var body callback.Request
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		key := engine.Key{
-			ProjectID: r.PathValue("project_id"), WorkflowID: r.PathValue("workflow_id"),
-			RunID: r.Header.Get("X-Workflow-Run-Id"), StateID: r.Header.Get("X-Workflow-State-Id"),
-		}
-		executionID, err := idle{}.Callback(r.Context(), key, body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusOK)
-		_ = json.NewEncoder(w).Encode(callback.Response{ExecutionID: executionID})
+		start := time.Now()
+		requestID := rand.Text()
+		header := w.Header()
+		header.Set("X-Request-Id", requestID)
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("X-Content-Type-Options", "nosniff")
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 30*time.Second)
+		defer cancel()
+		status, answer := plain(ctx, w, r)
+		header.Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(answer)
+		logger.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("request_id", requestID), slog.String("route", r.Pattern),
+			slog.Int("status", status), slog.Duration("duration", time.Since(start)))
 	})
 	benchmark(b, mux)
+}
+
+func plain(ctx context.Context, w http.ResponseWriter, r *http.Request) (status int, answer any) {
+	refuse := func(what string) (int, any) {
+		return http.StatusBadRequest, callback.Error{ErrorCode: "FGS.3002", ErrorMsg: what, RequestID: w.Header().Get("X-Request-Id")}
+	}
+	key := engine.Key{
+		ProjectID: r.PathValue("project_id"), WorkflowID: r.PathValue("workflow_id"),
+		RunID: r.Header.Get("X-Workflow-Run-Id"), StateID: r.Header.Get("X-Workflow-State-Id"),
+	}
+	for _, id := range []string{key.ProjectID, key.WorkflowID, key.RunID, key.StateID} {
+		if id == "" || !utf8.ValidString(id) || utf8.RuneCountInString(id) > 1024 {
+			return refuse("ids must be there, and be UTF-8")
+		}
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		return refuse("Content-Type must be application/json")
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 256<<10))
+	if err != nil {
+		return refuse(err.Error())
+	}
+	var body struct {
+		Result *callback.Result `json:"result"`
+		Output json.RawMessage  `json:"output"`
+		Error  string           `json:"error"`
+	}
+	if err := json.Unmarshal(data, &body); err != nil {
+		return refuse(err.Error())
+	}
+	if body.Result == nil || *body.Result != callback.Success && *body.Result != callback.Fail {
+		return refuse("result must be success or fail")
+	}
+	if utf8.RuneCountInString(body.Error) > 64 {
+		return refuse("error must have at most 64 characters")
+	}
+	var output map[string]json.RawMessage
+	if err := json.Unmarshal(body.Output, &output); err != nil {
+		return refuse("output must be an object")
+	}
+	if output == nil && *body.Result == callback.Success {
+		return refuse("output must not be null with success")
+	}
+	executionID, err := idle{}.Callback(ctx, key, callback.Request{Result: *body.Result, Error: body.Error, Output: body.Output})
+	if err != nil {
+		return http.StatusInternalServerError, callback.Error{ErrorCode: "FSS.0500", ErrorMsg: "Internal server error."}
+	}
+	return http.StatusOK, callback.Response{ExecutionID: executionID}
 }
 
 // BenchmarkJSONValid is the least that reading a body costs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -103,6 +104,46 @@ func TestTooManyRequests(t *testing.T) {
 	if a := s.callback(t, "state", success); a.status != 200 {
 		t.Errorf("one after them: %v, want 200", a)
 	}
+}
+
+// Who sends slowly holds memory for what it has sent, and no slot: others are served, as long
+// as there is memory for what they send.
+func TestSlowSendersKeepNobodyOut(t *testing.T) {
+	s := start(t, server.Config{MaxRequests: 1, MaxBody: 100_000, MaxMemory: 130_000}, sqlite.Options{})
+	s.open(t, "state")
+	s.open(t, "second")
+	large := `{"result":"success","output":{"a":"` + strings.Repeat("x", 90_000) + `"}}`
+	for range 3 {
+		defer s.sendPart(t, large, 10)()
+	}
+	if a := s.callback(t, "state", success); a.status != 200 {
+		t.Errorf("callback beside slow senders: %v, want 200", a)
+	}
+	stop := s.sendPart(t, large, 80_000)
+	for s.callback(t, "unknown", large).status != 503 { // until the server has read most of it
+	}
+	s.callback(t, "unknown", large).want(t, 503, "FSS.0503")
+	if a := s.callback(t, "second", success); a.status != 200 {
+		t.Errorf("small callback beside a large body: %v, want 200", a)
+	}
+	stop()
+	for s.callback(t, "unknown", large).status != 404 { // until it has noticed
+	}
+}
+
+// sendPart sends the beginning of a callback's body, until the function it returns is called.
+func (s *service) sendPart(t *testing.T, body string, n int) (stop func()) {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(conn, "POST /v2/project/fgs/workflows/%s/callback HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"+
+		"X-Workflow-Run-Id: run\r\nX-Workflow-State-Id: slow\r\nContent-Length: %d\r\n\r\n%s", workflow, len(body), body[:n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { conn.Close() }
 }
 
 func TestTooManyPolls(t *testing.T) {

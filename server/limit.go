@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
@@ -21,17 +24,39 @@ const waitSeconds = "wait_seconds"
 // slots are what is under way: as many as the channel holds.
 type slots chan struct{}
 
-// limitInFlight refuses with engine.ErrOverloaded what is more than may be under way, before
-// anything of it is read, so that memory stays bounded. Requests that ask to be held back
-// are counted apart: they may be many, and keep nobody else out.
-func limitInFlight(requests, polls slots, operation *contract.Operation) echo.MiddlewareFunc {
+// choose returns which slots a request takes one of. Requests that ask to be held back are
+// counted apart: they may be many, and keep nobody else out.
+func choose(requests, polls slots, operation *contract.Operation) func(*http.Request) slots {
 	mayPoll := operation.HasQuery(waitSeconds)
+	return func(r *http.Request) slots {
+		if mayPoll && strings.Contains(r.URL.RawQuery, waitSeconds+"=") {
+			return polls
+		}
+		return requests
+	}
+}
+
+// refuseWhenFull refuses with engine.ErrOverloaded, before anything of its body is read, a
+// request that limitInFlight would have to refuse.
+func refuseWhenFull(requests, polls slots, operation *contract.Operation) echo.MiddlewareFunc {
+	of := choose(requests, polls, operation)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			slots := requests
-			if mayPoll && strings.Contains(c.Request().URL.RawQuery, waitSeconds+"=") {
-				slots = polls
+			if slots := of(c.Request()); len(slots) == cap(slots) {
+				return engine.ErrOverloaded
 			}
+			return next(c)
+		}
+	}
+}
+
+// limitInFlight refuses with engine.ErrOverloaded what is more than may be under way. It
+// comes after the body, so that a slot is not held while somebody sends.
+func limitInFlight(requests, polls slots, operation *contract.Operation) echo.MiddlewareFunc {
+	of := choose(requests, polls, operation)
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			slots := of(c.Request())
 			select {
 			case slots <- struct{}{}:
 			default:
@@ -45,8 +70,9 @@ func limitInFlight(requests, polls slots, operation *contract.Operation) echo.Mi
 
 // limitBody reads the body into memory, refusing with *http.MaxBytesError one of more than
 // limit bytes: before reading where the sender announces its size, else as soon as it is
-// too much. What comes after it can read the body without waiting for the sender.
-func limitBody(limit int64) echo.MiddlewareFunc {
+// too much. What comes after it can read the body without waiting for the sender. It takes
+// of memory what the body fills, until the request is answered.
+func limitBody(limit int64, memory *semaphore.Weighted) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
@@ -58,25 +84,67 @@ func limitBody(limit int64) echo.MiddlewareFunc {
 				c.Response().Header().Set("Connection", "close") // the body is not read, so the connection is of no more use
 				return &http.MaxBytesError{Limit: limit}
 			}
-			body, err := readBody(c.Response().Writer, r, limit)
-			if err != nil {
+			b := buffer{memory: memory}
+			defer b.release()
+			body := r.Body
+			if r.ContentLength < 0 {
+				body = http.MaxBytesReader(c.Response().Writer, body, limit)
+			}
+			if err := b.read(body, r.ContentLength, limit); err != nil {
 				return &readError{err}
 			}
-			r.Body = contract.NewBody(body)
+			r.Body = contract.NewBody(b.data)
 			return next(c)
 		}
 	}
 }
 
-// readBody reads to the end: into memory of just the size, where the sender announced it.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength < 0 {
-		return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	}
-	data := make([]byte, r.ContentLength)
-	_, err := io.ReadFull(r.Body, data)
-	return data, err
+const (
+	firstRead = 4 << 10 // the memory that a body gets before any of it has arrived
+	growth    = 8       // how many times as much it gets whenever that is full
+)
+
+// buffer is a body in memory that is accounted for.
+type buffer struct {
+	data   []byte
+	memory *semaphore.Weighted
+	taken  int64
 }
+
+// read reads to the end of body, whose size was announced, -1 if it was not. The buffer
+// grows as the body arrives, up to its size or limit, and fails with engine.ErrOverloaded
+// where there is no memory left for it.
+func (b *buffer) read(body io.Reader, announced, limit int64) error {
+	most := announced
+	if announced < 0 {
+		most = limit + 1 // one more, to see that it is too large
+	}
+	for size := min(most, firstRead); ; size = min(most, growth*size) {
+		if !b.memory.TryAcquire(size - b.taken) {
+			return fmt.Errorf("memory for bodies: %w", engine.ErrOverloaded)
+		}
+		b.taken = size
+		whole := make([]byte, size)
+		n := copy(whole, b.data)
+		for n < len(whole) {
+			read, err := body.Read(whole[n:])
+			n += read
+			b.data = whole[:n]
+			if errors.Is(err, io.EOF) && (announced < 0 || n == len(whole)) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if announced == size {
+			return nil
+		}
+	}
+}
+
+// release gives the memory back.
+func (b *buffer) release() { b.memory.Release(b.taken) }
 
 // readError is a body that did not arrive whole.
 type readError struct{ error }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/flowcallback/flowcallback/gen/callbackserver"
 	"github.com/flowcallback/flowcallback/gen/waitsserver"
@@ -29,8 +30,13 @@ type Config struct {
 	// answered with 413 before it is read. Default: 256 KiB.
 	MaxBody int64
 
-	// MaxRequests is how many requests may be under way at once, long-polls apart; one more
-	// is answered with 503 at once. Default: 4096.
+	// MaxMemory is how many bytes of request bodies may be in memory at once; what would
+	// take more is answered with 503 at once. A body counts as it arrives, so that who
+	// sends slowly keeps nobody out. Default: 64 MiB, and at least one body of MaxBody.
+	MaxMemory int64
+
+	// MaxRequests is how many requests, whose bodies have arrived, may be under way at once,
+	// long-polls apart; one more is answered with 503 at once. Default: 4096.
 	MaxRequests int
 
 	// MaxPolls is how many long-polls may be under way at once; one more is answered with
@@ -59,6 +65,10 @@ func (c *Config) setDefaults() {
 	if c.MaxBody == 0 {
 		c.MaxBody = 256 << 10
 	}
+	if c.MaxMemory == 0 {
+		c.MaxMemory = 64 << 20
+	}
+	c.MaxMemory = max(c.MaxMemory, c.MaxBody+1)
 	if c.MaxRequests == 0 {
 		c.MaxRequests = 4096
 	}
@@ -101,13 +111,15 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router.Use(everyRequest(config.Logger))
 
 	requests, polls := make(slots, config.MaxRequests), make(slots, config.MaxPolls)
+	memory := semaphore.NewWeighted(config.MaxMemory)
 	// The path of a request, from the outside in, once its operation is known.
 	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{once(
+				refuseWhenFull(requests, polls, operation),
+				limitBody(config.MaxBody, memory),
 				limitInFlight(requests, polls, operation),
-				limitBody(config.MaxBody),
 				authorize(config.Authorize, action),
 				enforce(operation),
 				limitTime(config.Timeout, operation),
