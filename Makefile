@@ -13,7 +13,7 @@ run: ## start a server on which a flow waits, and print the curl that resumes it
 	@echo "Building flowcallbackd; the first time takes a minute or two."
 	@go build -o bin/ ./server/cmd/flowcallbackd && exec bin/flowcallbackd --demo
 
-test: curl ## run all tests, with the race detector
+test: curl strace ## run all tests, with the race detector
 	go test -race ./...
 
 interop: node ## drive the server with the official SDKs, and check the check with a second validator
@@ -49,9 +49,13 @@ clean: ## remove what was built
 	rm -rf bin
 
 # One test resumes the demo's flow with the curl that the demo prints.
-.PHONY: curl node
+.PHONY: curl strace node
 curl:
 	@command -v curl >/dev/null || (apt-get update && apt-get install -y curl)
+
+# One test has the disk fail to sync.
+strace:
+	@test "$$(uname)" != Linux || command -v strace >/dev/null || (apt-get update && apt-get install -y strace)
 
 # The SDKs and tools of the nested module run on Node.js 20 or later.
 node:

@@ -46,6 +46,18 @@ func TestBackup(t *testing.T) {
 	if output, err := backup(); err == nil || !strings.Contains(string(output), "exists") {
 		t.Errorf("backup over a file: %v\n%s", err, output)
 	}
+	check := func(file string) (string, error) {
+		output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--engine", "sqlite:"+file, "check").CombinedOutput()
+		return string(output), err
+	}
+	for _, file := range []string{strings.TrimPrefix(engine, "sqlite:"), copied} {
+		if output, err := check(file); err != nil || output != file+" is whole\n" {
+			t.Errorf("check %s: %v\n%s", file, err, output)
+		}
+	}
+	if output, err := check(filepath.Join(folder, "no.db")); err == nil || !strings.Contains(output, "no such file") {
+		t.Errorf("check of no file: %v\n%s", err, output)
+	}
 	<-done
 	s.Stop(t)
 

@@ -38,10 +38,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	twin := func(variable string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + variable) }
 	command := &cli.Command{
-		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout)},
+		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout)},
 		Name:            "flowcallbackd",
 		Usage:           "resume flows that wait for a callback",
-		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE",
+		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check",
 		Description:     description,
 		Version:         version(),
 		Writer:          stdout,
@@ -140,17 +140,50 @@ and start the server.`,
 			if target == "" || c.Args().Present() {
 				return errors.New("backup takes one FILE (see flowcallbackd backup --help)")
 			}
-			scheme, path, _ := strings.Cut(s.engine, ":")
-			if scheme != "sqlite" {
-				return fmt.Errorf("--engine %q: only the SQLite engine has a file to copy", s.engine)
+			path, err := s.sqliteFile()
+			if err != nil {
+				return err
 			}
 			if err := sqlite.Backup(ctx, path, target); err != nil {
 				return fmt.Errorf("backup: %w", err)
 			}
-			_, err := fmt.Fprintln(stdout, target)
+			_, err = fmt.Fprintln(stdout, target)
 			return err
 		},
 	}
+}
+
+// checkCommand looks for damage in the file of the SQLite engine.
+func checkCommand(s *settings, stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "look for damage in the SQLite engine's file while a server may be using it",
+		Description: `It reads the whole file. The server itself looks for a moment at start only. If the file is
+damaged, restore a backup.`,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return fmt.Errorf("unexpected argument %q (see flowcallbackd check --help)", c.Args().First())
+			}
+			path, err := s.sqliteFile()
+			if err != nil {
+				return err
+			}
+			if err := sqlite.Check(ctx, path); err != nil {
+				return fmt.Errorf("check: %w", err)
+			}
+			_, err = fmt.Fprintf(stdout, "%s is whole\n", path)
+			return err
+		},
+	}
+}
+
+// sqliteFile returns the path of the SQLite engine's file.
+func (s settings) sqliteFile() (string, error) {
+	scheme, path, _ := strings.Cut(s.engine, ":")
+	if scheme != "sqlite" || path == "" {
+		return "", fmt.Errorf("--engine %q: only the SQLite engine has a file, named as sqlite:PATH", s.engine)
+	}
+	return path, nil
 }
 
 // version is what the build says of itself.

@@ -1,10 +1,15 @@
 package main_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -88,4 +93,96 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	s.Stop(t)
+}
+
+// A disk that takes what is written and then fails to sync it: a callback is refused without
+// a trace, and taken when syncing works again.
+func TestFailingSync(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("strace may attach to the server only as root")
+	}
+	s := servertest.Start(t, "--engine", file(t))
+	c := newClient(t, s, client.WithRetry(0))
+	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := client.State{Workflow: "w", Run: "r", State: "s"}
+	heal := failSyncs(t, s)
+	var answer *client.Error
+	for range 3 {
+		if _, err := c.Succeed(t.Context(), state, nil); !errors.As(err, &answer) || answer.Code != "FSS.0503" {
+			t.Errorf("callback that cannot be synced: %v, want FSS.0503", err)
+		}
+	}
+	if got := status(t, s.URL+"/readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("GET /readyz while syncing fails: %d, want 503", got)
+	}
+	if got, err := c.Waits.Get(t.Context(), wait.WaitID); err != nil || got.Status != waits.Waiting {
+		t.Errorf("the wait is %s, %v; want it waiting", got.Status, err)
+	}
+	heal()
+	if got := status(t, s.URL+"/readyz"); got != http.StatusOK {
+		t.Errorf("GET /readyz when syncing works again: %d, want 200", got)
+	}
+	if _, err := c.Succeed(t.Context(), state, nil); err != nil {
+		t.Errorf("callback when syncing works again: %v", err)
+	}
+	s.Stop(t)
+}
+
+// failSyncs has every fsync of the server fail, until the function it returns is called.
+func failSyncs(t *testing.T, s *servertest.Server) (heal func()) {
+	t.Helper()
+	strace := exec.Command("strace", "-f", "-p", fmt.Sprint(s.PID()), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-o", filepath.Join(t.TempDir(), "trace"))
+	messages, err := strace.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := strace.Start(); err != nil {
+		t.Fatalf("%v (make test installs it)", err)
+	}
+	lines := bufio.NewScanner(messages)
+	if !lines.Scan() || !strings.Contains(lines.Text(), "attached") {
+		t.Fatalf("strace: %s", lines.Text())
+	}
+	go func() {
+		for lines.Scan() { // it writes more, and must not wait for us
+		}
+	}()
+	return func() {
+		if err := strace.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		_ = strace.Wait() // killed by the signal
+	}
+}
+
+// A file that may be read only is refused at start, with what to do. Root may write
+// everything, so the server runs as nobody then.
+func TestReadOnlyFile(t *testing.T) {
+	binary := servertest.Build(t, "server/cmd/flowcallbackd")
+	folder, err := os.MkdirTemp("", "flowcallbackd-readonly-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	path := filepath.Join(folder, "waits.db")
+	servertest.Start(t, "--engine", "sqlite:"+path).Stop(t)
+	for _, modes := range []struct{ folder, file os.FileMode }{{0o777, 0o444}, {0o555, 0o444}} {
+		for name, mode := range map[string]os.FileMode{folder: modes.folder, path: modes.file, path + ".lock": 0o666, filepath.Dir(binary): 0o755} {
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		server := exec.CommandContext(t.Context(), binary, "--listen", "127.0.0.1:0", "--engine", "sqlite:"+path)
+		server.Dir = "/"
+		if os.Geteuid() == 0 {
+			server.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		output, err := server.CombinedOutput()
+		if err == nil || !strings.Contains(string(output), path) || !strings.Contains(string(output), "may be written by whoever runs the server") {
+			t.Errorf("flowcallbackd on a read-only file, folder %v: %v, %s; want it to say what to do", modes.folder, err, output)
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 
 // checkTime bounds how long Open looks for damage, so that starting does not take longer the
 // more waits there are. What it does not get to is found by Check, or when it is touched.
-const checkTime = 500 * time.Millisecond
+const checkTime = 100 * time.Millisecond
 
 // errDamaged is what a check found.
 var errDamaged = errors.New("it is damaged")

@@ -36,7 +36,10 @@ func set(conn *sqlite.Conn, busy time.Duration, pragmas []string) error {
 }
 
 // readers are the connections that read. They see commits only.
-type readers struct{ pool *sqlitex.Pool }
+type readers struct {
+	path string
+	pool *sqlitex.Pool
+}
 
 func openReaders(path string, busy time.Duration) (readers, error) {
 	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
@@ -44,7 +47,7 @@ func openReaders(path string, busy time.Duration) (readers, error) {
 		PoolSize:    max(4, runtime.NumCPU()),
 		PrepareConn: func(conn *sqlite.Conn) error { return set(conn, busy, []string{"query_only = 1"}) },
 	})
-	return readers{pool}, err
+	return readers{path, pool}, err
 }
 
 func (r readers) close() error { return r.pool.Close() }
@@ -58,10 +61,14 @@ func (r readers) query(ctx context.Context, query string, row func(*sqlite.Stmt)
 	}
 	defer r.pool.Put(conn)
 	err = execute(conn, query, row, arguments...)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
 		return ctx.Err()
+	default:
+		return explain(r.path, err)
 	}
-	return err
 }
 
 // execute runs a statement, prepared the first time, and calls row with each row. row may be

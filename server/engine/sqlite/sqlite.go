@@ -101,7 +101,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	lock := flock.New(path + ".lock")
 	switch locked, err := lock.TryLock(); {
 	case err != nil:
-		return nil, fmt.Errorf("locking %s.lock: %w", path, err)
+		return nil, fmt.Errorf("%s.lock cannot be opened: check that the folder and the file may be written by whoever runs the server: %w", path, err)
 	case !locked:
 		return nil, fmt.Errorf("%s is open in another process: two servers cannot share a file; stop the other one or name another file", path)
 	}
@@ -126,6 +126,9 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.writer.close)
+	if err := e.tryWriting(ctx); sqlite.ErrCode(err).ToPrimary() == sqlite.ResultReadOnly {
+		return nil, errors.Join(err, undo.close())
+	}
 	undo.add(e.startSweeper())
 	e.close = sync.OnceValue(func() error {
 		close(e.closed)
@@ -148,11 +151,14 @@ func (e *Engine) Ready(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
 	}
 	if e.writer.failure.Load() != nil {
-		return e.writer.do(ctx, func(t *tx) error {
-			return t.execute(`UPDATE feed SET tried = tried + 1`)
-		})
+		return e.tryWriting(ctx)
 	}
 	return nil
+}
+
+// tryWriting commits a change that means nothing.
+func (e *Engine) tryWriting(ctx context.Context) error {
+	return e.writer.do(ctx, func(t *tx) error { return t.execute(`UPDATE feed SET tried = tried + 1`) })
 }
 
 // now is the present as it is stored.
@@ -186,7 +192,7 @@ func explain(path string, err error) error {
 	case sqlite.ResultCantOpen:
 		return fmt.Errorf("%s cannot be opened: check that its folder exists and may be written: %w", path, err)
 	case sqlite.ResultReadOnly:
-		return fmt.Errorf("%s may not be written: check its permissions: %w", path, err)
+		return fmt.Errorf("%s may not be written: check that it and its folder may be written by whoever runs the server: %w", path, err)
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

@@ -354,6 +354,118 @@ func TestFeedGoesOnWhenRetentionHasEmptiedIt(t *testing.T) {
 	}
 }
 
+// A clock that is set back revives nothing, and one that is set forward loses nothing that
+// was settled: deadlines are instants, and what has expired stays so.
+func TestClockSetBackAndForward(t *testing.T) {
+	f := newFile(t, sqlite.Options{Retention: 24 * time.Hour})
+	open := func(state string, timeout time.Duration) string {
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state, TimeoutSeconds: int(timeout / time.Second)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait.WaitID
+	}
+	callback := func(state string) error {
+		_, err := f.Callback(t.Context(), engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: state}, enginetest.Success(`{}`))
+		return err
+	}
+	status := func(id string) waits.Status {
+		wait, err := f.GetWait(t.Context(), "p", id, closedChannel())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait.Status
+	}
+	short, long, untouched := open("short", time.Hour), open("long", 100*time.Hour), open("untouched", 2*time.Hour)
+
+	f.advance(t, -50*time.Hour) // back: nothing is due, and what is settled now is in order
+	if err := callback("long"); err != nil || status(short) != waits.Waiting {
+		t.Errorf("after the clock went back: Callback %v, the other wait is %s", err, status(short))
+	}
+	f.advance(t, 51*time.Hour) // forward beyond the first deadline
+	if err := callback("short"); !errors.Is(err, engine.ErrExpired) || status(short) != waits.Expired {
+		t.Errorf("past the deadline: Callback %v, and the wait is %s", err, status(short))
+	}
+	f.advance(t, -51*time.Hour) // and back again
+	if err := callback("short"); !errors.Is(err, engine.ErrExpired) || status(short) != waits.Expired {
+		t.Errorf("after the clock went back, what had expired: Callback %v, and it is %s", err, status(short))
+	}
+	f.reopen(t)
+	f.advance(t, 50*time.Hour) // as it was
+	if status(untouched) != waits.Waiting || status(long) != waits.Success {
+		t.Errorf("with the clock right again: %s and %s, want waiting and success", status(untouched), status(long))
+	}
+	if err := callback("untouched"); err != nil {
+		t.Errorf("Callback with the clock right again: %v", err)
+	}
+	page, err := f.ListOutcomes(t.Context(), "p", "", 10, closedChannel())
+	if err != nil || len(page.Outcomes) != 3 || page.Outcomes[0].WaitID != long || page.Outcomes[1].WaitID != short || page.Outcomes[2].WaitID != untouched {
+		t.Errorf("feed = %+v, %v; want the order in which they were settled", page, err)
+	}
+}
+
+// Beyond the bounded queue, callbacks are refused at once, whatever the store does; what was
+// queued is answered when it works again.
+func TestFullQueue(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
+	key := func(i int) engine.Key {
+		return engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i)}
+	}
+	const settled = 5
+	for i := range settled {
+		if _, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i), TimeoutSeconds: 3600}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := lockFile(t, f.path)
+	refused := make(chan struct{})
+	var once sync.Once
+	answers := make(chan error, 1<<16)
+	var group sync.WaitGroup
+	for i := 0; ; i++ { // until one is refused, while none can be committed
+		select {
+		case <-refused:
+		default:
+			group.Go(func() {
+				_, err := f.Callback(t.Context(), key(i), enginetest.Success(`{}`))
+				if errors.Is(err, engine.ErrOverloaded) {
+					once.Do(func() { close(refused) })
+				}
+				answers <- err
+			})
+			if len(answers) < cap(answers) {
+				continue
+			}
+		}
+		break
+	}
+	<-refused
+	release()
+	group.Wait()
+	close(answers)
+	counts := map[string]int{}
+	for err := range answers {
+		switch {
+		case err == nil:
+			counts["settled"]++
+		case errors.Is(err, engine.ErrNotFound):
+			counts["unknown"]++
+		case errors.Is(err, engine.ErrOverloaded):
+			counts["refused"]++
+		default:
+			t.Errorf("Callback: %v", err)
+		}
+	}
+	if counts["refused"] == 0 || counts["unknown"] < 1000 || counts["settled"] == 0 {
+		t.Errorf("answers: %v; want some refused, and the queued ones answered", counts)
+	}
+	for i := range settled { // a refused one left no trace, and all can be settled now
+		if _, err := f.Callback(t.Context(), key(i), enginetest.Success(`{}`)); err != nil {
+			t.Errorf("Callback %d afterwards: %v", i, err)
+		}
+	}
+}
+
 func TestClosedEngineRefuses(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
 	if err := f.Close(); err != nil {

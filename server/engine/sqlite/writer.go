@@ -158,9 +158,12 @@ func (w *writer) loop() {
 // but it lets callers go first that are about to queue something and only want a processor:
 // a commit costs about as much for one change as for many.
 func (w *writer) collect(first *request) (batch []*request) {
-	for next := first; next != nil && len(batch) < batchLength; {
+	for next := first; next != nil; {
 		if next.taken.CompareAndSwap(false, true) {
 			batch = append(batch, next)
+		}
+		if len(batch) == batchLength {
+			break
 		}
 		if next = w.next(); next == nil {
 			runtime.Gosched()
