@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop contract-lint fuzz vuln generate lint build clean
+.PHONY: help run test interop contract-lint bench fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -23,6 +23,15 @@ interop: node ## drive the server with the official SDKs, and check the check wi
 contract-lint: node ## hold the contract against Redocly, Prism, Portman, openapi-typescript and oasdiff
 	cd server/interop/lint && npm ci --no-audit --no-fund
 	cd server/interop && go test -run TestTools -v .
+
+bench: ## measure, and write the table of figures to server/benchmarks.md (about five minutes)
+	( go test -run '^$$' -bench 'Callback|Plain|Unvalidated|JSONValid' -count 3 ./server && \
+	  go test -run '^$$' -bench Loopback -benchtime 60000x -count 3 ./server && \
+	  go test -run '^$$' -bench Retention -benchtime 50000x -count 3 ./server/engine/sqlite && \
+	  go test -run '^$$' -bench 'Growth|Polls' -benchtime 30000x -count 2 ./server/cmd/flowcallbackd || echo FAIL ) | \
+	  go run ./server/cmd/benchtable > server/benchmarks.md.new
+	mv server/benchmarks.md.new server/benchmarks.md
+	@cat server/benchmarks.md
 
 FUZZTIME = 2m
 

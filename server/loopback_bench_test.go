@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,18 +30,18 @@ import (
 // part of the machine in all three.
 func BenchmarkLoopback(b *testing.B) {
 	serve := func(b *testing.B, e engine.Engine) http.Handler {
-		handler, err := server.New(e, server.Config{Logger: slog.New(slog.DiscardHandler)})
+		handler, err := server.New(e, server.Config{MaxRequests: 1024, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			b.Fatal(err)
 		}
 		return handler
 	}
-	b.Run("durable", func(b *testing.B) {
+	durable := func(b *testing.B) engine.Engine {
 		e, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "waits.db"), sqlite.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer e.Close()
+		b.Cleanup(func() { e.Close() })
 		var group sync.WaitGroup
 		var next atomic.Int64
 		for range 64 {
@@ -53,31 +54,38 @@ func BenchmarkLoopback(b *testing.B) {
 			})
 		}
 		group.Wait()
-		loopback(b, serve(b, e))
-	})
-	b.Run("storeless", func(b *testing.B) { loopback(b, serve(b, idle{})) })
+		return e
+	}
+	b.Run("durable", func(b *testing.B) { loopback(b, 64, serve(b, durable(b))) })
+	b.Run("storeless", func(b *testing.B) { loopback(b, 64, serve(b, idle{})) })
 	b.Run("unvalidated", func(b *testing.B) {
 		router := echo.New()
 		callbackserver.RegisterHandlers(router, callbackserver.NewStrictHandler(unvalidated{}, nil))
-		loopback(b, router)
+		loopback(b, 64, router)
 	})
+	// Twice as many senders as requests are taken at once. They come back when Retry-After
+	// says so, as the client does.
+	b.Run("overloaded", func(b *testing.B) { loopback(b, 2*1024, serve(b, durable(b))) })
 }
 
-func loopback(b *testing.B, handler http.Handler) {
-	const connections = 64
+func loopback(b *testing.B, connections int, handler http.Handler) {
 	s := httptest.NewServer(handler)
 	defer s.Close()
 	transport := &http.Transport{MaxIdleConnsPerHost: connections}
 	defer transport.CloseIdleConnections()
 	durations := make([]time.Duration, b.N)
-	var next atomic.Int64
+	var next, refused atomic.Int64
 	var group sync.WaitGroup
 	b.ResetTimer()
 	for range connections {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(b.N); i = next.Add(1) - 1 {
 				start := time.Now()
-				send(b, transport, s.URL, i)
+				for wait := send(b, transport, s.URL, i); wait > 0; wait = send(b, transport, s.URL, i) {
+					refused.Add(1)
+					time.Sleep(wait)
+					start = time.Now()
+				}
 				durations[i] = time.Since(start)
 			}
 		})
@@ -88,13 +96,18 @@ func loopback(b *testing.B, handler http.Handler) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
 	b.ReportMetric(float64(durations[b.N/2].Microseconds()), "p50-µs")
 	b.ReportMetric(float64(durations[b.N*99/100].Microseconds()), "p99-µs")
+	if refused.Load() > 0 {
+		b.ReportMetric(float64(refused.Load()), "refused")
+	}
 }
 
-func send(b *testing.B, transport *http.Transport, url string, state int64) {
+// send makes a callback, and returns how long to wait before it is made again where the
+// server is busy.
+func send(b *testing.B, transport *http.Transport, url string, state int64) (wait time.Duration) {
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2/p/fgs/workflows/w/callback", strings.NewReader(bodies["small"]))
 	if err != nil {
 		b.Error(err)
-		return
+		return 0
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Workflow-Run-Id", "r")
@@ -102,11 +115,13 @@ func send(b *testing.B, transport *http.Transport, url string, state int64) {
 	response, err := transport.RoundTrip(r)
 	if err != nil {
 		b.Error(err)
-		return
+		return 0
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
 	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
+	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	if response.StatusCode != http.StatusOK && err != nil {
 		b.Errorf("answered %d", response.StatusCode)
 	}
+	return time.Duration(seconds) * time.Second
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -35,32 +36,72 @@ func set(conn *sqlite.Conn, busy time.Duration, pragmas []string) error {
 	return nil
 }
 
-// readers are the connections that read. They see commits only.
+// readers are the connections that read. They see commits only. Each is a goroutine's own,
+// which lends its stack to SQLite: a long-poll that looked once would keep a stack as deep.
 type readers struct {
-	path string
-	pool *sqlitex.Pool
+	path    string
+	conns   []*sqlite.Conn
+	jobs    chan job
+	stop    chan struct{}
+	running sync.WaitGroup
 }
 
-func openReaders(path string, busy time.Duration) (readers, error) {
-	pool, err := sqlitex.NewPool(path, sqlitex.PoolOptions{
-		Flags:       sqlite.OpenReadWrite, // what reads a file in WAL mode writes beside it
-		PoolSize:    max(4, runtime.NumCPU()),
-		PrepareConn: func(conn *sqlite.Conn) error { return set(conn, busy, []string{"query_only = 1"}) },
-	})
-	return readers{path, pool}, err
+// job is what a reader does for a caller.
+type job struct {
+	ctx  context.Context
+	do   func(*sqlite.Conn) error
+	done chan error // buffered: a reader never waits for a caller
 }
 
-func (r readers) close() error { return r.pool.Close() }
+func openReaders(path string, busy time.Duration) (*readers, error) {
+	r := &readers{path: path, jobs: make(chan job), stop: make(chan struct{})}
+	for range max(4, runtime.NumCPU()) {
+		conn, err := connect(path, busy, "query_only = 1")
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+		r.conns = append(r.conns, conn)
+		r.running.Go(func() { r.serve(conn) })
+	}
+	return r, nil
+}
+
+func (r *readers) serve(conn *sqlite.Conn) {
+	for {
+		select {
+		case j := <-r.jobs:
+			conn.SetInterrupt(j.ctx.Done())
+			j.done <- j.do(conn)
+			conn.SetInterrupt(nil)
+		case <-r.stop:
+			return
+		}
+	}
+}
+
+// close has what is under way finished.
+func (r *readers) close() error {
+	close(r.stop)
+	r.running.Wait()
+	var failures []error
+	for _, conn := range r.conns {
+		failures = append(failures, conn.Close())
+	}
+	return errors.Join(failures...)
+}
 
 // query calls row with each row that the query answers with. It returns ctx.Err() where ctx
 // ended before.
-func (r readers) query(ctx context.Context, query string, row func(*sqlite.Stmt) error, arguments ...any) error {
-	conn, err := r.pool.Take(ctx)
-	if err != nil {
-		return errors.Join(ctx.Err(), fmt.Errorf("%w: %w", engine.ErrUnavailable, err))
+func (r *readers) query(ctx context.Context, query string, row func(*sqlite.Stmt) error, arguments ...any) error {
+	j := job{ctx, func(conn *sqlite.Conn) error { return execute(conn, query, row, arguments...) }, make(chan error, 1)}
+	select {
+	case r.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.stop:
+		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
 	}
-	defer r.pool.Put(conn)
-	err = execute(conn, query, row, arguments...)
+	err := <-j.done
 	switch {
 	case err == nil:
 		return nil

@@ -29,6 +29,10 @@ var (
 	_ engine.Waits  = (*Engine)(nil)
 )
 
+// cacheSize is the memory that the writer keeps pages in, at most: 64 MiB hold what every
+// callback looks up, the index of keys, of more than a million waits.
+const cacheSize = "cache_size = -65536"
+
 // Options are the choices of Open; the zero value is the default of each.
 type Options struct {
 	// HoldUnknown keeps callbacks for states that nobody waits for yet and hands them
@@ -80,7 +84,7 @@ func (o *Options) setDefaults() {
 // Engine is an open file. It implements engine.Engine and engine.Waits.
 type Engine struct {
 	options Options
-	readers readers
+	readers *readers
 	writer  *writer
 	hub     *hub
 	closed  chan struct{}
@@ -107,7 +111,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	}
 	undo.add(lock.Unlock)
 
-	conn, err := connect(path, options.BusyTimeout, "synchronous = FULL")
+	conn, err := connect(path, options.BusyTimeout, "synchronous = FULL", cacheSize)
 	if err != nil {
 		return nil, errors.Join(explain(path, err), undo.close())
 	}

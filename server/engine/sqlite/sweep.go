@@ -15,7 +15,9 @@ const (
 	// looks sees it at once.
 	sweepInterval = 250 * time.Millisecond
 	// sweepLength bounds what one sweep changes, so that callbacks do not feel it.
-	sweepLength = 128
+	sweepLength = 64
+	// rest is how many times as long as a step took it waits before the next one.
+	rest = 4
 	// forgetInterval is how often retention looks for what is too old.
 	forgetInterval = 10 * time.Second
 )
@@ -184,13 +186,19 @@ func (t *tx) forget(project string, horizon int64) (int, error) {
 	return len(olds), nil
 }
 
-// inSteps repeats a change, each time in a transaction of its own among those of the
-// callers, until it does less than a full step.
+// inSteps repeats a change, each time in a transaction among those of the callers and with
+// a rest in between, until it does less than a full step.
 func (e *Engine) inSteps(ctx context.Context, step func(*tx) (int, error)) error {
 	for {
+		start := time.Now()
 		n, err := commit(ctx, e.writer, step)
 		if err != nil || n < sweepLength {
 			return err
+		}
+		select {
+		case <-time.After(rest * time.Since(start)):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -1,0 +1,154 @@
+// Command benchtable reads what "go test -bench" printed and writes the project's table of
+// figures: each measure beside what it is compared with in the same run, and the goal.
+// "make bench" runs it.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A row compares a figure of one benchmark with one of another, or, where there is none,
+// with a constant.
+type row struct {
+	title           string
+	benchmark, unit string
+	against, of     string // benchmark and unit; empty: nothing to compare with
+	goal            float64
+	atLeast         bool
+}
+
+// rows are the measures, in the order in which they are shown.
+var rows = []row{
+	{"small callback in process, against the same by hand", "Callback/small", "ns/op", "Plain/small", "ns/op", 1.1, false},
+	{"allocations of it", "Callback/small", "allocs/op", "", "", 45, false},
+	{"200 KiB callback in process, against json.Valid", "Callback/200KiB", "ns/op", "JSONValid/200KiB", "ns/op", 2, false},
+	{"durable over loopback, against storeless and unvalidated", "Loopback/durable", "callbacks/s", "Loopback/unvalidated", "callbacks/s", 0.7, true},
+	{"p99 of it", "Loopback/durable", "p99-µs", "Loopback/unvalidated", "p99-µs", 3, false},
+	{"storeless over loopback, against unvalidated", "Loopback/storeless", "callbacks/s", "Loopback/unvalidated", "callbacks/s", 0, true},
+	{"twice as many senders as are served at once", "Loopback/overloaded", "callbacks/s", "Loopback/durable", "callbacks/s", 0.9, true},
+	{"100,000 waits in the file, against 1,000", "Growth/100000waits", "callbacks/s", "Growth/1000waits", "callbacks/s", 0.9, true},
+	{"1,000,000 waits in the file, against 1,000", "Growth/1000000waits", "callbacks/s", "Growth/1000waits", "callbacks/s", 0.9, true},
+	{"memory with 1,000,000 waits, against 1,000", "Growth/1000000waits", "MiB", "Growth/1000waits", "MiB", 0, false},
+	{"start with 1,000,000 waits, against 1,000", "Growth/1000000waits", "start-ms", "Growth/1000waits", "start-ms", 0, false},
+	{"memory of a long-poll, of 10,000", "Polls/10000polls", "KiB/poll", "", "", 20, false},
+	{"callbacks beside 10,000 long-polls, against none", "Polls/10000polls", "callbacks/s", "Polls/0polls", "callbacks/s", 0, true},
+	{"settling while retention deletes, against alone", "Retention/deleting", "callbacks/s", "Retention/alone", "callbacks/s", 0, true},
+}
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "benchtable:", err)
+		os.Exit(1)
+	}
+}
+
+func run(in io.Reader, out io.Writer) error {
+	figures, processor, err := read(in)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, %s, %d processors of %s, %s/%s. The senders run on the same processors. Figures of one run\n"+
+		"compare; those of two machines, or of two days, do not.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), processor, runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintln(out, "| measure | here | compared with | ratio | goal |\n|---|---|---|---|---|")
+	for _, r := range rows {
+		here, ok := figures[r.benchmark][r.unit]
+		if !ok {
+			return fmt.Errorf("Benchmark%s reported no %s", r.benchmark, r.unit)
+		}
+		other, ok := figures[r.against][r.of]
+		if !ok && r.against != "" {
+			return fmt.Errorf("Benchmark%s reported no %s", r.against, r.of)
+		}
+		fmt.Fprintln(out, r.line(here, other))
+	}
+	return nil
+}
+
+func (r row) line(here, other float64) string {
+	compared, ratio, judged := "", "", here
+	if r.against != "" {
+		judged = here / other
+		compared, ratio = show(other, r.of), strconv.FormatFloat(judged, 'f', 2, 64)
+	}
+	goal := ""
+	if r.goal != 0 {
+		bound, met := "at most ", judged <= r.goal
+		if r.atLeast {
+			bound, met = "at least ", judged >= r.goal
+		}
+		goal = bound + strconv.FormatFloat(r.goal, 'f', -1, 64)
+		if !met {
+			goal += ", **missed**"
+		}
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |", r.title, show(here, r.unit), compared, ratio, goal)
+}
+
+// show writes a figure in a unit that people read.
+func show(figure float64, unit string) string {
+	switch {
+	case strings.HasSuffix(unit, "ns/op"):
+		return fmt.Sprintf("%.1f µs", figure/1000)
+	case strings.HasSuffix(unit, "-µs"):
+		return fmt.Sprintf("%.1f ms", figure/1000)
+	case strings.HasSuffix(unit, "-ms"):
+		return fmt.Sprintf("%.0f ms", figure)
+	case unit == "callbacks/s":
+		return fmt.Sprintf("%.0f a second", figure)
+	case unit == "allocs/op":
+		return fmt.Sprintf("%.0f", figure)
+	default:
+		unit, _, _ = strings.Cut(unit, "/")
+		return fmt.Sprintf("%.1f %s", figure, unit)
+	}
+}
+
+// result is a line of a benchmark: its name, how often it ran, and figures with their units.
+var result = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
+
+// read returns the figures by benchmark and unit, the best of each where a benchmark ran more
+// than once (what disturbs it only makes it worse), and the processor. It passes the lines on
+// to standard error, so that one sees how it goes.
+func read(in io.Reader) (figures map[string]map[string]float64, processor string, err error) {
+	figures = map[string]map[string]float64{}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		fmt.Fprintln(os.Stderr, lines.Text())
+		if cpu, ok := strings.CutPrefix(lines.Text(), "cpu: "); ok {
+			processor = cpu
+		}
+		if strings.HasPrefix(lines.Text(), "FAIL") {
+			err = fmt.Errorf("a benchmark failed: %s", lines.Text())
+		}
+		match := result.FindStringSubmatch(lines.Text())
+		if match == nil {
+			continue
+		}
+		units := figures[match[1]]
+		if units == nil {
+			units = map[string]float64{}
+			figures[match[1]] = units
+		}
+		fields := strings.Fields(match[2])
+		for i := 0; i+1 < len(fields); i += 2 {
+			figure, err := strconv.ParseFloat(fields[i], 64)
+			unit := fields[i+1]
+			best, known := units[unit]
+			if err == nil && (!known || strings.HasSuffix(unit, "/s") && figure > best || !strings.HasSuffix(unit, "/s") && figure < best) {
+				units[unit] = figure
+			}
+		}
+	}
+	if err == nil {
+		err = lines.Err()
+	}
+	return figures, processor, err
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// output is what go test prints, with the figures that a test wants.
+func output(durable string) string {
+	lines := []string{"cpu: A Processor @ 1 GHz", "BenchmarkUnrelated-2   1  5 ns/op"}
+	for _, r := range rows {
+		for _, figure := range [][2]string{{r.benchmark, r.unit}, {r.against, r.of}} {
+			if figure[0] != "" {
+				lines = append(lines, "Benchmark"+figure[0]+"-2   1000   10 "+figure[1])
+			}
+		}
+	}
+	lines = append(lines, "BenchmarkLoopback/durable-2  1000   30 ns/op   "+durable+" callbacks/s", "ok  \tpackage\t1s")
+	return strings.Join(lines, "\n")
+}
+
+func TestTable(t *testing.T) {
+	var out strings.Builder
+	if err := run(strings.NewReader(output("20")), &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"of A Processor @ 1 GHz",
+		"| durable over loopback, against storeless and unvalidated | 20 a second | 10 a second | 2.00 | at least 0.7 |",
+		"| allocations of it | 10 |  |  | at most 45 |",
+		"| twice as many senders as are served at once | 10 a second | 20 a second | 0.50 | at least 0.9, **missed** |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestFailuresAreNotTabulated(t *testing.T) {
+	for name, in := range map[string]string{
+		"failed":     output("20") + "\nFAIL\tpackage\t1s",
+		"incomplete": strings.Join(strings.Split(output("20"), "\n")[:5], "\n"),
+	} {
+		if err := run(strings.NewReader(in), &strings.Builder{}); err == nil {
+			t.Errorf("a run that %s became a table", name)
+		}
+	}
+}

@@ -1,0 +1,181 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+const connections = 64
+
+// BenchmarkGrowth is the real server on files that hold more and more waits: how fast it
+// settles those that were opened last, each once, how long it takes to start, and how much
+// memory it has afterwards. b.N is how many callbacks are made.
+func BenchmarkGrowth(b *testing.B) {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
+		path, filled := filepath.Join(b.TempDir(), "waits.db"), false
+		b.Run(fmt.Sprint(n, "waits"), func(b *testing.B) {
+			if !filled {
+				openWaits(b, path, "old", n)
+				filled = true
+			}
+			run := "run " + strconv.Itoa(b.N)
+			openWaits(b, path, run, b.N)
+			start := time.Now()
+			s := servertest.Start(b, "--engine", "sqlite:"+path, "--log-format", "json")
+			started := time.Since(start)
+			b.ResetTimer()
+			settleAll(b, s.URL, run, b.N)
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
+			b.ReportMetric(float64(started.Milliseconds()), "start-ms")
+			b.ReportMetric(float64(residentBytes(b, s))/(1<<20), "MiB")
+			s.Kill()
+		})
+	}
+}
+
+// BenchmarkPolls opens 10,000 long-polls, each on a connection of its own, and reports the
+// memory that one takes of the server, and how fast callbacks are beside them.
+func BenchmarkPolls(b *testing.B) {
+	const polls = 10_000
+	for _, open := range []int{0, polls} {
+		b.Run(fmt.Sprint(open, "polls"), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "waits.db")
+			ids := openWaits(b, path, "polled", max(open, 1))
+			openWaits(b, path, "run", b.N)
+			s := servertest.Start(b, "--engine", "sqlite:"+path)
+			settleAll(b, s.URL, "unknown", 1) // so that what every server needs is there
+			before := residentBytes(b, s)
+			ctx, stop := context.WithCancel(b.Context())
+			ended := poll(ctx, b, s, ids[:open])
+			after := residentBytes(b, s)
+			b.ResetTimer()
+			settleAll(b, s.URL, "run", b.N)
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
+			if open > 0 {
+				b.ReportMetric(float64(after-before)/float64(open)/1024, "KiB/poll")
+			}
+			stop()
+			ended()
+			s.Kill()
+		})
+	}
+}
+
+// openWaits opens n waits of a run in the file, and returns their ids.
+func openWaits(b *testing.B, path, run string, n int) (ids []string) {
+	b.Helper()
+	e, err := sqlite.Open(b.Context(), path, sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	ids = make([]string, n)
+	forEach(n, 256, func(i int) {
+		wait, _, err := e.OpenWait(b.Context(), "project", waits.OpenWaitRequest{WorkflowID: "w", RunID: run, StateID: fmt.Sprint(i), TimeoutSeconds: 86400})
+		if err != nil {
+			b.Error(err)
+		}
+		ids[i] = wait.WaitID
+	})
+	return ids
+}
+
+// settleAll settles n waits of a run over 64 connections.
+func settleAll(b *testing.B, url, run string, n int) {
+	b.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: connections}
+	defer transport.CloseIdleConnections()
+	forEach(n, connections, func(i int) {
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2/project/fgs/workflows/w/callback", strings.NewReader(goodBody))
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		r.Header = http.Header{"Content-Type": {"application/json"}, "X-Workflow-Run-Id": {run}, "X-Workflow-State-Id": {fmt.Sprint(i)}}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK && run != "unknown" {
+			b.Errorf("answered %d", answer.StatusCode)
+		}
+	})
+}
+
+// poll opens a long-poll for each wait, and returns when the server has all of them.
+func poll(ctx context.Context, b *testing.B, s *servertest.Server, ids []string) (ended func()) {
+	b.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: len(ids)}
+	var group sync.WaitGroup
+	for _, id := range ids {
+		group.Go(func() {
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/project/waits/"+id+"?wait_seconds=60", nil)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if answer, err := transport.RoundTrip(r); err == nil {
+				answer.Body.Close()
+				b.Error("a poll ended early")
+			}
+		})
+	}
+	for openFiles(b, s) < len(ids) && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	settleAll(b, s.URL, "unknown", 10*connections) // while those that were accepted last get under way
+	return func() {
+		group.Wait()
+		transport.CloseIdleConnections()
+	}
+}
+
+// openFiles is how many files, and so connections, the server's process has open.
+func openFiles(b *testing.B, s *servertest.Server) int {
+	b.Helper()
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID()))
+	if err != nil {
+		b.Skip("it needs /proc")
+	}
+	return len(files)
+}
+
+// residentBytes is the memory that the server's process has.
+func residentBytes(b *testing.B, s *servertest.Server) int {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	if err != nil {
+		b.Skip("it needs /proc")
+	}
+	for line := range bytes.Lines(status) {
+		if value, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
+			kilobytes, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(string(value)), " kB"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return kilobytes << 10
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
