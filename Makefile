@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop contract-lint bench fuzz vuln generate lint build clean
+.PHONY: help run test interop contract-lint bench soak fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ bench: ## measure, and write the table of figures to server/benchmarks.md (about
 	  go run ./server/cmd/benchtable > server/benchmarks.md.new
 	mv server/benchmarks.md.new server/benchmarks.md
 	@cat server/benchmarks.md
+
+soak: ## load a server for twenty minutes, and see that nothing grows
+	go test -run TestSoak -soak 20m -timeout 30m -v ./server
 
 FUZZTIME = 2m
 

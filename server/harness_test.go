@@ -75,7 +75,9 @@ func startOver(t *testing.T, e engine.Engine, config server.Config) *service {
 func (s *service) serve(t *testing.T, e engine.Engine, config server.Config) {
 	t.Helper()
 	s.log = &bytes.Buffer{}
-	config.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	}
 	handler, err := server.New(e, config)
 	if err != nil {
 		t.Fatal(err)
@@ -100,10 +102,13 @@ type answer struct {
 
 func (a answer) String() string { return fmt.Sprintf("%d %.300s", a.status, a.body) }
 
+// transport keeps connections for as many senders as a test has.
+var transport = &http.Transport{MaxIdleConnsPerHost: 64}
+
 // do sends r and checks the answer against the contract.
 func (s *service) do(t *testing.T, r *http.Request) answer {
 	t.Helper()
-	response, err := http.DefaultTransport.RoundTrip(r)
+	response, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.Method, r.URL, err)
 	}
