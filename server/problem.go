@@ -50,9 +50,10 @@ var problems = []struct {
 	{engine.ErrExpired, problem{status: http.StatusNotFound, code: "FLOWCALLBACK.EXPIRED", message: "The deadline of the state has passed."}},
 	{engine.ErrCancelled, problem{status: http.StatusNotFound, code: "FLOWCALLBACK.CANCELLED", message: "The wait was cancelled."}},
 	{engine.ErrCursor, invalid.because("the cursor is not one of this server")},
+	{engine.ErrTooLarge, tooLarge.because("the engine of this server takes no outcome as large")},
 	{engine.ErrOverloaded, unavailable},
 	{engine.ErrUnavailable, unavailable},
-	{errors.ErrUnsupported, problem{status: http.StatusNotImplemented, code: "FLOWCALLBACK.NOT_IMPLEMENTED", message: "The engine of this server does not offer this operation: it keeps its waits itself."}},
+	{errors.ErrUnsupported, problem{status: http.StatusNotImplemented, code: "FLOWCALLBACK.NOT_IMPLEMENTED", message: "The engine of this server does not offer this operation: its waits are kept elsewhere (with Temporal, they are the pending activities of the runs)."}},
 	{os.ErrDeadlineExceeded, timedOut},
 	{context.DeadlineExceeded, unavailable},
 	{context.Canceled, unavailable}, // the sender has left; nobody reads this

@@ -36,6 +36,8 @@ var rules = []struct {
 	{"openapi/contract", []string{"github.com/labstack/", module + "gen", module + "server", module + "client", "database/sql"}, uuidDriver, "the judge knows documents only"},
 	{"server/engine", []string{"net/http", "database/sql", "github.com/labstack/", "github.com/getkin/", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "openapi", module + "server/engine/"}, nil, "the promise is free of any means"},
 	{"server/engine/sqlite", []string{"net/http", "github.com/labstack/", "github.com/getkin/", "go.temporal.io/", module + "openapi", module + "server/engine/temporal"}, nil, "an engine knows neither the server nor another engine"},
+	{"server/engine/temporal", []string{"github.com/labstack/", "github.com/getkin/", "zombiezen.com/", "modernc.org/", "go.temporal.io/sdk/worker", module + "openapi", module + "server/engine/sqlite"}, nil, "an engine knows neither the server nor another engine, and a server links no worker"},
+	{"server/engine/temporal/flow", []string{"github.com/labstack/", "github.com/getkin/", "zombiezen.com/", "modernc.org/", module + "openapi", module + "client", module + "server/engine/sqlite"}, nil, "a worker pays for no server"},
 	{"server", []string{"database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "server/engine/", module + "client", module + "gen/callbackclient", module + "gen/waitsclient"}, uuidDriver, "the server knows no engine's means"},
 	{"client", []string{module + "server", module + "openapi", "github.com/labstack/", "github.com/getkin/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "gen/callbackserver", module + "gen/waitsserver"}, append(uuidDriver, module+"openapi/signature"), "whoever imports the client does not pay for the server"},
 	{"client/precheck", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/"}, uuidDriver, "the check costs the validator, not the server"},
@@ -57,7 +59,7 @@ var importers = []struct {
 	{"database/sql", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"modernc.org/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"zombiezen.com/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
-	{"go.temporal.io/", []string{"server/engine/temporal"}, "Temporal is private to its engine"},
+	{"go.temporal.io/", []string{"server/engine/temporal", "server/engine/temporal/flow"}, "Temporal is private to its engine"},
 	{"github.com/urfave/", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},
 	{"os/signal", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands handle signals"},
 }

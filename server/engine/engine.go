@@ -27,6 +27,8 @@ var (
 	ErrCancelled = errors.New("cancelled")
 	// ErrCursor: the cursor is not one that this engine gave, or lies beyond its end.
 	ErrCursor = errors.New("not a cursor of this server")
+	// ErrTooLarge: the outcome is larger than what the engine relies on takes.
+	ErrTooLarge = errors.New("too large")
 	// ErrOverloaded: more is queued than the engine takes; the same call may succeed
 	// a little later.
 	ErrOverloaded = errors.New("overloaded")

@@ -25,13 +25,16 @@ one changes nothing, and the log says what is wrong with it.
 It stops on SIGINT and SIGTERM: it takes no new connections, answers long-polls with what
 they have, finishes the requests it took and closes its file. A second signal ends it at once.
 
-Each flag can be set by its environment variable; the flag wins.
+Each flag can be set by its environment variable; the flag wins. How Temporal is reached besides
+(TLS, API key) is set as for all of its clients: by variables that begin with TEMPORAL_, or by its
+configuration file.
 
 Examples:
   flowcallbackd --demo
   flowcallbackd --listen 127.0.0.1:9000 --engine sqlite:/var/lib/flowcallback/waits.db
   FLOWCALLBACKD_LOG_FORMAT=json flowcallbackd
-  flowcallbackd --listen :8443 --auth auth.yaml --tls-cert cert.pem --tls-key key.pem`
+  flowcallbackd --listen :8443 --auth auth.yaml --tls-cert cert.pem --tls-key key.pem
+  flowcallbackd --engine temporal://localhost:7233/default`
 
 // run executes the command line until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -74,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			},
 			&cli.StringFlag{
 				Name: "engine", Value: "sqlite:flowcallback.db", Destination: &s.engine, Sources: twin("ENGINE"),
-				Usage: "where waits live, as a `URL`; sqlite:PATH keeps them in a file",
+				Usage: "where waits live, as a `URL`: sqlite:PATH keeps them in a file; temporal://HOST:PORT resumes activities of Temporal, in the namespace that is named like the project; temporal://HOST:PORT/NAMESPACE in that one",
 			},
 			&cli.Int64Flag{
 				Name: "max-body", Value: 256 << 10, Destination: &s.maxBody, Sources: twin("MAX_BODY"),
@@ -82,11 +85,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			},
 			&cli.StringFlag{
 				Name: "unknown", Value: "reject", Destination: &s.unknown, Sources: twin("UNKNOWN"),
-				Usage: "what to do with a callback for a state that nobody waits for yet: `reject|hold` (hold keeps it for when the wait is opened)",
+				Usage: "what to do with a callback for a state that nobody waits for yet: `reject|hold` (hold keeps it for when the wait is opened; SQLite only)",
 			},
 			&cli.DurationFlag{
 				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: twin("RETENTION"),
-				Usage: "how long settled waits and held callbacks are kept, as a `DURATION` such as 168h; 0 keeps them for ever",
+				Usage: "how long settled waits and held callbacks are kept, as a `DURATION` such as 168h; 0 keeps them for ever (SQLite only: Temporal has its own)",
 			},
 			&cli.StringFlag{
 				Name: "log-format", Value: "text", Destination: &s.logFormat, Sources: twin("LOG_FORMAT"),

@@ -14,10 +14,35 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+	"github.com/flowcallback/flowcallback/server/engine/temporal"
 )
 
 // openEngine chooses an engine by the scheme of its URL and opens it.
 func openEngine(ctx context.Context, s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
+	switch scheme, _, _ := strings.Cut(s.engine, ":"); {
+	case scheme == "sqlite" || s.throwaway:
+		return openSQLite(ctx, s, logger)
+	case scheme == "temporal":
+		return openTemporal(s, logger)
+	default:
+		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db, or temporal://HOST:PORT", s.engine)
+	}
+}
+
+// openTemporal prepares a connection to Temporal, which need not be there.
+func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
+	if s.unknown != "reject" {
+		return nil, nil, fmt.Errorf("--unknown %q: with Temporal a callback can only be rejected where nobody waits", s.unknown)
+	}
+	e, err := temporal.Open(s.engine, temporal.Options{Logger: logger})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
+	}
+	return e, e.Close, nil
+}
+
+// openSQLite opens the file that holds the waits.
+func openSQLite(ctx context.Context, s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
 	options := sqlite.Options{Retention: s.retention, Logger: logger}
 	switch s.unknown {
 	case "reject":
@@ -39,19 +64,18 @@ func openEngine(ctx context.Context, s settings, logger *slog.Logger) (engine.En
 		}
 		return uuid.NewString()
 	}
-	scheme, path, _ := strings.Cut(s.engine, ":")
-	switch {
-	case s.throwaway:
+	if s.throwaway {
 		return openThrowaway(ctx, options)
-	case scheme == "sqlite" && path != "":
-		e, err := sqlite.Open(ctx, path, options)
-		if err != nil {
-			return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
-		}
-		return e, e.Close, nil
-	default:
+	}
+	_, path, _ := strings.Cut(s.engine, ":")
+	if path == "" {
 		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db", s.engine)
 	}
+	e, err := sqlite.Open(ctx, path, options)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
+	}
+	return e, e.Close, nil
 }
 
 // openThrowaway opens a file that is gone when it is closed.

@@ -1,0 +1,29 @@
+package temporal
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// pauses are what a decision waits between looks at Temporal, longer and longer.
+type pauses struct{ next *backoff.ExponentialBackOff }
+
+func newPauses() pauses {
+	next := backoff.NewExponentialBackOff()
+	next.InitialInterval, next.MaxInterval = 20*time.Millisecond, 500*time.Millisecond
+	return pauses{next}
+}
+
+// pause blocks for the next pause; the error is ctx.Err().
+func (p pauses) pause(ctx context.Context) error {
+	timer := time.NewTimer(p.next.NextBackOff())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
