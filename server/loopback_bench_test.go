@@ -83,7 +83,7 @@ func loopback(b *testing.B, connections int, handler http.Handler) {
 				start := time.Now()
 				for wait := send(b, transport, s.URL, i); wait > 0; wait = send(b, transport, s.URL, i) {
 					refused.Add(1)
-					time.Sleep(wait)
+					<-time.After(wait)
 					start = time.Now()
 				}
 				durations[i] = time.Since(start)

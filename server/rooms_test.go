@@ -59,9 +59,9 @@ var importers = []struct {
 	{"database/sql", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"modernc.org/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"zombiezen.com/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
-	{"go.temporal.io/", []string{"server/engine/temporal", "server/engine/temporal/flow"}, "Temporal is private to its engine"},
+	{"go.temporal.io/", []string{"server/engine/temporal", "server/engine/temporal/flow", "server/engine/temporal/flow/example"}, "Temporal is private to its engine"},
 	{"github.com/urfave/", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},
-	{"os/signal", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands handle signals"},
+	{"os/signal", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback", "server/engine/temporal/flow/example"}, "only commands handle signals"},
 }
 
 // pack is a package as `go list` tells of it.
@@ -180,7 +180,7 @@ var places = []struct {
 		func(pkg, name string) bool {
 			return pkg == "os" && slices.Contains([]string{"Args", "Getenv", "LookupEnv", "Environ", "Exit", "Stdin", "Stdout", "Stderr"}, name)
 		},
-		func(file string) bool { return strings.Contains(file, "/cmd/") },
+		func(file string) bool { return strings.Contains(file, "/cmd/") || strings.Contains(file, "/example/") },
 		"only commands know the process they run in",
 	},
 }

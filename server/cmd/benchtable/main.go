@@ -61,11 +61,11 @@ func run(in io.Reader, out io.Writer) error {
 	for _, r := range rows {
 		here, ok := figures[r.benchmark][r.unit]
 		if !ok {
-			return fmt.Errorf("Benchmark%s reported no %s", r.benchmark, r.unit)
+			return fmt.Errorf("no %s of Benchmark%s", r.unit, r.benchmark)
 		}
 		other, ok := figures[r.against][r.of]
 		if !ok && r.against != "" {
-			return fmt.Errorf("Benchmark%s reported no %s", r.against, r.of)
+			return fmt.Errorf("no %s of Benchmark%s", r.of, r.against)
 		}
 		fmt.Fprintln(out, r.line(here, other))
 	}

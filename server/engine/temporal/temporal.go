@@ -86,7 +86,7 @@ func Open(location string, options Options) (*Engine, error) {
 	}
 	configuration, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, fmt.Errorf("Temporal's own configuration (TEMPORAL_… variables and its file): %w", err)
+		return nil, fmt.Errorf("the configuration of Temporal's clients (variables TEMPORAL_…, and its file): %w", err)
 	}
 	configuration.HostPort = address
 	configuration.Identity = options.Identity

@@ -22,7 +22,7 @@ import (
 func want(t *testing.T, what string, e *temporal.Engine, key engine.Key, request callback.Request, want error) {
 	t.Helper()
 	id, err := e.Callback(t.Context(), key, request)
-	if !is(err, want) || (want == errNone) != (id == key.RunID) {
+	if !is(err, want) || is(nil, want) != (id == key.RunID) {
 		t.Errorf("%s: %q, %v; want %v", what, id, err, want)
 	}
 }

@@ -49,8 +49,10 @@ func startTemporal(t testing.TB, flags ...string) *development {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &development{address: address, output: output, flags: append([]string{"server", "start-dev", "--headless", "--ip", "127.0.0.1",
-		"--port", port, "--db-filename", filepath.Join(folder, "temporal.db"), "--log-level", "error"}, flags...)}
+	d := &development{address: address, output: output, flags: append([]string{
+		"server", "start-dev", "--headless", "--ip", "127.0.0.1",
+		"--port", port, "--db-filename", filepath.Join(folder, "temporal.db"), "--log-level", "error",
+	}, flags...)}
 	t.Cleanup(func() {
 		d.kill()
 		output.Close()
@@ -100,7 +102,7 @@ func (d *development) kill() {
 
 func (d *development) client(t testing.TB) client.Client {
 	t.Helper()
-	c, err := client.NewLazyClient(client.Options{HostPort: d.address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	c, err := client.NewLazyClient(client.Options{HostPort: d.address, Identity: "e2e", Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +138,7 @@ func startFlows(t testing.TB, d *development) *flows {
 	w.RegisterWorkflow(waitTwice)
 	w.RegisterWorkflow(waitAside)
 	w.RegisterWorkflow(waitAndMeasure)
+	w.RegisterWorkflow(waitForMany)
 	flow.Register(w)
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
@@ -180,9 +183,15 @@ func waitAside(ctx workflow.Context, state string) error {
 // start starts a workflow and returns the key of a state of it.
 func (f *flows) start(t testing.TB, state string, run any, arguments ...any) engine.Key {
 	t.Helper()
+	return f.startOn(t, taskQueue, state, run, arguments...)
+}
+
+// startOn is start on another worker's queue.
+func (f *flows) startOn(t testing.TB, taskQueue, state string, run any, arguments ...any) engine.Key {
+	t.Helper()
 	f.mu.Lock()
 	f.started++
-	id := fmt.Sprint("Workflow ", f.started)
+	id := fmt.Sprint("Workflow-", f.started)
 	f.mu.Unlock()
 	started, err := f.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: taskQueue}, run, arguments...)
 	if err != nil {
@@ -251,6 +260,12 @@ func (f *flows) outcome(t testing.TB, key engine.Key) (outcome waits.Outcome) {
 	return outcome
 }
 
+// errNone stands for no error in tables of what is wanted.
 var errNone = errors.New("none")
 
-func is(err, want error) bool { return errors.Is(err, want) || want == errNone && err == nil }
+func is(err, want error) bool {
+	if errors.Is(want, errNone) {
+		return err == nil
+	}
+	return errors.Is(err, want)
+}

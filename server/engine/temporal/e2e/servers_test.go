@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+// copies are servers in front of one Temporal.
+type copies struct {
+	engine string
+	mu     sync.Mutex
+	of     []*servertest.Server
+}
+
+func startCopies(t *testing.T, n int, d *development) *copies {
+	c := &copies{engine: "temporal://" + d.address + "/default"}
+	for range n {
+		c.of = append(c.of, servertest.Start(t, "--engine", c.engine))
+	}
+	return c
+}
+
+// client returns a client of the i-th copy, as it is now. It makes each request once.
+func (c *copies) client(t *testing.T, i int) *client.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	made, err := client.New(c.of[i%len(c.of)].URL, "project", client.WithRetry(0))
+	if err != nil {
+		t.Error(err)
+	}
+	return made
+}
+
+// replace kills the i-th copy and starts another one in its place.
+func (c *copies) replace(t *testing.T, i int) {
+	i %= len(c.of)
+	c.of[i].Kill()
+	fresh := servertest.Start(t, "--engine", c.engine)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[i] = fresh
+}
+
+// settle calls the state back over whichever copy answers, as a load balancer and a client
+// that retries do together, until the answer is final.
+func (c *copies) settle(t *testing.T, key engine.Key, output string) (err error) {
+	for i := 0; t.Context().Err() == nil; i++ {
+		_, err = c.client(t, i).Succeed(t.Context(), client.State{Workflow: key.WorkflowID, Run: key.RunID, State: key.StateID}, []byte(output))
+		var answer *client.Error
+		if err == nil || errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError {
+			return err
+		}
+	}
+	return t.Context().Err()
+}
+
+// race has two senders call each state back with outcomes of their own, through what happens
+// to the servers meanwhile: again and again, after so many answers, disturb is called. Each
+// state must end as one of them was answered, and the other one refused.
+func race(t *testing.T, f *flows, c *copies, disturb func(n int)) {
+	t.Helper()
+	const states, senders, each = 160, 8, 40
+	keys := make([]engine.Key, states)
+	for i := range keys {
+		keys[i] = f.start(t, "State", waitOnce, "State", time.Hour)
+	}
+	for _, key := range keys {
+		f.untilPending(t, key)
+	}
+	output := func(rival, i int) string { return fmt.Sprintf(`{"rival":%d,"state":%d}`, rival, i) }
+	answers := [2][states]error{}
+	var done, disturbances atomic.Int64
+	var group, disturbing sync.WaitGroup
+	for rival := range 2 {
+		var next atomic.Int64
+		for range senders {
+			group.Go(func() {
+				for i := next.Add(1) - 1; i < states; i = next.Add(1) - 1 {
+					answers[rival][i] = c.settle(t, keys[i], output(rival, int(i)))
+					if done.Add(1)%each == 0 {
+						disturbing.Go(func() { disturb(int(disturbances.Add(1)) - 1) })
+					}
+				}
+			})
+		}
+	}
+	group.Wait()
+	disturbing.Wait()
+	t.Logf("%d answers through %d disturbances", done.Load(), disturbances.Load())
+	for i, key := range keys {
+		first, second := answers[0][i], answers[1][i]
+		winner := 0
+		if first != nil {
+			winner = 1
+			first, second = second, first
+		}
+		if first != nil || !errors.Is(second, client.ErrConflict) {
+			t.Errorf("state %d: answered %v and %v; want one success and one conflict", i, answers[0][i], answers[1][i])
+			continue
+		}
+		if got := f.outcome(t, key); string(got.Output) != output(winner, i) {
+			t.Errorf("state %d: the flow got %s, and %s was answered 200", i, got.Output, output(winner, i))
+		}
+		if err := c.settle(t, key, output(winner, i)); err != nil {
+			t.Errorf("state %d: the same again: %v", i, err)
+		}
+	}
+}
+
+// Two copies, killed in turn under load: nothing that was answered 200 is lost, nothing is
+// applied twice.
+func TestCopiesKilled(t *testing.T) {
+	d := startTemporal(t)
+	c := startCopies(t, 2, d)
+	race(t, startFlows(t, d), c, func(n int) { c.replace(t, n) })
+}
+
+// The same while Temporal itself is killed and started again.
+func TestTemporalKilled(t *testing.T) {
+	d := startTemporal(t)
+	c := startCopies(t, 2, d)
+	var one sync.Mutex
+	race(t, startFlows(t, d), c, func(n int) {
+		if n%3 == 0 { // it takes a while to come back
+			one.Lock()
+			defer one.Unlock()
+			d.kill()
+			d.start(t)
+		}
+	})
+}
+
+// A server starts while Temporal is away, says so, and recovers by itself.
+func TestTemporalAway(t *testing.T) {
+	d := startTemporal(t)
+	f := startFlows(t, d)
+	key := f.open(t, time.Hour)
+	d.kill()
+	c := startCopies(t, 1, d)
+	get := func(path string) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.of[0].URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	if health, ready := get("/healthz"), get("/readyz"); health != 200 || ready != 503 {
+		t.Errorf("while Temporal is away: /healthz %d, /readyz %d; want 200 and 503", health, ready)
+	}
+	state := client.State{Workflow: key.WorkflowID, Run: key.RunID, State: key.StateID}
+	_, err := c.client(t, 0).Succeed(t.Context(), state, []byte(`{"a":1}`))
+	var answer *client.Error
+	if !errors.As(err, &answer) || answer.Code != "FSS.0503" {
+		t.Errorf("callback while Temporal is away: %v; want FSS.0503", err)
+	}
+	d.start(t)
+	for get("/readyz") != 200 {
+		if t.Context().Err() != nil {
+			t.Fatal("it does not recover")
+		}
+	}
+	if _, err := c.client(t, 0).Succeed(t.Context(), state, []byte(`{"a":1}`)); err != nil {
+		t.Errorf("callback when Temporal is back: %v", err)
+	}
+	if got := f.outcome(t, key); string(got.Output) != `{"a":1}` {
+		t.Errorf("the flow got %+v", got)
+	}
+	_, err = c.client(t, 0).Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotImplemented {
+		t.Errorf("the waits API over Temporal: %v, want 501", err)
+	}
+	c.of[0].Stop(t)
+}
