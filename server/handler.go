@@ -15,6 +15,9 @@ var _ callbackserver.StrictServerInterface = (*callbackHandler)(nil)
 
 func (h *callbackHandler) CreateCallbackWorkflow(ctx context.Context, r callbackserver.CreateCallbackWorkflowRequestObject) (callbackserver.CreateCallbackWorkflowResponseObject, error) {
 	key := engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.XWorkflowRunID, StateID: r.Params.XWorkflowStateID}
+	if u := underWayIn(ctx); u != nil {
+		u.result = string(r.Body.Result)
+	}
 	executionID, err := h.engine.Callback(ctx, key, *r.Body)
 	if err != nil {
 		return nil, err

@@ -163,7 +163,7 @@ func limitTime(limit time.Duration, operation *contract.Operation) echo.Middlewa
 			if mayPoll {
 				seconds, _ = strconv.Atoi(c.QueryParam(waitSeconds))
 			}
-			parent := &underWay{c.Request().Context(), idOf(c), seconds == 0}
+			parent := &underWay{Context: c.Request().Context(), id: idOf(c), lasts: seconds == 0}
 			ctx, cancel := context.WithTimeout(parent, limit+time.Duration(seconds)*time.Second)
 			defer cancel()
 			c.SetRequest(c.Request().WithContext(ctx))

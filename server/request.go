@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // underWay is the context that a request is carried out in. It knows the request's id. Where
@@ -20,6 +21,8 @@ type underWay struct {
 	context.Context
 	id    string
 	lasts bool
+
+	result string // of a callback, once it is known
 }
 
 func (u *underWay) Done() <-chan struct{} {
@@ -52,9 +55,15 @@ func (u *underWay) Value(key any) any {
 	return u.Context.Value(key)
 }
 
+// underWayIn returns what ctx is of a request, nil if it is of none.
+func underWayIn(ctx context.Context) *underWay {
+	u, _ := ctx.Value(underWayKey{}).(*underWay)
+	return u
+}
+
 // requestID returns the id of the request that is carried out in ctx.
 func requestID(ctx context.Context) string {
-	if u, ok := ctx.Value(underWayKey{}).(*underWay); ok {
+	if u := underWayIn(ctx); u != nil {
 		return u.id
 	}
 	return ""
@@ -118,6 +127,9 @@ func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Durati
 	}
 	if code, ok := c.Get(codeKey).(string); ok {
 		attributes = append(attributes, slog.String("error_code", code))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		attributes = append(attributes, slog.String("trace_id", span.TraceID().String()))
 	}
 	if isRefusal(err) { // which the sender is not told, and whose words are ours
 		attributes = append(attributes, slog.String("reason", err.Error()))

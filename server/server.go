@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/flowcallback/flowcallback/gen/callbackserver"
@@ -55,6 +56,11 @@ type Config struct {
 	// once with what they have. Default: never.
 	Draining context.Context
 
+	// Metrics gets the server's metrics, and is served at /metrics to whoever Authorize lets
+	// wait in all projects. What else is registered with it, such as an engine, is served
+	// along. Default: a new one.
+	Metrics *prometheus.Registry
+
 	// Logger gets one line a request, and the causes of failures that the sender is not
 	// told. Bodies, ids of runs and states, and credentials are never logged. Default:
 	// slog.Default().
@@ -84,6 +90,9 @@ func (c *Config) setDefaults() {
 	if c.Draining == nil {
 		c.Draining = context.Background()
 	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -111,12 +120,14 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router.Use(everyRequest(config.Logger))
 
 	requests, polls := make(slots, config.MaxRequests), make(slots, config.MaxPolls)
+	observed := newMetrics(config.Metrics, requests, polls)
 	memory := semaphore.NewWeighted(config.MaxMemory)
 	// The path of a request, from the outside in, once its operation is known.
 	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{once(
+				observed.observe(action, operation),
 				refuseWhenFull(requests, polls, operation),
 				limitBody(config.MaxBody, memory),
 				limitInFlight(requests, polls, operation),
@@ -140,6 +151,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	readable := []string{http.MethodGet, http.MethodHead}
 	router.Match(readable, "/openapi/callback.yaml", document(openapi.Callback))
 	router.Match(readable, "/openapi/waits.yaml", document(openapi.Waits))
+	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait))
 	router.Match(readable, "/healthz", alive)
 	router.Match(readable, "/readyz", ready(e))
 	return router, nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
@@ -18,10 +19,10 @@ import (
 )
 
 // openEngine chooses an engine by the scheme of its URL and opens it.
-func openEngine(ctx context.Context, s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
+func openEngine(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
 	switch scheme, _, _ := strings.Cut(s.engine, ":"); {
 	case scheme == "sqlite" || s.throwaway:
-		return openSQLite(ctx, s, logger)
+		return openSQLite(ctx, s, registry, logger)
 	case scheme == "temporal":
 		return openTemporal(s, logger)
 	default:
@@ -42,8 +43,8 @@ func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error,
 }
 
 // openSQLite opens the file that holds the waits.
-func openSQLite(ctx context.Context, s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
-	options := sqlite.Options{Retention: s.retention, Logger: logger}
+func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
+	options := sqlite.Options{Retention: s.retention, Logger: logger, Committed: newCommitMetrics(registry).observe}
 	switch s.unknown {
 	case "reject":
 	case "hold":
@@ -65,7 +66,7 @@ func openSQLite(ctx context.Context, s settings, logger *slog.Logger) (engine.En
 		return uuid.NewString()
 	}
 	if s.throwaway {
-		return openThrowaway(ctx, options)
+		return openThrowaway(ctx, options, registry, logger)
 	}
 	_, path, _ := strings.Cut(s.engine, ":")
 	if path == "" {
@@ -75,11 +76,12 @@ func openSQLite(ctx context.Context, s settings, logger *slog.Logger) (engine.En
 	if err != nil {
 		return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
 	}
+	registry.MustRegister(fileMetrics{e, logger})
 	return e, e.Close, nil
 }
 
 // openThrowaway opens a file that is gone when it is closed.
-func openThrowaway(ctx context.Context, options sqlite.Options) (engine.Engine, func() error, error) {
+func openThrowaway(ctx context.Context, options sqlite.Options, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
 	folder, err := os.MkdirTemp("", "flowcallbackd-demo-")
 	if err != nil {
 		return nil, nil, err
@@ -88,6 +90,7 @@ func openThrowaway(ctx context.Context, options sqlite.Options) (engine.Engine, 
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(folder))
 	}
+	registry.MustRegister(fileMetrics{e, logger})
 	return e, func() error { return errors.Join(e.Close(), os.RemoveAll(folder)) }, nil
 }
 

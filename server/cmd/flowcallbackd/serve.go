@@ -49,7 +49,8 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	e, closeEngine, err := openEngine(ctx, s, logger)
+	registry := newRegistry()
+	e, closeEngine, err := openEngine(ctx, s, registry, logger)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,9 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 
 	draining, drain := context.WithCancel(context.Background())
 	defer drain()
-	handler, err := server.New(e, server.Config{MaxBody: s.maxBody, Draining: draining, Authorize: authorize, Logger: logger})
+	handler, err := server.New(e, server.Config{
+		MaxBody: s.maxBody, Draining: draining, Authorize: authorize, Metrics: registry, Logger: logger,
+	})
 	if err != nil {
 		return err
 	}
@@ -68,6 +71,11 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	case err != nil:
 		return fmt.Errorf("--listen %s: %w", s.listen, err)
 	}
+	handler, stopTracing, err := s.traced(ctx, handler)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, stopTracing()) }()
 	httpServer := newHTTPServer(handler, logger)
 	httpServer.TLSConfig = tlsConfig
 	served := make(chan error, 1)

@@ -140,6 +140,8 @@ func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at, no
 	if _, err := insert.Step(); err != nil {
 		return err
 	}
+	t.counts[waits.Waiting]--
+	t.counts[status]++
 	t.woken = append(t.woken, topic{wait: s.waitID}, topic{feed: s.projectID})
 	return nil
 }

@@ -58,6 +58,11 @@ type Options struct {
 	// backup, a look with sqlite3) before it is refused. Default: 5 seconds.
 	BusyTimeout time.Duration
 
+	// Committed is told of each transaction that was committed: how many changes it made
+	// durable together, and how long it took, the sync included. It must not block.
+	// Default: nobody is told.
+	Committed func(changes int, took time.Duration)
+
 	// Logger hears of what no caller is told: failures of the background work.
 	// Default: slog.Default().
 	Logger *slog.Logger
@@ -75,6 +80,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = 5 * time.Second
+	}
+	if o.Committed == nil {
+		o.Committed = func(int, time.Duration) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -126,7 +134,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.readers.close)
-	if e.writer, err = startWriter(path, conn, e.hub); err != nil {
+	if e.writer, err = startWriter(path, conn, e.hub, options.Committed); err != nil {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.writer.close)

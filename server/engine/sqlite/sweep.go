@@ -7,6 +7,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
@@ -33,7 +34,7 @@ const (
 	oldest        = `SELECT seq, wait, added_at FROM outcomes WHERE project_id = ? ORDER BY seq LIMIT ?`
 	forgetOutcome = `DELETE FROM outcomes WHERE project_id = ? AND seq = ?`
 	forgetInput   = `DELETE FROM inputs WHERE wait = ?`
-	forgetWait    = `DELETE FROM waits WHERE id = ?`
+	forgetWait    = `DELETE FROM waits WHERE id = ? RETURNING status`
 	forgetHeld    = `DELETE FROM held WHERE key IN (SELECT key FROM held WHERE held_at <= ? ORDER BY held_at LIMIT ?)`
 )
 
@@ -177,7 +178,10 @@ func (t *tx) forget(project string, horizon int64) (int, error) {
 			err = t.execute(forgetInput, o.wait)
 		}
 		if err == nil {
-			err = t.execute(forgetWait, o.wait)
+			err = execute(t.conn, forgetWait, func(row *sqlite.Stmt) error {
+				t.counts[waits.Status(row.ColumnText(0))]--
+				return nil
+			}, o.wait)
 		}
 		if err != nil {
 			return 0, err

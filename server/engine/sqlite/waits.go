@@ -73,6 +73,7 @@ func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.Ope
 	s := state{waitID: e.options.NewID(), projectID: projectID, expiresAt: now + int64(request.TimeoutSeconds)*1000}
 	err = t.execute(insertWait, key, s.waitID, projectID, request.WorkflowID, request.RunID, request.StateID, executionID, now, s.expiresAt)
 	s.id = t.conn.LastInsertRowID()
+	t.counts[waits.Waiting]++
 	if err == nil {
 		err = t.execute(insertDeadline, s.expiresAt, s.id)
 	}

@@ -7,9 +7,11 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
@@ -49,6 +51,8 @@ type writer struct {
 	stopped chan struct{}
 	closing sync.Once
 
+	committed func(changes int, took time.Duration)
+
 	seq     int64                 // the last place given in the feed
 	failure atomic.Pointer[error] // of the last commit, nil if it succeeded
 }
@@ -61,9 +65,9 @@ type request struct {
 }
 
 // startWriter starts the goroutine on a connection, which is the writer's from then on.
-func startWriter(path string, conn *sqlite.Conn, hub *hub) (*writer, error) {
+func startWriter(path string, conn *sqlite.Conn, hub *hub, committed func(int, time.Duration)) (*writer, error) {
 	w := &writer{
-		path: path, conn: conn, hub: hub,
+		path: path, conn: conn, hub: hub, committed: committed,
 		queue:   make(chan *request, queueLength),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
@@ -220,13 +224,17 @@ var errBegin = errors.New("beginning a transaction")
 // of it was stored. The transaction is not bound to any caller's context: who leaves early
 // must not undo the others.
 func (w *writer) commit(batch []*request) ([]error, error) {
-	t := &tx{conn: w.conn, seq: w.seq}
+	start := time.Now()
+	t := &tx{conn: w.conn, seq: w.seq, counts: map[waits.Status]int{}}
 	if err := t.execute("BEGIN IMMEDIATE"); err != nil {
 		return nil, fmt.Errorf("%w: %w", errBegin, err)
 	}
 	answers, err := t.run(batch)
 	if err == nil && t.seq != w.seq {
 		err = t.advanceFeed()
+	}
+	if err == nil {
+		err = t.storeCounts()
 	}
 	if err == nil {
 		err = t.execute("COMMIT")
@@ -238,6 +246,7 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 		return nil, err
 	}
 	w.seq = t.seq
+	w.committed(len(batch), time.Since(start))
 	for _, topic := range t.woken {
 		w.hub.publish(topic)
 	}
@@ -246,9 +255,23 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 
 // tx is one transaction under way.
 type tx struct {
-	conn  *sqlite.Conn
-	seq   int64
-	woken []topic // to be told once it is committed
+	conn   *sqlite.Conn
+	seq    int64
+	woken  []topic              // to be told once it is committed
+	counts map[waits.Status]int // by how many each has changed
+}
+
+// storeCounts adds the changes to the counts that are kept.
+func (t *tx) storeCounts() error {
+	for status, by := range t.counts {
+		if by == 0 {
+			continue
+		}
+		if err := t.execute(countWaits, status, by); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // execute runs a statement that answers with no rows.

@@ -59,6 +59,12 @@ CREATE TABLE feed (
 ) STRICT;
 INSERT INTO feed VALUES (1, 0, 0);
 
+-- How many waits there are of each status, kept as they change, so that nobody has to count.
+CREATE TABLE counts (
+  status TEXT    PRIMARY KEY,
+  waits  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Callbacks for states that nobody waits for yet (--unknown=hold).
 CREATE TABLE held (
   key          BLOB    PRIMARY KEY, -- as in waits
