@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/flowcallback/flowcallback/openapi/contract"
+	"github.com/flowcallback/flowcallback/server/engine"
 )
 
 // An Action is what a caller wants to do.
@@ -28,9 +29,10 @@ type Call struct {
 	Action    Action
 }
 
-// Authorize decides whether a call may go on: nil, or ErrUnauthenticated, ErrForbidden or
-// ErrTooManyAttempts, wrapped with a reason for the log, which holds no credentials, or not.
-type Authorize func(context.Context, Call) error
+// Authorize decides whether a call may go on, and returns the caller's name, empty where
+// callers prove nothing. It refuses with ErrUnauthenticated, ErrForbidden or
+// ErrTooManyAttempts, wrapped with a reason for the log, which holds no credentials.
+type Authorize func(context.Context, Call) (caller string, err error)
 
 // What Authorize refuses with.
 var (
@@ -55,8 +57,12 @@ func authorize(decide Authorize, action Action) echo.MiddlewareFunc {
 			if b, ok := r.Body.(*contract.Body); ok {
 				body = b.Bytes()
 			}
-			if err := decide(r.Context(), Call{Request: r, Body: body, ProjectID: projectID, Action: action}); err != nil {
+			caller, err := decide(r.Context(), Call{Request: r, Body: body, ProjectID: projectID, Action: action})
+			if err != nil {
 				return err
+			}
+			if caller != "" {
+				c.SetRequest(r.WithContext(engine.WithCaller(r.Context(), caller)))
 			}
 			return next(c)
 		}

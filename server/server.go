@@ -85,7 +85,7 @@ func (c *Config) setDefaults() {
 		c.Timeout = 30 * time.Second
 	}
 	if c.Authorize == nil {
-		c.Authorize = func(context.Context, Call) error { return nil }
+		c.Authorize = func(context.Context, Call) (string, error) { return "", nil }
 	}
 	if c.Draining == nil {
 		c.Draining = context.Background()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -254,19 +255,44 @@ func TestDocumentsAndHealth(t *testing.T) {
 	s.get(t, "/").want(t, 404, "APIGW.0101")
 }
 
+// Who settled a wait is stored with the outcome, held callbacks included.
+func TestSettledBy(t *testing.T) {
+	name := func(_ context.Context, c server.Call) (string, error) { return c.Request.Header.Get("X-Test-Name"), nil }
+	s := start(t, server.Config{Authorize: name}, sqlite.Options{HoldUnknown: true})
+	for want, state := range map[string]string{"order-service": "named", "": "unnamed", "early-bird": "held"} {
+		by := func(r *http.Request) { r.Header.Set("X-Test-Name", want) }
+		if state != "held" {
+			s.open(t, state)
+		}
+		if a := s.callback(t, state, success, by); a.status != 200 {
+			t.Fatal(a)
+		}
+		if state == "held" {
+			s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", `{"workflow_id":"workflow","run_id":"run","state_id":"held"}`))
+		}
+	}
+	got := map[string]string{}
+	for _, wait := range decode[waits.OutcomePage](t, s.get(t, "/v1/project/outcomes")).Outcomes {
+		got[wait.SettledBy] = wait.StateID
+	}
+	if want := map[string]string{"order-service": "named", "": "unnamed", "early-bird": "held"}; !maps.Equal(got, want) {
+		t.Errorf("outcomes by caller = %v, want %v", got, want)
+	}
+}
+
 func TestAuthorize(t *testing.T) {
 	var calls []string
-	decide := func(_ context.Context, c server.Call) error {
+	decide := func(_ context.Context, c server.Call) (string, error) {
 		calls = append(calls, fmt.Sprintf("%s %s %s", c.Action, c.ProjectID, c.Body))
 		switch c.Request.Header.Get("X-Auth-Token") {
 		case "right":
-			return nil
+			return "order-service", nil
 		case "elsewhere":
-			return fmt.Errorf("token of another project: %w", server.ErrForbidden)
+			return "", fmt.Errorf("token of another project: %w", server.ErrForbidden)
 		case "guess":
-			return server.ErrTooManyAttempts
+			return "", server.ErrTooManyAttempts
 		default:
-			return server.ErrUnauthenticated
+			return "", server.ErrUnauthenticated
 		}
 	}
 	s := start(t, server.Config{Authorize: decide}, sqlite.Options{})

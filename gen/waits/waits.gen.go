@@ -196,6 +196,13 @@ type Wait struct {
 	// Example: 2026-11-22T08:00:42.123Z
 	SettledAt *time.Time `json:"settled_at,omitempty"`
 
+	// SettledBy Who called it back: the name that the server's operator has for the credentials.
+	// Absent where nobody did, or callers prove nothing.
+	//
+	//
+	// Example: order-service
+	SettledBy string `json:"settled_by,omitempty"`
+
 	// StateID Id of one state of a run. The page sets no upper limit.
 	//
 	// **Added.** At least one character: the page makes it mandatory, and an empty header

@@ -100,7 +100,8 @@ func (g *guard) ask(t *testing.T, c call, credentials func(*http.Request)) error
 	if c.change != nil {
 		c.change(r)
 	}
-	return g.Authorize(t.Context(), server.Call{Request: r, Body: []byte("{}"), ProjectID: c.project, Action: c.action})
+	_, err := g.Authorize(t.Context(), server.Call{Request: r, Body: []byte("{}"), ProjectID: c.project, Action: c.action})
+	return err
 }
 
 func none(*http.Request) {}
@@ -327,7 +328,7 @@ func FuzzFile(f *testing.F) {
 		}
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header.Set("X-Auth-Token", "a token that no corpus has the hash of")
-		if err := g.Authorize(t.Context(), server.Call{Request: r}); !errors.Is(err, server.ErrUnauthenticated) {
+		if _, err := g.Authorize(t.Context(), server.Call{Request: r}); !errors.Is(err, server.ErrUnauthenticated) {
 			t.Errorf("Authorize: %v, want %v", err, server.ErrUnauthenticated)
 		}
 	})

@@ -59,18 +59,18 @@ func (g *Guard) Reload() error {
 
 // Authorize implements server.Authorize. What it refuses, it refuses with the same words
 // and after the same work, whether the principal exists or not.
-func (g *Guard) Authorize(_ context.Context, call server.Call) error {
+func (g *Guard) Authorize(_ context.Context, call server.Call) (caller string, err error) {
 	who, claimed, reason := g.authenticate(call)
 	if errors.Is(reason, errNone) {
-		return because(reason, server.ErrUnauthenticated)
+		return "", because(reason, server.ErrUnauthenticated)
 	}
 	if err := g.attempts.judge(call.Request.RemoteAddr, claimed, who); err != nil {
-		return because(reason, err)
+		return "", because(reason, err)
 	}
 	if !who.may(call.Action, call.ProjectID) {
-		return fmt.Errorf("%s may not %s in this project: %w", who.name, call.Action, server.ErrForbidden)
+		return "", fmt.Errorf("%s may not %s in this project: %w", who.name, call.Action, server.ErrForbidden)
 	}
-	return nil
+	return who.name, nil
 }
 
 // Why somebody is nobody, for the log.

@@ -50,17 +50,17 @@ func (s settings) authentication() string {
 // of another host in a browser here. A browser lets such a page read what it asks for under
 // its own name, and that name can be made to resolve to loopback (DNS rebinding). Programs
 // send none of the headers that are looked at, and may use any name.
-func noForeignPages(_ context.Context, call server.Call) error {
+func noForeignPages(_ context.Context, call server.Call) (caller string, err error) {
 	r := call.Request
 	origin := r.Header.Get("Origin")
 	if origin == "" && r.Header.Get("Sec-Fetch-Site") == "" {
-		return nil
+		return "", nil
 	}
 	page, err := url.Parse(origin)
 	if err != nil || !isThisMachine(r.Host) || (origin != "" && !isThisMachine(page.Host)) {
-		return fmt.Errorf("a page of another host: %w", server.ErrForbidden)
+		return "", fmt.Errorf("a page of another host: %w", server.ErrForbidden)
 	}
-	return nil
+	return "", nil
 }
 
 // isThisMachine reports whether host, with a port or without, is a name of loopback that

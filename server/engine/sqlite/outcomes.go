@@ -17,7 +17,7 @@ const (
 	feedAfter = `
 SELECT w.id, w.wait_id, w.project_id, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.status,
        w.created_at, w.expires_at, o.seq, (SELECT input FROM inputs WHERE wait = w.id),
-       o.result, o.error, o.output, o.settled_at
+       o.result, o.error, o.output, o.settled_at, o.caller
 FROM outcomes o
 JOIN waits w ON w.id = o.wait
 WHERE o.project_id = ? AND o.seq > ? ORDER BY o.seq LIMIT ?`

@@ -19,7 +19,7 @@ const pageBytes = 4 << 20
 const selectWait = `
 SELECT w.id, w.wait_id, w.project_id, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.status,
        w.created_at, w.expires_at, w.seq, (SELECT input FROM inputs WHERE wait = w.id),
-       o.result, o.error, o.output, o.settled_at
+       o.result, o.error, o.output, o.settled_at, o.caller
 FROM waits w
 LEFT JOIN outcomes o ON o.project_id = w.project_id AND o.seq = w.seq
 `
@@ -78,6 +78,7 @@ func scanWait(row *sqlite.Stmt) record {
 			CreatedAt:   instant(row.ColumnInt64(8)),
 			ExpiresAt:   instant(row.ColumnInt64(9)),
 			Input:       text(row, 11),
+			SettledBy:   row.ColumnText(16),
 		},
 		seq: row.ColumnInt64(10),
 	}

@@ -17,31 +17,38 @@ const (
 	stateByRow    = selectState + `WHERE id = ?`
 	outcomeOf     = `SELECT result, error, output FROM outcomes WHERE project_id = ? AND seq = ?`
 	settleWait    = `UPDATE waits SET status = ?, seq = ? WHERE id = ?`
-	appendOutcome = `INSERT INTO outcomes (project_id, seq, wait, settled_at, added_at, result, error, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	appendOutcome = `INSERT INTO outcomes (project_id, seq, wait, settled_at, added_at, result, error, output, caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-	hold      = `INSERT INTO held (key, execution_id, result, error, output, held_at) VALUES (?, ?, ?, ?, ?, ?)`
-	heldByKey = `SELECT result, error, output, execution_id FROM held WHERE key = ?`
+	hold      = `INSERT INTO held (key, execution_id, result, error, output, caller, held_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	heldByKey = `SELECT result, error, output, execution_id, caller FROM held WHERE key = ?`
 	unhold    = `DELETE FROM held WHERE key = ?`
 )
 
-// Callback implements engine.Engine.
-func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.Request) (executionID string, err error) {
-	outcome := engine.OutcomeOf(request)
-	id := digest(key)
-	return commit(ctx, e.writer, func(t *tx) (string, error) { return e.callback(t, id, key.RunID, outcome) })
+// brought is an outcome and who brings it.
+type brought struct {
+	waits.Outcome
+
+	caller string
 }
 
-func (e *Engine) callback(t *tx, key []byte, runID string, outcome waits.Outcome) (executionID string, err error) {
+// Callback implements engine.Engine.
+func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.Request) (executionID string, err error) {
+	brought := brought{engine.OutcomeOf(request), engine.CallerOf(ctx)}
+	id := digest(key)
+	return commit(ctx, e.writer, func(t *tx) (string, error) { return e.callback(t, id, key.RunID, brought) })
+}
+
+func (e *Engine) callback(t *tx, key []byte, runID string, brought brought) (executionID string, err error) {
 	s, found, err := t.stateByKey(key)
 	switch {
 	case err != nil:
 		return "", err
 	case !found:
-		return e.callbackUnknown(t, key, runID, outcome)
+		return e.callbackUnknown(t, key, runID, brought)
 	}
 	now := e.now()
 	if s.status == waits.Waiting && !s.isDue(now) {
-		return s.executionID, t.settle(s, waits.Status(outcome.Result), &outcome, now, now)
+		return s.executionID, t.settle(s, waits.Status(brought.Result), &brought, now, now)
 	}
 	switch s.status {
 	case waits.Waiting:
@@ -60,14 +67,14 @@ func (e *Engine) callback(t *tx, key []byte, runID string, outcome waits.Outcome
 	if err != nil {
 		return "", err
 	}
-	if !engine.Same(settled, outcome) {
+	if !engine.Same(settled, brought.Outcome) {
 		return "", refuse(engine.ErrConflict, "callback of wait %s", s.waitID)
 	}
 	return s.executionID, nil
 }
 
 // callbackUnknown answers for a state that nobody waits for.
-func (e *Engine) callbackUnknown(t *tx, key []byte, runID string, outcome waits.Outcome) (executionID string, err error) {
+func (e *Engine) callbackUnknown(t *tx, key []byte, runID string, brought brought) (executionID string, err error) {
 	if !e.options.HoldUnknown {
 		return "", refuse(engine.ErrNotFound, "callback of an unknown state")
 	}
@@ -75,22 +82,22 @@ func (e *Engine) callbackUnknown(t *tx, key []byte, runID string, outcome waits.
 	switch {
 	case err != nil:
 		return "", err
-	case found && !engine.Same(held, outcome):
+	case found && !engine.Same(held.Outcome, brought.Outcome):
 		return "", refuse(engine.ErrConflict, "callback of a state held for execution %s", executionID)
 	case found:
 		return executionID, nil
 	}
 	executionID = e.options.ExecutionID(runID)
-	return executionID, t.execute(hold, key, executionID, outcome.Result, outcome.Error, string(outcome.Output), e.now())
+	return executionID, t.execute(hold, key, executionID, brought.Result, brought.Error, string(brought.Output), brought.caller, e.now())
 }
 
 // held returns the callback that is held for key, if there is one.
-func (t *tx) held(key []byte) (executionID string, outcome waits.Outcome, found bool, err error) {
+func (t *tx) held(key []byte) (executionID string, held brought, found bool, err error) {
 	err = execute(t.conn, heldByKey, func(row *sqlite.Stmt) error {
-		outcome, executionID, found = scanOutcome(row), row.ColumnText(3), true
+		held, executionID, found = brought{scanOutcome(row), row.ColumnText(4)}, row.ColumnText(3), true
 		return nil
 	}, key)
-	return executionID, outcome, found, err
+	return executionID, held, found, err
 }
 
 // outcome returns what settled s.
@@ -107,9 +114,9 @@ func scanOutcome(row *sqlite.Stmt) waits.Outcome {
 }
 
 // settle moves a wait out of waiting, as of the time at, and appends it to the feed now.
-// outcome is nil for the expired and the cancelled. Like stateByKey it binds by hand: every
+// brought is nil for the expired and the cancelled. Like stateByKey it binds by hand: every
 // callback passes here.
-func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at, now int64) error {
+func (t *tx) settle(s state, status waits.Status, brought *brought, at, now int64) error {
 	t.seq++
 	update, err := t.conn.Prepare(settleWait)
 	if err != nil {
@@ -130,11 +137,14 @@ func (t *tx) settle(s state, status waits.Status, outcome *waits.Outcome, at, no
 	insert.BindInt64(3, s.id)
 	insert.BindInt64(4, at)
 	insert.BindInt64(5, now)
-	if outcome != nil { // what is not bound is NULL
-		insert.BindText(6, string(outcome.Result))
-		insert.BindText(8, string(outcome.Output))
-		if outcome.Error != "" {
-			insert.BindText(7, outcome.Error)
+	if brought != nil { // what is not bound is NULL
+		insert.BindText(6, string(brought.Result))
+		insert.BindText(8, string(brought.Output))
+		if brought.Error != "" {
+			insert.BindText(7, brought.Error)
+		}
+		if brought.caller != "" {
+			insert.BindText(9, brought.caller)
 		}
 	}
 	if _, err := insert.Step(); err != nil {

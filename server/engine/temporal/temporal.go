@@ -43,8 +43,8 @@ type Options struct {
 	// it the callback is refused with engine.ErrUnavailable. Default: 5 seconds.
 	Timeout time.Duration
 
-	// Identity is what Temporal's history names as who completed an activity. Default:
-	// "flowcallbackd".
+	// Identity is what Temporal's history names as who completed an activity, with the
+	// caller's name behind it where callers prove who they are. Default: "flowcallbackd".
 	Identity string
 
 	// Logger hears what Temporal's client has to say. Default: slog.Default().
@@ -136,7 +136,7 @@ func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.
 	if id, err := uuid.Parse(key.RunID); err != nil || id.String() != key.RunID {
 		return "", fmt.Errorf("run id: %w", engine.ErrNotFound)
 	}
-	c := e.completion(key, engine.OutcomeOf(request))
+	c := e.completion(key, engine.OutcomeOf(request), engine.CallerOf(ctx))
 	if !isPrintable(c.namespace) { // the client sends it in a header, too
 		return "", fmt.Errorf("namespace: %w", engine.ErrNotFound)
 	}
@@ -159,13 +159,17 @@ func (e *Engine) namespaceOf(key engine.Key) string {
 type completion struct {
 	namespace, workflowID, runID, activityID string
 
-	outcome waits.Outcome
-	result  *commonpb.Payloads // of a success
-	failure *failurepb.Failure // of a fail
+	identity string
+	outcome  waits.Outcome
+	result   *commonpb.Payloads // of a success
+	failure  *failurepb.Failure // of a fail
 }
 
-func (e *Engine) completion(key engine.Key, outcome waits.Outcome) completion {
-	c := completion{namespace: e.namespaceOf(key), workflowID: key.WorkflowID, runID: key.RunID, activityID: key.StateID, outcome: outcome}
+func (e *Engine) completion(key engine.Key, outcome waits.Outcome, caller string) completion {
+	c := completion{identity: e.options.Identity, namespace: e.namespaceOf(key), workflowID: key.WorkflowID, runID: key.RunID, activityID: key.StateID, outcome: outcome}
+	if caller != "" {
+		c.identity += " for " + caller
+	}
 	if outcome.Result == callback.Success {
 		c.result = payloads(outcome.Output)
 		return c
@@ -204,13 +208,13 @@ func (e *Engine) complete(ctx context.Context, c completion) error {
 	if c.failure != nil {
 		_, err := e.service.RespondActivityTaskFailedById(ctx, &workflowservice.RespondActivityTaskFailedByIdRequest{
 			Namespace: c.namespace, WorkflowId: c.workflowID, RunId: c.runID, ActivityId: c.activityID,
-			Identity: e.options.Identity, Failure: c.failure,
+			Identity: c.identity, Failure: c.failure,
 		})
 		return err
 	}
 	_, err := e.service.RespondActivityTaskCompletedById(ctx, &workflowservice.RespondActivityTaskCompletedByIdRequest{
 		Namespace: c.namespace, WorkflowId: c.workflowID, RunId: c.runID, ActivityId: c.activityID,
-		Identity: e.options.Identity, Result: c.result,
+		Identity: c.identity, Result: c.result,
 	})
 	return err
 }

@@ -45,6 +45,7 @@ CREATE TABLE outcomes (
   result     TEXT,
   error      TEXT,
   output     TEXT,
+  caller     TEXT,             -- who brought it; NULL where callers prove nothing
   settled_at INTEGER NOT NULL, -- for the expired, their deadline
   added_at   INTEGER NOT NULL, -- when the row was added: what retention counts from
   PRIMARY KEY (project_id, seq)
@@ -72,6 +73,7 @@ CREATE TABLE held (
   result       TEXT    NOT NULL,
   error        TEXT    NOT NULL,
   output       TEXT    NOT NULL,
+  caller       TEXT    NOT NULL,
   held_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_since ON held (held_at);
