@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop contract-lint e2e bench soak fuzz vuln generate lint build clean
+.PHONY: help run test interop contract-lint e2e browser-test bench soak fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ contract-lint: node ## hold the contract against Redocly, Prism, Portman, openap
 e2e: bin/temporal node ## run the Temporal engine against a real Temporal
 	cd server/engine/temporal/e2e/testdata/typescript && npm install --no-save --no-audit --no-fund
 	cd server/engine/temporal/e2e && PATH="$(CURDIR)/bin:$$PATH" go test -race .
+
+browser-test: chromium node ## try the pages for people in Chromium
+	cd server/console/browser && npm ci --no-audit --no-fund && go test .
 
 bench: ## measure, and write the table of figures to server/benchmarks.md (about five minutes)
 	( go test -run '^$$' -bench 'Callback|Plain|Unvalidated|JSONValid' -count 3 ./server && \
@@ -60,6 +63,7 @@ generate: ## generate gen/ anew from openapi/
 lint: ## check formatting and style
 	$(GOLANGCI_LINT) run ./...
 	cd server/engine/temporal/e2e && $(GOLANGCI_LINT) run --config ../../../../.golangci.yml .
+	cd server/console/browser && $(GOLANGCI_LINT) run --config ../../../.golangci.yml .
 	cd server/interop && $(GOLANGCI_LINT) run --config ../../.golangci.yml .
 
 clean: ## remove what was built
@@ -71,8 +75,11 @@ bin/temporal:
 	@echo "Building Temporal's command; the first time takes some minutes."
 	GOBIN="$(CURDIR)/bin" go install github.com/temporalio/cli/cmd/temporal@v1.5.1
 
+chromium:
+	@command -v chromium >/dev/null || (apt-get update && apt-get install -y chromium)
+
 # One test resumes the demo's flow with the curl that the demo prints.
-.PHONY: curl strace node
+.PHONY: curl strace node chromium
 curl:
 	@command -v curl >/dev/null || (apt-get update && apt-get install -y curl)
 

@@ -148,9 +148,12 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	document := func(text string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", []byte(text)) }
 	}
-	readable := []string{http.MethodGet, http.MethodHead}
 	router.Match(readable, "/openapi/callback.yaml", document(openapi.Callback))
 	router.Match(readable, "/openapi/waits.yaml", document(openapi.Waits))
+	router.Match(readable, "/openapi/callback.json", func(c echo.Context) error {
+		return c.JSONBlob(http.StatusOK, published.JSON())
+	})
+	servePages(router)
 	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait))
 	router.Match(readable, "/healthz", alive)
 	router.Match(readable, "/readyz", ready(e))
@@ -173,6 +176,9 @@ func once(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
 		return whole
 	}
 }
+
+// readable are the methods of what is there to be read.
+var readable = []string{http.MethodGet, http.MethodHead}
 
 // alive answers as long as the process serves requests at all.
 func alive(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }

@@ -257,7 +257,9 @@ func TestDocumentsAndHealth(t *testing.T) {
 
 // Who settled a wait is stored with the outcome, held callbacks included.
 func TestSettledBy(t *testing.T) {
-	name := func(_ context.Context, c server.Call) (string, error) { return c.Request.Header.Get("X-Test-Name"), nil }
+	name := func(_ context.Context, c server.Call) (string, error) {
+		return c.Request.Header.Get("X-Test-Name"), nil
+	}
 	s := start(t, server.Config{Authorize: name}, sqlite.Options{HoldUnknown: true})
 	for want, state := range map[string]string{"order-service": "named", "": "unnamed", "early-bird": "held"} {
 		by := func(r *http.Request) { r.Header.Set("X-Test-Name", want) }

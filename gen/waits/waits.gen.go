@@ -37,6 +37,24 @@ func (e Status) Valid() bool {
 	}
 }
 
+// Defines values for ListWaitsParamsOrder.
+const (
+	Newest ListWaitsParamsOrder = "newest"
+	Oldest ListWaitsParamsOrder = "oldest"
+)
+
+// Valid indicates whether the value is a known member of the ListWaitsParamsOrder enum.
+func (e ListWaitsParamsOrder) Valid() bool {
+	switch e {
+	case Newest:
+		return true
+	case Oldest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Cursor A place in a list, made by the server; opaque. 64 characters are several times
 // what this server's own need.
 //
@@ -292,12 +310,18 @@ type ListWaitsParams struct {
 	// WorkflowID Only waits of this flow.
 	WorkflowID *externalRef0.WorkflowID `form:"workflow_id,omitempty" json:"workflow_id,omitempty"`
 
+	// Order Which waits come first, by when they were opened.
+	Order *ListWaitsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+
 	// Limit How many to answer at most.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListWaitsParamsOrder defines parameters for ListWaits.
+type ListWaitsParamsOrder string
 
 // GetWaitParams defines parameters for GetWait.
 type GetWaitParams struct {

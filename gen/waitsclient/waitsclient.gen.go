@@ -112,10 +112,11 @@ type ClientInterface interface {
 
 	// ListWaits List waits
 	//
-	// The project's waits, newest first. Following `next_cursor` to the end shows every
-	// wait that existed at the first page exactly once, however many are opened
-	// meanwhile. With a filter on status, a wait that changes its status meanwhile may
-	// be shown or not.
+	// The project's waits, newest first unless `order` says otherwise. Following
+	// `next_cursor` to the end, with the same `order`, shows every wait that existed at the
+	// first page exactly once, however many are opened meanwhile; oldest first, it also
+	// shows those. With a filter on status, a wait that changes its status meanwhile may be
+	// shown or not.
 	//
 	// A page may hold fewer waits than `limit` and still have a `next_cursor`.
 	//
@@ -206,10 +207,11 @@ func (c *Client) ListOutcomes(ctx context.Context, projectID externalRef0.Projec
 
 // ListWaits List waits
 //
-// The project's waits, newest first. Following `next_cursor` to the end shows every
-// wait that existed at the first page exactly once, however many are opened
-// meanwhile. With a filter on status, a wait that changes its status meanwhile may
-// be shown or not.
+// The project's waits, newest first unless `order` says otherwise. Following
+// `next_cursor` to the end, with the same `order`, shows every wait that existed at the
+// first page exactly once, however many are opened meanwhile; oldest first, it also
+// shows those. With a filter on status, a wait that changes its status meanwhile may be
+// shown or not.
 //
 // A page may hold fewer waits than `limit` and still have a `next_cursor`.
 //
@@ -454,6 +456,18 @@ func NewListWaitsRequest(server string, projectID externalRef0.ProjectID, params
 		if params.WorkflowID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "workflow_id", *params.WorkflowID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Order != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -723,10 +737,11 @@ type ClientWithResponsesInterface interface {
 
 	// ListWaitsWithResponse List waits
 	//
-	// The project's waits, newest first. Following `next_cursor` to the end shows every
-	// wait that existed at the first page exactly once, however many are opened
-	// meanwhile. With a filter on status, a wait that changes its status meanwhile may
-	// be shown or not.
+	// The project's waits, newest first unless `order` says otherwise. Following
+	// `next_cursor` to the end, with the same `order`, shows every wait that existed at the
+	// first page exactly once, however many are opened meanwhile; oldest first, it also
+	// shows those. With a filter on status, a wait that changes its status meanwhile may be
+	// shown or not.
 	//
 	// A page may hold fewer waits than `limit` and still have a `next_cursor`.
 	//
@@ -1241,10 +1256,11 @@ func (c *ClientWithResponses) ListOutcomesWithResponse(ctx context.Context, proj
 
 // ListWaitsWithResponse List waits
 //
-// The project's waits, newest first. Following `next_cursor` to the end shows every
-// wait that existed at the first page exactly once, however many are opened
-// meanwhile. With a filter on status, a wait that changes its status meanwhile may
-// be shown or not.
+// The project's waits, newest first unless `order` says otherwise. Following
+// `next_cursor` to the end, with the same `order`, shows every wait that existed at the
+// first page exactly once, however many are opened meanwhile; oldest first, it also
+// shows those. With a filter on status, a wait that changes its status meanwhile may be
+// shown or not.
 //
 // A page may hold fewer waits than `limit` and still have a `next_cursor`.
 //

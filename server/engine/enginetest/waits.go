@@ -41,6 +41,7 @@ func Waits(t *testing.T, start func(*testing.T) *KeeperSubject) {
 		"poll returns when it has lasted long enough":      pollsEnough,
 		"list walks every wait once while others are open": lists,
 		"list filters by status and workflow":              filters,
+		"list goes from the oldest on, too":                listsOldest,
 		"list shows a passed deadline at once":             listsExpired,
 		"expiry that was shown once stands":                expiryStands,
 		"closed engine ends polls and refuses":             closes,
@@ -368,4 +369,30 @@ func (s *KeeperSubject) list(t *testing.T, status waits.Status, workflow string)
 
 func equal(a, b waits.Wait) bool {
 	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
+}
+
+func listsOldest(t *testing.T, s *KeeperSubject) {
+	var want, got []string
+	for i := range 5 {
+		want = append(want, s.open(t, fmt.Sprint(i)).WaitID)
+	}
+	s.settle(t, s.open(t, "settled"), `{}`)
+	params := listing(2)
+	params.Order, params.Status = new(waits.Oldest), new(waits.Waiting)
+	for {
+		page, err := s.Engine.ListWaits(t.Context(), project, params)
+		if err != nil {
+			t.Fatalf("ListWaits: %v", err)
+		}
+		for _, wait := range page.Waits {
+			got = append(got, wait.WaitID)
+		}
+		if page.NextCursor == nil {
+			break
+		}
+		params.Cursor = page.NextCursor
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("ListWaits, oldest first = %v, want %v", got, want)
+	}
 }

@@ -21,19 +21,29 @@ const (
 
 	waitByKey = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE key = ?)`
 	waitByID  = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE project_id = ? AND wait_id = ?)`
-
-	// ?3 is the status and ?5 the present: a wait past its deadline does not wait,
-	// whether the sweeper has come by or not.
-	listWaits = selectWait + `
-		WHERE w.project_id = ?1 AND w.id < ?2
-		  AND (?3 = '' OR w.status = ?3 OR (?3 = 'expired' AND w.status = 'waiting' AND w.expires_at <= ?5))
-		  AND (?4 = '' OR w.workflow_id = ?4)
-		ORDER BY w.id DESC LIMIT ?6`
-	listWaiting = selectWait + `
-		WHERE w.project_id = ?1 AND w.id < ?2 AND ?3 = w.status AND w.status = 'waiting' AND w.expires_at > ?5
-		  AND (?4 = '' OR w.workflow_id = ?4)
-		ORDER BY w.id DESC LIMIT ?6`
 )
+
+// The lists: ?3 is the status and ?5 the present, since a wait past its deadline does not
+// wait, whether the sweeper has come by or not. Those that wait have an index of their own.
+const (
+	ofProject  = `w.project_id = ?1 AND (?4 = '' OR w.workflow_id = ?4)`
+	inStatus   = ` AND (?3 = '' OR w.status = ?3 OR (?3 = 'expired' AND w.status = 'waiting' AND w.expires_at <= ?5))`
+	stillWaits = ` AND ?3 = w.status AND w.status = 'waiting' AND w.expires_at > ?5`
+	newest     = ` AND w.id < ?2 ORDER BY w.id DESC LIMIT ?6`
+	oldest1st  = ` AND w.id > ?2 ORDER BY w.id LIMIT ?6`
+)
+
+// listQuery is the statement that lists waits in a status, any if it is empty.
+func listQuery(status waits.Status, oldestFirst bool) string {
+	filter, order := inStatus, newest
+	if status == waits.Waiting {
+		filter = stillWaits
+	}
+	if oldestFirst {
+		order = oldest1st
+	}
+	return selectWait + `WHERE ` + ofProject + filter + order
+}
 
 // OpenWait implements engine.Waits.
 func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
@@ -171,10 +181,14 @@ func (e *Engine) ended(ctx context.Context) error {
 // ListWaits implements engine.Waits. Its cursors are the ids of rows.
 func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams) (waits.WaitPage, error) {
 	answer := waits.WaitPage{Waits: []waits.Wait{}}
-	before := int64(math.MaxInt64)
+	oldestFirst := params.Order != nil && *params.Order == waits.Oldest
+	from := int64(math.MaxInt64)
+	if oldestFirst {
+		from = 0
+	}
 	if params.Cursor != nil {
 		var err error
-		if before, err = parseCursor(*params.Cursor); err != nil {
+		if from, err = parseCursor(*params.Cursor); err != nil {
 			return answer, err
 		}
 	}
@@ -190,14 +204,11 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 	if params.Limit != nil {
 		limit = *params.Limit
 	}
-	query := listWaits
-	if status == waits.Waiting {
-		query = listWaiting
-	}
+	query := listQuery(status, oldestFirst)
 	now := e.now()
 	read := func() (page, error) {
 		found := page{limit: limit}
-		err := e.readers.query(ctx, query, found.add, projectID, before, status, workflowID, now, limit+1)
+		err := e.readers.query(ctx, query, found.add, projectID, from, status, workflowID, now, limit+1)
 		return found, err
 	}
 	found, err := read()

@@ -1,0 +1,269 @@
+package browser
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+var update = flag.Bool("update", false, "keep the screenshots for README")
+
+func (f fixture) console(query string) string { return f.URL + "/console/?project=" + project + query }
+
+// show opens the wait of a workflow in the console.
+func (b *tab) show(t *testing.T, workflow string) {
+	t.Helper()
+	b.until(t, fmt.Sprintf("[...document.querySelectorAll('tbody button')].some((b) => b.textContent === %q)", workflow))
+	b.run(t, chromedp.Evaluate(fmt.Sprintf("[...document.querySelectorAll('tbody button')].find((b) => b.textContent === %q).click()", workflow), nil))
+	b.until(t, "document.querySelector('#wait').open")
+}
+
+// fill puts a text into a field as if it were typed.
+func (b *tab) fill(t *testing.T, field, text string) {
+	t.Helper()
+	b.run(t, chromedp.Evaluate(fmt.Sprintf("{ const field = document.querySelector(%q); field.value = ''; field.dispatchEvent(new Event('input', { bubbles: true })); }", field), nil),
+		chromedp.SendKeys(field, text, chromedp.ByQuery))
+}
+
+func (b *tab) press(t *testing.T, button string) {
+	t.Helper()
+	b.run(t, chromedp.Click(button, chromedp.ByQuery))
+}
+
+// rows are the workflows in the table.
+const rows = "[...document.querySelectorAll('tbody tr')].map((r) => r.cells[0].textContent).join()"
+
+func TestListIsLive(t *testing.T) {
+	f := start(t)
+	f.open(t, "first", "s", "")
+	f.open(t, "second", "s", "")
+	b := open(t, f.console(""))
+	b.until(t, rows+" === 'second,first'")
+	third := f.open(t, "third", "s", "")
+	b.until(t, rows+" === 'third,second,first'")
+	if _, err := f.client.Succeed(t.Context(), client.State{Workflow: third.WorkflowID, Run: third.RunID, State: "s"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.until(t, rows+" === 'second,first'")
+	b.run(t, chromedp.Navigate(f.console("&status=success")))
+	b.until(t, rows+" === 'third' && document.querySelector('tbody tr').cells[3].textContent === 'success'")
+	b.run(t, chromedp.Navigate(f.console("&status=&order=oldest")))
+	b.until(t, rows+" === 'first,second,third'")
+	b.fill(t, "#filter [name=workflow]", "second\r")
+	b.until(t, rows+" === 'second'")
+	var address string
+	b.run(t, chromedp.Location(&address))
+	if u, err := url.Parse(address); err != nil || u.Query().Get("workflow") != "second" {
+		t.Errorf("the address is %s; want the filter in it", address)
+	}
+}
+
+func TestSucceed(t *testing.T) {
+	f := start(t)
+	wait := f.open(t, "order-approval", "approve", `{"order":4711,"total":12345678901234567890.10,"to":["é"]}`)
+	b := open(t, f.console(""))
+	b.show(t, "order-approval")
+	if got := b.text(t, "#input"); !strings.Contains(got, "  \"total\": 12345678901234567890.10,\n") {
+		t.Errorf("the input is shown as %s; want every digit", got)
+	}
+	for text, want := range map[string]string{
+		"{\n\"a\": 1,\n}":        "Line 3, column 1: a name in double quotes is expected.",
+		`{"a": }`:                "Line 1, column 7: a value is expected.",
+		`{"a": 1 "b"}`:           `Line 1, column 9: "," or "}" is expected.`,
+		`{"a": 1, "a": 2}`:       `Line 1, column 10: the name "a" stands twice.`,
+		`{"a": "x}`:              "Line 1, column 7: this text is not closed.",
+		`[1]`:                    `Line 1, column 1: an object is expected, as in {"approved": true}.`,
+		`{"a": 01}`:              `Line 1, column 8: "," or "}" is expected.`,
+		``:                       "Line 1, column 1: a value is expected.",
+		`{"a": "\ud83d\ude00" }`: "",
+	} {
+		b.fill(t, "#json", text)
+		if got := b.text(t, "#json-error"); got != want {
+			t.Errorf("JSON %q: the page says %q, want %q", text, got, want)
+		}
+		if want != "" {
+			b.press(t, "#succeed .good")
+		}
+	}
+	if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
+		t.Fatalf("bad JSON was sent: the wait is %s", got.Status)
+	}
+	b.fill(t, "#json", `{"approved": true, "big": 12345678901234567890, "one": 1.0}`)
+	b.screenshot(t, "console")
+	b.press(t, "#succeed .good")
+	b.until(t, "document.querySelector('#answer').textContent.startsWith('Done')")
+	got := f.get(t, wait.WaitID)
+	if got.Status != waits.Success || string(got.Outcome.Output) != `{"approved":true,"big":12345678901234567890,"one":1.0}` {
+		t.Errorf("the wait is %s with %s", got.Status, got.Outcome.Output)
+	}
+	b.until(t, "document.querySelector('#ways').hidden && document.querySelector('#outcome').textContent.startsWith('success')")
+	if got := b.text(t, "#output"); !strings.Contains(got, `"one": 1.0`) {
+		t.Errorf("the outcome is shown as %s", got)
+	}
+}
+
+func TestFail(t *testing.T) {
+	f := start(t)
+	wait := f.open(t, "order-approval", "approve", "")
+	b := open(t, f.console(""))
+	b.show(t, "order-approval")
+	b.until(t, "document.querySelector('#reason-count').textContent === '0 of 64 characters'") // as callback.yaml says
+	b.fill(t, "#reason", strings.Repeat("é", 65))
+	b.press(t, "#fail .bad")
+	if got := b.text(t, "#reason-error"); got != "The contract allows 64 characters." {
+		t.Errorf("too long a reason: the page says %q", got)
+	}
+	if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
+		t.Fatalf("too long a reason was sent: the wait is %s", got.Status)
+	}
+	b.fill(t, "#reason", "payment 'declined'")
+	b.press(t, "#fail .bad")
+	b.until(t, "document.querySelector('#answer').textContent.startsWith('Done')")
+	if got := f.get(t, wait.WaitID); got.Status != waits.Fail || got.Outcome.Error != "payment 'declined'" || got.Outcome.Result != callback.Fail {
+		t.Errorf("the wait is %+v", got)
+	}
+}
+
+func TestConflictOfTwoTabs(t *testing.T) {
+	f := start(t)
+	f.open(t, "order-approval", "approve", "")
+	first := open(t, f.console(""))
+	second := first.another(t, f.console(""))
+	second.calm = []string{"status of 400"}
+	for _, b := range []*tab{first, second} {
+		b.show(t, "order-approval")
+	}
+	second.run(t, chromedp.Evaluate("for (let i = 0; i < 1000; i++) clearInterval(i)", nil)) // it has not seen it yet
+	first.press(t, "#succeed .good")
+	first.until(t, "document.querySelector('#answer').textContent.startsWith('Done')")
+	second.fill(t, "#reason", "no")
+	second.press(t, "#fail .bad")
+	second.until(t, "document.querySelector('#answer').textContent.includes('FLOWCALLBACK.CONFLICT')")
+	second.until(t, "document.querySelector('#outcome').textContent.startsWith('success')")
+}
+
+func TestSignIn(t *testing.T) {
+	output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "token").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var token, hash string
+	if _, err := fmt.Sscanf(string(output), "token: %s\ntoken_sha256: %s\n", &token, &hash); err != nil {
+		t.Fatal(err)
+	}
+	auth := filepath.Join(t.TempDir(), "auth.yaml")
+	text := "principals:\n  - {name: ada, projects: ['*'], allow: [callback, wait], token_sha256: " + hash + "}\n"
+	if err := os.WriteFile(auth, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, "--auth", auth).as(t, client.WithToken(token))
+	wait := f.open(t, "order-approval", "approve", "")
+	b := open(t, f.console(""))
+	b.calm = []string{"status of 401"}
+	b.until(t, "!document.querySelector('#signin').hidden")
+	b.fill(t, "#signin input", "wrong\r")
+	b.until(t, "document.querySelector('#message').textContent.includes('APIGW.0301')")
+	if got := b.text(t, "tbody"); strings.TrimSpace(got) != "" {
+		t.Errorf("without credentials the page shows %s", got)
+	}
+	b.fill(t, "#signin input", token+"\r")
+	b.until(t, rows+" === 'order-approval' && document.querySelector('#signin').hidden")
+	b.run(t, chromedp.Reload())
+	b.until(t, rows+" === 'order-approval'") // kept for the tab
+	b.show(t, "order-approval")
+	b.press(t, "#succeed .good")
+	b.until(t, "document.querySelector('#outcome').textContent.includes('by ada')")
+	if got := f.get(t, wait.WaitID); got.SettledBy != "ada" {
+		t.Errorf("settled by %q, want ada", got.SettledBy)
+	}
+	other := open(t, f.console("")) // in another browser nothing is known
+	other.calm = []string{"status of 401"}
+	other.until(t, "!document.querySelector('#signin').hidden")
+}
+
+// What is copied does what the buttons do.
+func TestCopiedCommands(t *testing.T) {
+	f := start(t)
+	flowcallback := servertest.Build(t, "client/cmd/flowcallback")
+	for i, kind := range []string{"#succeed [data-copy=curl]", "#succeed [data-copy=flowcallback]", "#fail [data-copy=curl]", "#fail [data-copy=flowcallback]"} {
+		workflow := fmt.Sprintf("it's %d", i)
+		wait := f.open(t, workflow, "a 'state'", "")
+		b := open(t, f.console(""))
+		b.show(t, workflow)
+		b.fill(t, "#json", `{"it's": "done"}`)
+		b.fill(t, "#reason", "it's over")
+		b.run(t, chromedp.Evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }", nil))
+		b.press(t, kind)
+		b.until(t, "window.copied !== undefined")
+		var command string
+		b.run(t, chromedp.Evaluate("window.copied", &command))
+		shell := exec.CommandContext(t.Context(), "sh", "-c", command)
+		shell.Env = append(os.Environ(), "PATH="+filepath.Dir(flowcallback)+":"+os.Getenv("PATH"))
+		if output, err := shell.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, output)
+		}
+		got := f.get(t, wait.WaitID)
+		isFail := strings.HasPrefix(kind, "#fail")
+		if !isFail && (got.Status != waits.Success || string(got.Outcome.Output) != `{"it's":"done"}`) || isFail && (got.Status != waits.Fail || got.Outcome.Error != "it's over") {
+			t.Errorf("%s: the wait is %s %+v", command, got.Status, got.Outcome)
+		}
+	}
+}
+
+// axe-core finds no serious fault, light and dark, on a desk and on a phone, in the list and
+// in the dialog.
+func TestAccessibility(t *testing.T) {
+	f := start(t)
+	f.open(t, "order-approval", "approve", `{"order":4711}`)
+	for _, scheme := range []string{"light", "dark"} {
+		for _, size := range [][2]int64{{1200, 900}, {360, 740}} {
+			name := fmt.Sprintf("%s %d", scheme, size[0])
+			b := open(t, "about:blank")
+			b.run(t, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+				chromedp.EmulateViewport(size[0], size[1]), chromedp.Navigate(f.console("")))
+			b.until(t, rows+" === 'order-approval'")
+			b.wantAccessible(t, name+": the list")
+			b.show(t, "order-approval")
+			b.wantAccessible(t, name+": the dialog")
+			var overflows bool
+			b.run(t, chromedp.Evaluate("document.documentElement.scrollWidth > window.innerWidth", &overflows))
+			if overflows {
+				t.Errorf("%s: the page is wider than the window", name)
+			}
+		}
+	}
+}
+
+func (b *tab) wantAccessible(t *testing.T, where string) {
+	t.Helper()
+	axe, err := os.ReadFile(filepath.Join("node_modules", "axe-core", "axe.min.js"))
+	if err != nil {
+		t.Fatalf("%v (make browser-test installs it)", err)
+	}
+	var found string
+	b.run(t, chromedp.Evaluate(string(axe)+"; undefined", nil))
+	b.run(t, chromedp.Evaluate(`axe.run().then((r) => JSON.stringify(r.violations
+		.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+		.map((v) => v.id + ': ' + v.nodes.map((n) => n.target.join(' ')).join(', '))))`, &found, awaitPromise))
+	var faults []string
+	if err := json.Unmarshal([]byte(found), &faults); err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range faults {
+		t.Errorf("%s: %s", where, fault)
+	}
+}

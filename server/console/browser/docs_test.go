@@ -1,0 +1,34 @@
+package browser
+
+import (
+	"fmt"
+	"testing"
+
+	cdpruntime "github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+func awaitPromise(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }
+
+// Both documents are shown, and the example works against the demo as it stands.
+func TestDocs(t *testing.T) {
+	f := start(t, "--demo")
+	b := open(t, f.URL+"/docs/")
+	b.until(t, "document.querySelector('[id^=operations-callback]') !== null")
+	b.screenshot(t, "docs")
+	b.run(t, chromedp.Evaluate("document.querySelector('[id^=operations-callback] .opblock-summary-control').click()", nil))
+	b.until(t, "document.querySelector('[id^=operations-callback] textarea')?.value.includes('result') === true")
+	b.press(t, "[id^=operations-callback] button.execute")
+	b.until(t, `document.querySelector('[id^=operations-callback] .responses-inner')?.innerText.includes('"aa7d6479-141d-482f-b9bc-85b5cd14066b"') === true`)
+	b.run(t, chromedp.Evaluate(`(() => {
+		const select = document.querySelector('select#select');
+		select.value = '/openapi/waits.yaml';
+		select.dispatchEvent(new Event('change', { bubbles: true }));
+	})()`, nil))
+	b.until(t, "document.querySelectorAll('[id^=operations-waits]').length >= 4")
+	var foreign []string
+	b.run(t, chromedp.Evaluate(fmt.Sprintf("performance.getEntriesByType('resource').map((r) => r.name).filter((n) => !n.startsWith(%q) && !n.startsWith('data:'))", f.URL), &foreign))
+	if len(foreign) != 0 {
+		t.Errorf("the page asked others for %v", foreign)
+	}
+}
