@@ -162,6 +162,21 @@ func TestTooManyPolls(t *testing.T) {
 	}
 }
 
+// However a poll is spelled, it takes none of the requests' slots.
+func TestEncodedPollsAreCountedAsPolls(t *testing.T) {
+	s := start(t, server.Config{MaxRequests: 1, MaxPolls: 1}, sqlite.Options{})
+	wait := s.open(t, "state")
+	polled := make(chan answer, 2)
+	for range 2 { // whichever comes second is refused at once
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait%5Fseconds=60") }()
+	}
+	(<-polled).want(t, 503, "FSS.0503")
+	if a := s.callback(t, "state", success); a.status != 200 {
+		t.Errorf("callback beside an encoded poll: %v, want 200", a)
+	}
+	<-polled
+}
+
 // patient is an engine that tells how long it may take.
 type patient struct{ deadline chan time.Duration }
 

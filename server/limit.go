@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -29,7 +28,7 @@ type slots chan struct{}
 func choose(requests, polls slots, operation *contract.Operation) func(*http.Request) slots {
 	mayPoll := operation.HasQuery(waitSeconds)
 	return func(r *http.Request) slots {
-		if mayPoll && strings.Contains(r.URL.RawQuery, waitSeconds+"=") {
+		if mayPoll && r.URL.Query().Has(waitSeconds) {
 			return polls
 		}
 		return requests
@@ -130,7 +129,7 @@ func (b *buffer) read(body io.Reader, announced, limit int64) error {
 			read, err := body.Read(whole[n:])
 			n += read
 			b.data = whole[:n]
-			if errors.Is(err, io.EOF) && (announced < 0 || n == len(whole)) {
+			if errors.Is(err, io.EOF) && (announced < 0 || int64(n) == announced) {
 				return nil
 			}
 			if err != nil {

@@ -101,7 +101,8 @@ func TestFailingSync(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("strace may attach to the server only as root")
 	}
-	s := servertest.Start(t, "--engine", file(t))
+	engine := file(t)
+	s := servertest.Start(t, "--engine", engine)
 	c := newClient(t, s, client.WithRetry(0))
 	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
 	if err != nil {
@@ -120,6 +121,17 @@ func TestFailingSync(t *testing.T) {
 	}
 	if got, err := c.Waits.Get(t.Context(), wait.WaitID); err != nil || got.Status != waits.Waiting {
 		t.Errorf("the wait is %s, %v; want it waiting", got.Status, err)
+	}
+	s.Kill() // what was refused does not come back with the log
+	heal()
+	s = servertest.Start(t, "--engine", engine)
+	c = newClient(t, s, client.WithRetry(0))
+	if got, err := c.Waits.Get(t.Context(), wait.WaitID); err != nil || got.Status != waits.Waiting {
+		t.Errorf("after a crash the wait is %s, %v; want it waiting", got.Status, err)
+	}
+	heal = failSyncs(t, s)
+	if _, err := c.Succeed(t.Context(), state, nil); !errors.As(err, &answer) || answer.Code != "FSS.0503" {
+		t.Errorf("callback that cannot be synced: %v, want FSS.0503", err)
 	}
 	heal()
 	if got := status(t, s.URL+"/readyz"); got != http.StatusOK {

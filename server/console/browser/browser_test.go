@@ -173,4 +173,3 @@ func (f fixture) get(t *testing.T, id string) waits.Wait {
 	}
 	return wait
 }
-

@@ -8,7 +8,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-func awaitPromise(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }
+func awaitPromise(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams {
+	return p.WithAwaitPromise(true)
+}
 
 // Both documents are shown, and the example works against the demo as it stands.
 func TestDocs(t *testing.T) {

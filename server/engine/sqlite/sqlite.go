@@ -170,7 +170,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 
 // tryWriting commits a change that means nothing.
 func (e *Engine) tryWriting(ctx context.Context) error {
-	return e.writer.do(ctx, func(t *tx) error { return t.execute(`UPDATE feed SET tried = tried + 1`) })
+	return e.writer.do(ctx, func(t *tx) error { return t.execute(tryWriting) })
 }
 
 // now is the present as it is stored.

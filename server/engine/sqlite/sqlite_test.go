@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -402,6 +403,63 @@ func TestClockSetBackAndForward(t *testing.T) {
 	if err != nil || len(page.Outcomes) != 3 || page.Outcomes[0].WaitID != long || page.Outcomes[1].WaitID != short || page.Outcomes[2].WaitID != untouched {
 		t.Errorf("feed = %+v, %v; want the order in which they were settled", page, err)
 	}
+}
+
+// A poll that ends past the deadline says so, whether the sweeper has come by or not.
+func TestPollEndsPastTheDeadline(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	for i := range 10 {
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i), TimeoutSeconds: 3600})
+		if err != nil {
+			t.Fatal(err)
+		}
+		enough, status := make(chan struct{}), make(chan waits.Status, 1)
+		go func() {
+			got, err := f.GetWait(t.Context(), "p", wait.WaitID, enough)
+			if err != nil {
+				t.Errorf("GetWait: %v", err)
+			}
+			status <- got.Status
+		}()
+		f.advance(t, 2*time.Hour)
+		close(enough)
+		if got := <-status; got != waits.Expired {
+			t.Errorf("a poll that ended past the deadline said %s", got)
+		}
+	}
+}
+
+// What callers withdraw keeps no memory, however long the store is stuck.
+func TestWithdrawnCallbacksKeepNoMemory(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
+	release := lockFile(t, f.path)
+	ctx, leave := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	const callers, size, batch = 800, 200_000, 256 // a batch, if the writer has taken one, stays
+	var entered sync.WaitGroup
+	entered.Add(callers)
+	left := make(chan struct{}, callers)
+	for i := range callers {
+		group.Go(func() {
+			request := enginetest.Success(`{"a":"` + strings.Repeat("x", size) + `"}`)
+			entered.Done()
+			_, _ = f.Callback(ctx, engine.Key{StateID: fmt.Sprint(i)}, request)
+			left <- struct{}{}
+		})
+	}
+	entered.Wait()
+	leave()
+	for range callers - batch {
+		<-left
+	}
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	if memory.HeapAlloc > (callers+batch)/2*size {
+		t.Errorf("%d bytes are kept after %d callers of %d bytes have left", memory.HeapAlloc, callers-batch, size)
+	}
+	release()
+	group.Wait()
 }
 
 // Beyond the bounded queue, callbacks are refused at once, whatever the store does; what was

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -15,12 +16,18 @@ const (
 	// sweepInterval is how late a deadline is noticed at most when nobody looks; whoever
 	// looks sees it at once.
 	sweepInterval = 250 * time.Millisecond
-	// sweepLength bounds what one sweep changes, so that callbacks do not feel it.
-	sweepLength = 64
-	// rest is how many times as long as a step took it waits before the next one.
-	rest = 4
 	// forgetInterval is how often retention looks for what is too old.
 	forgetInterval = 10 * time.Second
+)
+
+// A pace bounds what the background work takes of the writer: each step does so much, and
+// rests so many times as long as it took the writer itself. What a deadline leaves behind
+// when its wait was settled before comes as fast as callbacks do, and is dropped as fast.
+type pace struct{ step, rest int }
+
+var (
+	expiryPace    = pace{step: 512, rest: 1}
+	retentionPace = pace{step: 128, rest: 2}
 )
 
 const (
@@ -38,37 +45,37 @@ const (
 	forgetHeld    = `DELETE FROM held WHERE key IN (SELECT key FROM held WHERE held_at <= ? ORDER BY held_at LIMIT ?)`
 )
 
-// startSweeper expires what is due and forgets what is too old, until the function it
-// returns is called.
+// startSweeper expires what is due and, apart from that, forgets what is too old, until the
+// function it returns is called.
 func (e *Engine) startSweeper() (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		sweep, forget := time.NewTicker(sweepInterval), time.NewTicker(forgetInterval)
-		defer sweep.Stop()
-		defer forget.Stop()
-		failing := false
-		for {
-			var err error
-			select {
-			case <-ctx.Done():
-				return
-			case <-sweep.C:
-				err = e.expireDue(ctx)
-			case <-forget.C:
-				err = e.Forget(ctx)
-			}
-			if err != nil && !failing && ctx.Err() == nil {
-				e.options.Logger.Error("expiring and forgetting waits fails; it is tried again until it succeeds", "error", err)
-			}
-			failing = err != nil
-		}
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { e.repeat(ctx, sweepInterval, "expiring waits", e.expireDue) })
+	running.Go(func() { e.repeat(ctx, forgetInterval, "forgetting waits", e.Forget) })
 	return func() error {
 		cancel()
-		<-done
+		running.Wait()
 		return nil
+	}
+}
+
+// repeat does the work at intervals until ctx ends, and logs the first of its failures in a
+// row.
+func (e *Engine) repeat(ctx context.Context, interval time.Duration, what string, work func(context.Context) error) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := work(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			e.options.Logger.Error(what+" fails; it is tried again until it succeeds", "error", err)
+		}
+		failing = err != nil
 	}
 }
 
@@ -82,7 +89,7 @@ func (e *Engine) expireDue(ctx context.Context) error {
 	if err != nil || !due {
 		return err
 	}
-	return e.inSteps(ctx, func(t *tx) (int, error) { return t.expireDue(e.now()) })
+	return e.inSteps(ctx, expiryPace, func(t *tx) (int, error) { return t.expireDue(e.now()) })
 }
 
 // expireDue expires what is due of the waits whose deadlines passed first.
@@ -92,7 +99,7 @@ func (t *tx) expireDue(now int64) (int, error) {
 	err := execute(t.conn, allDue, func(row *sqlite.Stmt) error {
 		deadlines = append(deadlines, deadline{row.ColumnInt64(0), row.ColumnInt64(1)})
 		return nil
-	}, now, sweepLength)
+	}, now, expiryPace.step)
 	if err != nil {
 		return 0, err
 	}
@@ -139,8 +146,8 @@ func (e *Engine) Forget(ctx context.Context) error {
 		return nil
 	}
 	horizon := e.options.Now().Add(-e.options.Retention).UnixMilli()
-	err := e.inSteps(ctx, func(t *tx) (int, error) {
-		err := t.execute(forgetHeld, horizon, sweepLength)
+	err := e.inSteps(ctx, retentionPace, func(t *tx) (int, error) {
+		err := t.execute(forgetHeld, horizon, retentionPace.step)
 		return t.conn.Changes(), err
 	})
 	for project := ""; err == nil; {
@@ -153,7 +160,7 @@ func (e *Engine) Forget(ctx context.Context) error {
 			return err
 		}
 		project = next
-		err = e.inSteps(ctx, func(t *tx) (int, error) { return t.forget(project, horizon) })
+		err = e.inSteps(ctx, retentionPace, func(t *tx) (int, error) { return t.forget(project, horizon) })
 	}
 	return err
 }
@@ -168,7 +175,7 @@ func (t *tx) forget(project string, horizon int64) (int, error) {
 		}
 		olds = append(olds, old{row.ColumnInt64(0), row.ColumnInt64(1)})
 		return nil
-	}, project, sweepLength)
+	}, project, retentionPace.step)
 	if err != nil {
 		return 0, err
 	}
@@ -192,15 +199,19 @@ func (t *tx) forget(project string, horizon int64) (int, error) {
 
 // inSteps repeats a change, each time in a transaction among those of the callers and with
 // a rest in between, until it does less than a full step.
-func (e *Engine) inSteps(ctx context.Context, step func(*tx) (int, error)) error {
+func (e *Engine) inSteps(ctx context.Context, pace pace, step func(*tx) (int, error)) error {
 	for {
-		start := time.Now()
-		n, err := commit(ctx, e.writer, step)
-		if err != nil || n < sweepLength {
+		var took time.Duration // of the writer, without what it waits for the disk
+		n, err := commit(ctx, e.writer, func(t *tx) (int, error) {
+			start := time.Now()
+			defer func() { took = time.Since(start) }()
+			return step(t)
+		})
+		if err != nil || n < pace.step {
 			return err
 		}
 		select {
-		case <-time.After(rest * time.Since(start)):
+		case <-time.After(time.Duration(pace.rest) * took):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

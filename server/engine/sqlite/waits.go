@@ -115,11 +115,15 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, enough <
 	for {
 		woken, leave := e.hub.subscribe(topic{wait: waitID})
 		wait, err := e.wait(ctx, projectID, waitID)
-		if err != nil || wait.Status != waits.Waiting || !e.pause(ctx, woken, enough) {
-			leave()
+		done := err != nil || wait.Status != waits.Waiting
+		lasts := !done && e.pause(ctx, woken, enough)
+		leave()
+		if !done && !lasts && e.ended(ctx) == nil { // as it stands by now
+			wait, err = e.wait(ctx, projectID, waitID)
+		}
+		if !lasts {
 			return wait, errors.Join(err, e.ended(ctx))
 		}
-		leave()
 	}
 }
 

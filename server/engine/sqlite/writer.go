@@ -103,6 +103,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 		return err
 	case <-ctx.Done():
 		if r.taken.CompareAndSwap(false, true) {
+			r.change = nil // with what it would have stored
 			return ctx.Err()
 		}
 	case <-w.stopped:
@@ -211,8 +212,14 @@ func (w *writer) commitBatch(batch []*request) {
 			r.answer <- err
 		}
 	default:
-		for _, r := range batch {
+		for i, r := range batch {
 			w.commitBatch([]*request{r})
+			if failure := w.failure.Load(); failure != nil && errors.Is(*failure, errBegin) {
+				for _, rest := range batch[i+1:] { // each would wait as long for nothing
+					rest.answer <- *failure
+				}
+				return
+			}
 		}
 	}
 }
@@ -241,8 +248,9 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 	}
 	if err != nil {
 		// After some failures SQLite has rolled back already and says so; either way
-		// nothing of the batch is left.
+		// nothing of the batch is left in memory.
 		_ = t.execute("ROLLBACK")
+		w.overwrite()
 		return nil, err
 	}
 	w.seq = t.seq
@@ -252,6 +260,27 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 	}
 	return answers, nil
 }
+
+// overwrite puts a change that means nothing in the place of one that failed. A COMMIT
+// whose sync fails has written all of it to the log, from which a crash would bring it back
+// although it was refused; what is written next stands in its place, synced or not. (Whether
+// it survives a loss of power, only a disk that syncs can decide.)
+func (w *writer) overwrite() {
+	t := &tx{conn: w.conn}
+	err := t.execute("BEGIN IMMEDIATE")
+	if err == nil {
+		err = t.execute(tryWriting)
+	}
+	if err == nil {
+		err = t.execute("COMMIT")
+	}
+	if err != nil {
+		_ = t.execute("ROLLBACK")
+	}
+}
+
+// tryWriting changes what means nothing.
+const tryWriting = `UPDATE feed SET tried = tried + 1`
 
 // tx is one transaction under way.
 type tx struct {

@@ -101,6 +101,12 @@ func verdictOf(end *historypb.HistoryEvent, outcome waits.Outcome) error {
 		return engine.ErrExpired
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
 		return engine.ErrCancelled
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+		// Failed by a worker that does not know the activity, or by Temporal: no
+		// callback brought that.
+		if end.GetActivityTaskFailedEventAttributes().GetFailure().GetApplicationFailureInfo().GetType() != failureType {
+			return engine.ErrCancelled
+		}
 	}
 	if settled, ok := outcomeOf(end); ok && engine.Same(settled, outcome) {
 		return nil
@@ -155,6 +161,28 @@ func (e *Engine) decide(ctx context.Context, c completion) error {
 		if err := e.complete(ctx, c); !isMissing(err) {
 			return err
 		}
+	}
+}
+
+// confirm makes sure that Temporal has recorded the outcome that it took, rather than a failure
+// of its own because it is too large.
+func (e *Engine) confirm(ctx context.Context, c completion) error {
+	pauses := newPauses()
+	for {
+		t, err := e.read(ctx, c)
+		switch {
+		case err != nil:
+			return err
+		case t.end == nil: // held back until the workflow's present task is done
+			if err := pauses.pause(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, ok := outcomeOf(t.end); !ok {
+			return fmt.Errorf("the activity was failed instead: %w", engine.ErrTooLarge)
+		}
+		return wrap(verdictOf(t.end, c.outcome), c)
 	}
 }
 

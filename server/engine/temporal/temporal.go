@@ -28,6 +28,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
@@ -194,13 +195,19 @@ func (c completion) size() int {
 
 // settle completes the activity. Where it does not wait, Temporal's history says why.
 func (e *Engine) settle(ctx context.Context, c completion) error {
-	if err := e.limits.check(ctx, e, c.namespace, c.size()); err != nil {
+	sure, err := e.limits.check(ctx, e, c.namespace, c.size())
+	if err != nil {
 		return err
 	}
-	if err := e.complete(ctx, c); !isMissing(err) {
+	err = e.complete(ctx, c)
+	switch {
+	case isMissing(err):
+		return e.decide(ctx, c)
+	case err == nil && !sure:
+		return e.confirm(ctx, c)
+	default:
 		return err
 	}
-	return e.decide(ctx, c)
 }
 
 // complete completes or fails the activity from outside.
@@ -238,19 +245,26 @@ func payloads(value json.RawMessage) *commonpb.Payloads {
 	}}}
 }
 
-// refusal turns what Temporal answered into what engines return.
+// refusal turns what Temporal answered into what engines return. What may pass by itself
+// (Temporal away, starting, moving a namespace to another cluster; a connection that ends) is
+// engine.ErrUnavailable.
 func refusal(err error) error {
-	var unavailable *serviceerror.Unavailable
-	var late *serviceerror.DeadlineExceeded
-	var exhausted *serviceerror.ResourceExhausted
-	switch {
-	case isMissing(err): // the namespace
+	if isMissing(err) { // the namespace
 		return fmt.Errorf("%w: Temporal: %w", engine.ErrNotFound, err)
-	case errors.As(err, &exhausted):
-		return fmt.Errorf("%w: Temporal: %w", engine.ErrOverloaded, err)
-	case errors.As(err, &unavailable), errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%w: Temporal: %w", engine.ErrUnavailable, err)
-	default:
+	}
+	var temporal serviceerror.ServiceError
+	if !errors.As(err, &temporal) {
+		return err
+	}
+	switch serviceerror.ToStatus(err).Code() {
+	case codes.ResourceExhausted:
+		return fmt.Errorf("%w: Temporal: %w", engine.ErrOverloaded, err)
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal, codes.Canceled, codes.FailedPrecondition, codes.Unknown:
+		return fmt.Errorf("%w: Temporal: %w", engine.ErrUnavailable, err)
+	default: // such as credentials that it does not take: somebody has to do something
 		return err
 	}
 }

@@ -1,10 +1,14 @@
 package temporal_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"testing"
 	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
@@ -47,5 +51,28 @@ func TestAway(t *testing.T) {
 	key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "00000000-0000-4000-8000-000000000000", StateID: "s"}
 	if _, err := e.Callback(t.Context(), key, enginetest.Success(`{}`)); !errors.Is(err, engine.ErrUnavailable) {
 		t.Errorf("Callback: %v, want %v", err, engine.ErrUnavailable)
+	}
+}
+
+// What passes by itself is unavailable, so that senders come back; what somebody has to mend
+// is not.
+func TestRefusals(t *testing.T) {
+	for err, want := range map[error]error{
+		serviceerror.NewUnavailable("away"):                                                   engine.ErrUnavailable,
+		serviceerror.NewDeadlineExceeded("late"):                                              engine.ErrUnavailable,
+		serviceerror.NewInternal("internal"):                                                  engine.ErrUnavailable,
+		serviceerror.NewCanceled("the client connection is closing"):                          engine.ErrUnavailable,
+		serviceerror.NewNamespaceNotActive("namespace", "this", "that"):                       engine.ErrUnavailable,
+		serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "much"): engine.ErrOverloaded,
+		serviceerror.NewNamespaceNotFound("namespace"):                                        engine.ErrNotFound,
+		context.DeadlineExceeded:                                                              engine.ErrUnavailable,
+	} {
+		if got := temporal.Refusal(err); !errors.Is(got, want) || !errors.Is(got, err) {
+			t.Errorf("%T: %v, want %v", err, got, want)
+		}
+	}
+	denied := serviceerror.NewPermissionDenied("denied", "")
+	if got := temporal.Refusal(denied); errors.Is(got, engine.ErrUnavailable) || !errors.Is(got, denied) {
+		t.Errorf("%T: %v, want it as it is", denied, got)
 	}
 }

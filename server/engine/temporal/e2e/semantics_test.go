@@ -7,6 +7,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -258,6 +259,40 @@ func TestTooLarge(t *testing.T) {
 	if err := f.GetWorkflow(t.Context(), key.WorkflowID, key.RunID).Get(t.Context(), &arrived); err != nil || arrived != largest {
 		t.Errorf("of the largest that is taken, %d bytes, %d arrived, %v", largest, arrived, err)
 	}
+}
+
+// A limit that is lower than the server knows is never answered with success: what exceeds it
+// has not reached the flow.
+func TestLimitLowered(t *testing.T) {
+	d := startTemporal(t)
+	f := startFlows(t, d)
+	e := openEngine(t, d)
+	large := `{"a":"` + strings.Repeat("x", 50_000) + `"}`
+	want(t, "before", e, f.open(t, time.Hour), enginetest.Success(large), errNone)
+	keys := []engine.Key{f.open(t, time.Hour), f.open(t, time.Hour), f.open(t, time.Hour)}
+	d.kill()
+	d.flags = append(d.flags, "--dynamic-config-value", "limit.blobSize.error=20000", "--dynamic-config-value", "limit.blobSize.warn=10000")
+	d.start(t)
+	want(t, "a large success", e, keys[0], enginetest.Success(large), engine.ErrTooLarge)
+	want(t, "a large fail", e, keys[1], enginetest.Fail("why", large), engine.ErrTooLarge)
+	want(t, "a small success", e, keys[2], enginetest.Success(`{}`), errNone)
+}
+
+// What no callback brought is no conflict: a worker that does not know the activity fails it.
+func TestUnregisteredActivity(t *testing.T) {
+	d := startTemporal(t)
+	f := startFlows(t, d)
+	e := openEngine(t, d)
+	w := worker.New(f.Client, "old", worker.Options{})
+	w.RegisterWorkflow(waitOnce)
+	w.RegisterActivityWithOptions(func() error { return nil }, activity.RegisterOptions{Name: "Another"})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	key := f.startOn(t, "old", "State", waitOnce, "State", time.Hour)
+	f.untilClosed(t, key)
+	want(t, "after a worker failed it", e, key, enginetest.Success(`{}`), engine.ErrCancelled)
 }
 
 // What is completed reads as JSON to the default converters of Temporal's SDKs, byte for byte.

@@ -57,6 +57,9 @@ func (c *copies) settle(t *testing.T, key engine.Key, output string) (err error)
 	for i := 0; t.Context().Err() == nil; i++ {
 		_, err = c.client(t, i).Succeed(t.Context(), client.State{Workflow: key.WorkflowID, Run: key.RunID, State: key.StateID}, []byte(output))
 		var answer *client.Error
+		if errors.As(err, &answer) && answer.StatusCode == http.StatusInternalServerError {
+			t.Errorf("answered %v: what passes by itself is 503", err)
+		}
 		if err == nil || errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError {
 			return err
 		}

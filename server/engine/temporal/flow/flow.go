@@ -52,7 +52,9 @@ func pending(context.Context, any) error { return activity.ErrResultPending }
 // comes while the workflow goes on is then still taken by Temporal, and lost on the workflow.
 // Any other error is a failure of the activity that no callback brought.
 //
-// Ids of states that wait at the same time must differ. The activity has one attempt and no
+// An id stands for one wait of a run: a workflow that waits again, in a loop, gives each round
+// an id of its own. Temporal would take the same one again, and with it a repeated callback
+// of the round before. The activity has one attempt and no
 // heartbeat: a second attempt would be a second wait, and nobody would send the heartbeats.
 func Await(ctx workflow.Context, stateID string, timeout time.Duration, input any) (waits.Outcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

@@ -1,0 +1,4 @@
+package temporal
+
+// Refusal is refusal, for tests.
+var Refusal = refusal
