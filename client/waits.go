@@ -63,6 +63,9 @@ func (w *Waits) Cancel(ctx context.Context, waitID string) error {
 type Filter struct {
 	Status   waits.Status
 	Workflow string
+	// OldestFirst lists in the order in which they were opened, those along that are
+	// opened meanwhile.
+	OldestFirst bool
 }
 
 // List iterates over the project's waits, newest first: each that existed when it began
@@ -75,6 +78,9 @@ func (w *Waits) List(ctx context.Context, filter Filter) iter.Seq2[waits.Wait, e
 		}
 		if filter.Workflow != "" {
 			params.WorkflowID = &filter.Workflow
+		}
+		if filter.OldestFirst {
+			params.Order = new(waits.Oldest)
 		}
 		for {
 			page, err := read[waits.WaitPage](w.waits.ListWaits(ctx, w.projectID, &params))(http.StatusOK)

@@ -43,7 +43,8 @@ Examples:
   flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
   flowcallback waits open --workflow-id order-approval --run-id R --state-id S --timeout 2h
-  flowcallback waits follow --json | jq .status`
+  flowcallback waits follow --json | jq .status
+  flowcallback doctor`
 
 // app is one run of the command.
 type app struct {
@@ -54,7 +55,8 @@ type app struct {
 	attempt, retry              time.Duration
 	json                        bool
 
-	credentials []client.Option
+	credentials     []client.Option
+	credentialsFrom string // for people
 }
 
 // run executes the command line until it is done or ctx ends.
@@ -99,13 +101,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				Usage: "print JSON, one object a line",
 			},
 		},
-		Commands: []*cli.Command{a.succeed(), a.fail(), a.waits()},
+		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.doctor()},
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: describeCompletion,
 	}
 	if err := knowsCommand(command, args[1:]); err != nil {
 		return err
 	}
 	forAll(command, func(c *cli.Command) { c.OnUsageError = usageError })
 	return command.Run(ctx, args)
+}
+
+// completion is the name of the command that prints completion scripts.
+const completion = "completion"
+
+// describeCompletion shows the command that completion scripts come from.
+func describeCompletion(c *cli.Command) {
+	c.Hidden = false
+	c.Usage = "print a script that completes commands and flags: bash, zsh, fish or pwsh"
+	c.Description = `Examples:
+  source <(flowcallback completion bash)                                            # in ~/.bashrc
+  source <(flowcallback completion zsh)                                             # in ~/.zshrc
+  flowcallback completion fish > ~/.config/fish/completions/flowcallback.fish`
 }
 
 // prepare reads what is not on the command line.
@@ -127,6 +144,9 @@ func forAll(command *cli.Command, do func(*cli.Command)) {
 func knowsCommand(command *cli.Command, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || len(command.Commands) == 0 {
 		return nil
+	}
+	if args[0] == completion && command.Name == "flowcallback" {
+		return nil // it is added later
 	}
 	sub := command.Command(args[0])
 	if sub == nil {

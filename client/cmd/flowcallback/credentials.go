@@ -16,17 +16,18 @@ import (
 // readCredentials finds the credentials to call with: a token, an access key in the
 // environment, or one in the vendor's credentials file, which may be absent.
 func (a *app) readCredentials() error {
+	a.credentialsFrom = "none"
 	if token := os.Getenv("FLOWCALLBACK_TOKEN"); token != "" {
 		if strings.ContainsAny(token, " \t\r\n") {
 			return fmt.Errorf("%w: FLOWCALLBACK_TOKEN has a space or a line end in it", errUsage)
 		}
-		a.credentials = []client.Option{client.WithToken(token)}
+		a.credentials, a.credentialsFrom = []client.Option{client.WithToken(token)}, "the token in FLOWCALLBACK_TOKEN"
 		return nil
 	}
 	accessKey, secretKey := os.Getenv("HUAWEICLOUD_SDK_AK"), os.Getenv("HUAWEICLOUD_SDK_SK")
 	switch {
 	case accessKey != "" && secretKey != "":
-		a.credentials = []client.Option{client.WithAKSK(accessKey, secretKey, os.Getenv("HUAWEICLOUD_SDK_SECURITY_TOKEN"))}
+		a.credentials, a.credentialsFrom = []client.Option{client.WithAKSK(accessKey, secretKey, os.Getenv("HUAWEICLOUD_SDK_SECURITY_TOKEN"))}, "the access key in HUAWEICLOUD_SDK_AK"
 		return nil
 	case accessKey != "" || secretKey != "":
 		return fmt.Errorf("%w: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK go together, and one of them is not set", errUsage)
@@ -61,7 +62,7 @@ func (a *app) readCredentialsFile() error {
 	if value("ak") == "" || value("sk") == "" {
 		return fmt.Errorf("%w: credentials file %s: want ak and sk in the section [basic]", errUsage, path)
 	}
-	a.credentials = []client.Option{client.WithAKSK(value("ak"), value("sk"), value("security_token"))}
+	a.credentials, a.credentialsFrom = []client.Option{client.WithAKSK(value("ak"), value("sk"), value("security_token"))}, "the access key in "+path
 	if a.projectID == "" {
 		a.projectID = value("project_id")
 	}

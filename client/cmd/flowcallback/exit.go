@@ -24,6 +24,9 @@ var errUsage = errors.New("usage")
 // errNotWaiting is a wait that ended without an outcome.
 var errNotWaiting = errors.New("no longer waiting")
 
+// errService is a service that does not fit this command.
+var errService = errors.New("the service")
+
 func exitCode(ctx context.Context, err error) int {
 	var answer *client.Error
 	switch {
@@ -37,6 +40,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotWaiting
 	case errors.As(err, &answer):
 		return answerCode(answer)
+	case errors.Is(err, errService):
+		return exitRefused
 	case errors.Is(err, client.ErrUnreachable):
 		return exitUnreachable
 	default: // the command line, a variable, a file, or a request that was never sent

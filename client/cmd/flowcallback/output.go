@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -46,13 +47,21 @@ func (a *app) printWaits(list iter.Seq2[waits.Wait, error]) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "WAIT ID\tSTATUS\tWORKFLOW\tRUN\tSTATE\tCREATED")
+	fmt.Fprintln(table, "WAIT ID\tWORKFLOW\tRUN\tSTATE\tAGE\tLEFT\tSTATUS")
+	now := time.Now()
 	for wait, err := range list {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", wait.WaitID, wait.Status,
-			printable(wait.WorkflowID), printable(wait.RunID), printable(wait.StateID), wait.CreatedAt.Format(time.RFC3339))
+		age, left := now.Sub(wait.CreatedAt), ""
+		if wait.SettledAt != nil {
+			age = wait.SettledAt.Sub(wait.CreatedAt)
+		}
+		if wait.Status == waits.Waiting {
+			left = span(wait.ExpiresAt.Sub(now))
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", wait.WaitID, printable(wait.WorkflowID), printable(wait.RunID), printable(wait.StateID),
+			span(age), left, colored(a.stdout, wait.Status))
 	}
 	return table.Flush()
 }
@@ -65,8 +74,9 @@ func (a *app) printSettled(settled client.Settled) error {
 			Cursor string `json:"cursor,omitempty"`
 		}{settled.Wait, settled.Cursor})
 	}
+	text := strings.TrimPrefix(outcomeText(settled.Wait), string(settled.Status))
 	return write(a.stdout, settled.SettledAt.Format(time.RFC3339), settled.WaitID,
-		printable(settled.WorkflowID), printable(settled.RunID), printable(settled.StateID), outcomeText(settled.Wait))
+		printable(settled.WorkflowID), printable(settled.RunID), printable(settled.StateID), colored(a.stdout, settled.Status)+text)
 }
 
 func write(w io.Writer, columns ...any) error {

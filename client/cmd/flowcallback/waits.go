@@ -78,7 +78,12 @@ func (a *app) await() *cli.Command {
 		Usage:       "block until a wait has its outcome, and print it",
 		Description: "Prints the outcome: result, error and output. Exits with 3 if the wait expired or was cancelled.",
 	}, func(ctx context.Context, c *client.Client, id string) error {
-		wait, err := c.Waits.Await(ctx, id)
+		wait, err := c.Waits.Get(ctx, id)
+		if err == nil && wait.Status == waits.Waiting {
+			stop := countDown(ctx, a.stderr, wait)
+			wait, err = c.Waits.Await(ctx, id)
+			stop()
+		}
 		if err != nil {
 			return err
 		}
@@ -134,10 +139,14 @@ func (a *app) list() *cli.Command {
 	var filter client.Filter
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list waits, newest first",
+		Usage: "list waits, newest first, with their age and the time left",
+		Description: `Examples:
+  flowcallback waits list --status waiting --oldest
+  flowcallback waits list --json | jq -r .wait_id`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "status", Destination: (*string)(&filter.Status), Usage: "only waits in this `STATUS`: waiting, success, fail, expired or cancelled"},
 			&cli.StringFlag{Name: "workflow-id", Destination: &filter.Workflow, Usage: "only waits of the flow with this `ID`"},
+			&cli.BoolFlag{Name: "oldest", Destination: &filter.OldestFirst, Usage: "list those first that were opened first"},
 		},
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			caller, err := a.client()
