@@ -41,6 +41,7 @@ var rules = []struct {
 	{"server", []string{"database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "server/engine/", module + "client", module + "gen/callbackclient", module + "gen/waitsclient"}, uuidDriver, "the server knows no engine's means"},
 	{"client", []string{module + "server", module + "openapi", "github.com/labstack/", "github.com/getkin/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/", module + "gen/callbackserver", module + "gen/waitsserver"}, append(uuidDriver, module+"openapi/signature"), "whoever imports the client does not pay for the server"},
 	{"client/precheck", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/"}, uuidDriver, "the check costs the validator, not the server"},
+	{"client/conformance", []string{module + "server", module + "client", "github.com/labstack/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/"}, uuidDriver, "it judges servers, and shares no line with ours but the contract"},
 	{"client/cmd/flowcallback", []string{module + "server", "github.com/labstack/", "database/sql", "modernc.org/", "zombiezen.com/", "go.temporal.io/"}, uuidDriver, "the shell command is a client"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -57,6 +58,7 @@ type app struct {
 
 	credentials     []client.Option
 	credentialsFrom string // for people
+	authenticate    func(r *http.Request, body []byte) error
 }
 
 // run executes the command line until it is done or ctx ends.
@@ -101,7 +103,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				Usage: "print JSON, one object a line",
 			},
 		},
-		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.doctor()},
+		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.doctor(), a.conformance()},
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: describeCompletion,
 	}

@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gopkg.in/ini.v1"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
 // readCredentials finds the credentials to call with: a token, an access key in the
@@ -21,13 +24,13 @@ func (a *app) readCredentials() error {
 		if strings.ContainsAny(token, " \t\r\n") {
 			return fmt.Errorf("%w: FLOWCALLBACK_TOKEN has a space or a line end in it", errUsage)
 		}
-		a.credentials, a.credentialsFrom = []client.Option{client.WithToken(token)}, "the token in FLOWCALLBACK_TOKEN"
+		a.useToken(token, "the token in FLOWCALLBACK_TOKEN")
 		return nil
 	}
 	accessKey, secretKey := os.Getenv("HUAWEICLOUD_SDK_AK"), os.Getenv("HUAWEICLOUD_SDK_SK")
 	switch {
 	case accessKey != "" && secretKey != "":
-		a.credentials, a.credentialsFrom = []client.Option{client.WithAKSK(accessKey, secretKey, os.Getenv("HUAWEICLOUD_SDK_SECURITY_TOKEN"))}, "the access key in HUAWEICLOUD_SDK_AK"
+		a.useKeys(accessKey, secretKey, os.Getenv("HUAWEICLOUD_SDK_SECURITY_TOKEN"), "the access key in HUAWEICLOUD_SDK_AK")
 		return nil
 	case accessKey != "" || secretKey != "":
 		return fmt.Errorf("%w: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK go together, and one of them is not set", errUsage)
@@ -62,9 +65,29 @@ func (a *app) readCredentialsFile() error {
 	if value("ak") == "" || value("sk") == "" {
 		return fmt.Errorf("%w: credentials file %s: want ak and sk in the section [basic]", errUsage, path)
 	}
-	a.credentials, a.credentialsFrom = []client.Option{client.WithAKSK(value("ak"), value("sk"), value("security_token"))}, "the access key in "+path
+	a.useKeys(value("ak"), value("sk"), value("security_token"), "the access key in "+path)
 	if a.projectID == "" {
 		a.projectID = value("project_id")
 	}
 	return nil
+}
+
+// useToken has requests carry a token.
+func (a *app) useToken(token, from string) {
+	a.credentials, a.credentialsFrom = []client.Option{client.WithToken(token)}, from
+	a.authenticate = func(r *http.Request, _ []byte) error {
+		r.Header.Set("X-Auth-Token", token)
+		return nil
+	}
+}
+
+// useKeys has requests signed.
+func (a *app) useKeys(accessKey, secretKey, securityToken, from string) {
+	a.credentials, a.credentialsFrom = []client.Option{client.WithAKSK(accessKey, secretKey, securityToken)}, from
+	a.authenticate = func(r *http.Request, body []byte) error {
+		if securityToken != "" {
+			r.Header.Set("X-Security-Token", securityToken)
+		}
+		return signature.Sign(r, body, accessKey, secretKey, time.Now())
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -159,5 +160,27 @@ func TestDoctor(t *testing.T) {
 	text, _ = shell{}.run(t, 2, "doctor")
 	if !strings.Contains(text, "WRONG  settings") {
 		t.Errorf("no settings: doctor printed\n%s", text)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	s := start(t)
+	report := filepath.Join(t.TempDir(), "report.xml")
+	text, _ := s.run(t, 0, "conformance", "--junit", report)
+	if !strings.Contains(text, "PASSED  OF") || strings.Contains(text, "FAILED") {
+		t.Errorf("conformance of our server printed\n%s", text)
+	}
+	xml, err := os.ReadFile(report)
+	if err != nil || !strings.Contains(string(xml), `failures="0"`) || !strings.Contains(string(xml), `<testcase classname="callback.body" name="error is one too long"`) {
+		t.Errorf("the report: %v\n%.500s", err, xml)
+	}
+	sloppy := httptest.NewServer(http.NotFoundHandler())
+	defer sloppy.Close()
+	text, stderr := s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--junit", report)
+	if !strings.Contains(text, "FAILED  body: result is success") || !strings.Contains(stderr, "does not conform") {
+		t.Errorf("conformance of a sloppy server printed\n%s%s", text, stderr)
+	}
+	if xml, err = os.ReadFile(report); err != nil || !strings.Contains(string(xml), "<failure message=") {
+		t.Errorf("its report: %v\n%.500s", err, xml)
 	}
 }

@@ -1,0 +1,126 @@
+package conformance_test
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/flowcallback/flowcallback/client/conformance"
+	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// walk runs all cases and returns what failed, by group and name.
+func walk(t *testing.T, handler http.Handler) (failed map[string]error, all int) {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	defer s.Close()
+	cases, err := conformance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed = map[string]error{}
+	names := map[string]bool{}
+	err = conformance.Run(t.Context(), s.URL, cases, conformance.Options{}, func(r conformance.Result) {
+		all++
+		names[r.Group+": "+r.Name] = true
+		if r.Err != nil {
+			failed[r.Group+": "+r.Name] = r.Err
+		}
+	})
+	if err != nil || all != len(cases) || len(names) != all || all < 60 {
+		t.Errorf("%d results of %d cases with %d names, %v", all, len(cases), len(names), err)
+	}
+	return failed, all
+}
+
+func TestOurServerConforms(t *testing.T) {
+	e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waits.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	handler, err := server.New(e, server.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed, _ := walk(t, handler)
+	for name, err := range failed {
+		t.Errorf("%s: %v", name, err)
+	}
+}
+
+// A server written in a hurry, as one is by hand: it fails where it should, and passes where
+// it does well.
+func TestSloppyServerDoesNot(t *testing.T) {
+	failed, all := walk(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		answer := func(status int, code string) {
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(map[string]string{"error_code": code, "error_msg": "no"})
+		}
+		w.Header().Set("X-Request-Id", "4711")
+		body, _ := io.ReadAll(r.Body)
+		var request struct{ Result, Error string }
+		switch {
+		case r.Method != http.MethodPost:
+			w.Header().Del("X-Request-Id")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case r.Header.Get("X-Workflow-Run-Id") == "", r.Header.Get("X-Workflow-State-Id") == "":
+			answer(400, "FGS.3002")
+		case json.Unmarshal(body, &request) != nil, request.Result != "success" && request.Result != "fail", len(request.Error) > 64:
+			answer(400, "FGS.3002")
+		default:
+			answer(404, "FGS.5002")
+		}
+	}))
+	for _, want := range []string{
+		"body: error has its greatest length",       // it counts bytes
+		"body: output is left out",                  // and does not look at it
+		"body: output is an array",                  //
+		"body: result is in capitals",               // encoding/json takes it
+		"document: names a member twice",            //
+		"document: is a success without an output",  //
+		"request: Content-Type is another",          //
+		"request: the body claims to be compressed", //
+	} {
+		if failed[want] == nil {
+			t.Errorf("%q passed", want)
+		}
+		delete(failed, want)
+	}
+	for _, fine := range []string{"header: X-Workflow-Run-Id is left out", "document: is no JSON", "body: result is success", "body: error is one too long"} {
+		if err := failed[fine]; err != nil {
+			t.Errorf("%q failed: %v", fine, err)
+		}
+	}
+	if len(failed) > all/2 {
+		t.Errorf("%d of %d failed besides", len(failed), all)
+	}
+}
+
+func TestEveryAnswerIsJudged(t *testing.T) {
+	for name, test := range map[string]struct {
+		handler http.HandlerFunc
+		want    string
+	}{
+		"refuses the credentials": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "credentials were refused"},
+		"fails":                   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "the server failed"},
+		"answers in text":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "FGS.3002", 400) }, "breaks the contract"},
+	} {
+		failed, all := walk(t, test.handler)
+		if len(failed) < all-4 { // another method or path has no shape of answer in the contract
+			t.Errorf("a server that %s passed %d of %d", name, all-len(failed), all)
+		}
+		for name, err := range failed {
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v; want %q", name, err, test.want)
+			}
+		}
+	}
+}
