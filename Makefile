@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop contract-lint e2e browser-test bench soak fuzz vuln generate lint build clean
+.PHONY: help run test interop contract-lint e2e browser-test dist dist-test bench soak fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ e2e: bin/temporal node ## run the Temporal engine against a real Temporal
 
 browser-test: chromium node ## try the pages for people in Chromium
 	cd server/console/browser && npm ci --no-audit --no-fund && go test .
+
+dist: ## build static archives for all platforms into dist/, with checksums and SBOMs
+	go run ./server/cmd/dist
+
+dist-test: ## see that archives are static, whole and reproducible
+	go test ./server/cmd/dist -dist
 
 bench: ## measure, and write the table of figures to server/benchmarks.md (about five minutes)
 	( go test -run '^$$' -bench 'Callback|Plain|Unvalidated|JSONValid' -count 3 ./server && \
@@ -67,7 +73,7 @@ lint: ## check formatting and style
 	cd server/interop && $(GOLANGCI_LINT) run --config ../../.golangci.yml .
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 # Temporal's command, whose development server the tests run; the newest that installs as a
 # module. From nothing it takes some minutes.

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,19 +133,46 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// sendPart sends the beginning of a callback's body, until the function it returns is called.
+// sendPart sends the beginning of a callback's body and no more, until the function it
+// returns is called. Where it is refused because others fill the memory just then, it begins
+// again.
 func (s *service) sendPart(t *testing.T, body string, n int) (stop func()) {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	var stopped atomic.Bool
+	var mu sync.Mutex
+	var conn net.Conn
+	sent, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for first := true; !stopped.Load(); first = false {
+			dialed, err := net.Dial("tcp", s.Listener.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			conn = dialed
+			if stopped.Load() {
+				dialed.Close()
+			}
+			mu.Unlock()
+			_, _ = fmt.Fprintf(dialed, "POST /v2/project/fgs/workflows/%s/callback HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"+
+				"X-Workflow-Run-Id: run\r\nX-Workflow-State-Id: slow\r\nContent-Length: %d\r\n\r\n%s", workflow, len(body), body[:n])
+			if first {
+				close(sent)
+			}
+			_, _ = dialed.Read(make([]byte, 1)) // it is refused, or stopped
+			dialed.Close()
+		}
+	}()
+	<-sent
+	return func() {
+		mu.Lock()
+		stopped.Store(true)
+		conn.Close()
+		mu.Unlock()
+		<-ended
 	}
-	_, err = fmt.Fprintf(conn, "POST /v2/project/fgs/workflows/%s/callback HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"+
-		"X-Workflow-Run-Id: run\r\nX-Workflow-State-Id: slow\r\nContent-Length: %d\r\n\r\n%s", workflow, len(body), body[:n])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() { conn.Close() }
 }
 
 func TestTooManyPolls(t *testing.T) {

@@ -42,6 +42,7 @@ func refuseWhenFull(requests, polls slots, operation *contract.Operation) echo.M
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if slots := of(c.Request()); len(slots) == cap(slots) {
+				leaveUnread(c)
 				return engine.ErrOverloaded
 			}
 			return next(c)
@@ -80,7 +81,7 @@ func limitBody(limit int64, memory *semaphore.Weighted) echo.MiddlewareFunc {
 				return next(c)
 			}
 			if r.ContentLength > limit {
-				c.Response().Header().Set("Connection", "close") // the body is not read, so the connection is of no more use
+				leaveUnread(c)
 				return &http.MaxBytesError{Limit: limit}
 			}
 			b := buffer{memory: memory}
@@ -90,11 +91,20 @@ func limitBody(limit int64, memory *semaphore.Weighted) echo.MiddlewareFunc {
 				body = http.MaxBytesReader(c.Response().Writer, body, limit)
 			}
 			if err := b.read(body, r.ContentLength, limit); err != nil {
+				leaveUnread(c)
 				return &readError{err}
 			}
 			r.Body = contract.NewBody(b.data)
 			return next(c)
 		}
+	}
+}
+
+// leaveUnread has the connection closed with the answer, unless the body is small: else
+// net/http would wait for the rest of it before it answers.
+func leaveUnread(c echo.Context) {
+	if n := c.Request().ContentLength; n < 0 || n > firstRead {
+		c.Response().Header().Set("Connection", "close")
 	}
 }
 

@@ -62,7 +62,7 @@ var importers = []struct {
 	{"zombiezen.com/", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"go.temporal.io/", []string{"server/engine/temporal", "server/engine/temporal/flow", "server/engine/temporal/flow/example"}, "Temporal is private to its engine"},
 	{"github.com/urfave/", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},
-	{"os/signal", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback", "server/engine/temporal/flow/example"}, "only commands handle signals"},
+	{"os/signal", []string{"server/cmd/flowcallbackd", "server/cmd/dist", "client/cmd/flowcallback", "server/engine/temporal/flow/example"}, "only commands handle signals"},
 }
 
 // pack is a package as `go list` tells of it.

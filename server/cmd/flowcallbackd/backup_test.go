@@ -68,3 +68,22 @@ func TestBackup(t *testing.T) {
 		}
 	}
 }
+
+// What a container's health check runs.
+func TestHealth(t *testing.T) {
+	s := servertest.Start(t, "--engine", file(t))
+	health := func(address string) (string, error) {
+		output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--listen", address, "health").CombinedOutput()
+		return string(output), err
+	}
+	address := strings.TrimPrefix(s.URL, "http://")
+	for _, listen := range []string{address, strings.Replace(address, "127.0.0.1", "", 1), strings.Replace(address, "127.0.0.1", "0.0.0.0", 1)} {
+		if output, err := health(listen); err != nil || output != "ready\n" {
+			t.Errorf("health of --listen %s: %v, %s", listen, err, output)
+		}
+	}
+	s.Stop(t)
+	if output, err := health(address); err == nil {
+		t.Errorf("health of a server that has stopped: %s", output)
+	}
+}

@@ -41,10 +41,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	twin := func(variable string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + variable) }
 	command := &cli.Command{
-		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout)},
+		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout), healthCommand(&s, stdout)},
 		Name:            "flowcallbackd",
 		Usage:           "resume flows that wait for a callback",
-		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check",
+		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check\nflowcallbackd [--listen ADDRESS] health",
 		Description:     description,
 		Version:         version(),
 		Writer:          stdout,

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var dist = flag.Bool("dist", false, "build archives; it takes a minute or two")
+
+// An archive holds static binaries, says what is in them, and is the same each time.
+func TestDist(t *testing.T) {
+	if !*dist {
+		t.Skip("it runs with -dist (make dist-test)")
+	}
+	t.Chdir(filepath.Join("..", "..", ".."))
+	var archives [2][]byte
+	for i := range archives {
+		target := filepath.Join(t.TempDir(), "dist")
+		if err := run(t.Context(), target, []string{"linux/amd64"}, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		matches, err := filepath.Glob(filepath.Join(target, "flowcallback-*-linux-amd64.tar.gz"))
+		if err != nil || len(matches) != 1 {
+			t.Fatalf("archives = %v, %v", matches, err)
+		}
+		if archives[i], err = os.ReadFile(matches[0]); err != nil {
+			t.Fatal(err)
+		}
+		sums, err := os.ReadFile(filepath.Join(target, "SHA256SUMS"))
+		if want := fmt.Sprintf("%x  %s\n", sha256.Sum256(archives[i]), filepath.Base(matches[0])); err != nil || string(sums) != want {
+			t.Errorf("SHA256SUMS = %q, %v; want %q", sums, err, want)
+		}
+	}
+	if !bytes.Equal(archives[0], archives[1]) {
+		t.Error("two runs make two archives")
+	}
+	files := unpack(t, archives[0])
+	for _, name := range []string{"flowcallbackd", "flowcallback", "LICENSE", "README.md", "sbom.cdx.json"} {
+		if len(files[name]) == 0 {
+			t.Errorf("the archive lacks %s", name)
+		}
+	}
+	binary, err := elf.NewFile(bytes.NewReader(files["flowcallbackd"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) != 0 {
+		t.Errorf("flowcallbackd needs %v, %v; want it static", libraries, err)
+	}
+	info, err := buildinfo.Read(bytes.NewReader(files["flowcallbackd"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sbom struct{ Components []component }
+	if err := json.Unmarshal(files["sbom.cdx.json"], &sbom); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, c := range sbom.Components {
+		listed[c.Name+"@"+c.Version] = true
+	}
+	for _, module := range info.Deps {
+		if !listed[module.Path+"@"+module.Version] {
+			t.Errorf("the SBOM lacks %s", module.Path)
+		}
+	}
+}
+
+func unpack(t *testing.T, archive []byte) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	compressed, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := tar.NewReader(compressed); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, name, _ := strings.Cut(header.Name, "/")
+		if files[name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
