@@ -109,9 +109,9 @@ func TestEveryAnswerIsJudged(t *testing.T) {
 		handler http.HandlerFunc
 		want    string
 	}{
-		"refuses the credentials": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, "credentials were refused"},
-		"fails":                   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "the server failed"},
-		"answers in text":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "FGS.3002", 400) }, "breaks the contract"},
+		"refuses the credentials": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, "credentials were refused"},
+		"fails":                   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, "the server failed"},
+		"answers in text":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "FGS.3002", http.StatusBadRequest) }, "breaks the contract"},
 	} {
 		failed, all := walk(t, test.handler)
 		if len(failed) < all-4 { // another method or path has no shape of answer in the contract

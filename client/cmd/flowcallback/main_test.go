@@ -276,8 +276,18 @@ func TestConfig(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, arguments := range [][]string{
-		{}, {"succeed"}, {"fail"}, {"waits"}, {"waits", "open"}, {"waits", "await"}, {"waits", "list"}, {"waits", "cancel"}, {"waits", "follow"},
-		{"doctor"}, {"completion"}, {"conformance"},
+		{},
+		{"succeed"},
+		{"fail"},
+		{"waits"},
+		{"waits", "open"},
+		{"waits", "await"},
+		{"waits", "list"},
+		{"waits", "cancel"},
+		{"waits", "follow"},
+		{"doctor"},
+		{"completion"},
+		{"conformance"},
 	} {
 		stdout, err := (shell{}).command(t, with(arguments, "--help")...).Output()
 		if err != nil {
