@@ -45,10 +45,14 @@ func (a *app) succeed() *cli.Command {
 	var state client.State
 	var output string
 	return &cli.Command{
-		Name:        "succeed",
-		Usage:       "resume the flow with a success",
-		Description: "Prints the id of the execution that goes on, once the outcome is stored durably.",
-		Flags:       append(stateFlags(&state), outputFlag(&output)),
+		Name:  "succeed",
+		Usage: "resume the flow with a success",
+		Description: `Prints the id of the execution that goes on, once the outcome is stored durably.
+
+Examples:
+  flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
+  program | flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output -`,
+		Flags: append(stateFlags(&state), outputFlag(&output)),
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
 				return c.Succeed(ctx, state, object)
@@ -61,9 +65,13 @@ func (a *app) fail() *cli.Command {
 	var state client.State
 	var output, reason string
 	return &cli.Command{
-		Name:        "fail",
-		Usage:       "resume the flow with a failure",
-		Description: "Prints the id of the execution that goes on, once the outcome is stored durably.",
+		Name:  "fail",
+		Usage: "resume the flow with a failure",
+		Description: `Prints the id of the execution that goes on, once the outcome is stored durably.
+
+Examples:
+  flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
+  flowcallback fail --workflow-id order-approval --run-id R --state-id S --error late --output @details.json`,
 		Flags: append(stateFlags(&state), outputFlag(&output), &cli.StringFlag{
 			Name: "error", Destination: &reason, Usage: "the `REASON`, for a person to read",
 		}),

@@ -29,7 +29,11 @@ func (a *app) open() *cli.Command {
 		Name:  "open",
 		Usage: "open a wait, or find the one that is known already",
 		Description: `Prints the wait's id. A state has one wait: where one is known under these ids, it is left as it is,
-and standard error says so if it waits no more.`,
+and standard error says so if it waits no more.
+
+Examples:
+  flowcallback waits open --workflow-id order-approval --run-id R --state-id S --timeout 2h
+  flowcallback waits open --workflow-id order-approval --run-id R --state-id S --input '{"order":4711}'`,
 		Flags: append(stateFlags(&state),
 			&cli.DurationFlag{Name: "timeout", Destination: &timeout, HideDefault: true, Usage: "`DURATION` to wait at most, in whole seconds, such as 90s or 24h (default: the server's)"},
 			&cli.StringFlag{Name: "input", Destination: &input, Usage: "what a person needs to see to decide, a `JSON` object; @FILE reads it from a file, - from standard input"},
@@ -74,9 +78,14 @@ and standard error says so if it waits no more.`,
 
 func (a *app) await() *cli.Command {
 	return a.onWait(&cli.Command{
-		Name:        "await",
-		Usage:       "block until a wait has its outcome, and print it",
-		Description: "Prints the outcome: result, error and output. Exits with 3 if the wait expired or was cancelled.",
+		Name:  "await",
+		Usage: "block until a wait has its outcome, and print it",
+		Description: `Prints the outcome: result, error and output. Exits with 3 if the wait expired or was cancelled. On a
+terminal it shows how long the wait may still last.
+
+Examples:
+  flowcallback waits await 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa
+  flowcallback --json waits await 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa | jq .outcome.output`,
 	}, func(ctx context.Context, c *client.Client, id string) error {
 		wait, err := c.Waits.Get(ctx, id)
 		if err == nil && wait.Status == waits.Waiting {
@@ -99,9 +108,12 @@ func (a *app) await() *cli.Command {
 
 func (a *app) cancel() *cli.Command {
 	return a.onWait(&cli.Command{
-		Name:        "cancel",
-		Usage:       "withdraw a wait",
-		Description: "Exits with 3 if the wait has its outcome already, or has expired: it then stays as it is.",
+		Name:  "cancel",
+		Usage: "withdraw a wait",
+		Description: `Exits with 3 if the wait has its outcome already, or has expired: it then stays as it is.
+
+Example:
+  flowcallback waits cancel 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa`,
 	}, func(ctx context.Context, c *client.Client, id string) error {
 		if err := c.Waits.Cancel(ctx, id); err != nil {
 			return err
@@ -165,7 +177,11 @@ func (a *app) follow() *cli.Command {
 		Usage: "print waits as they leave waiting, until interrupted",
 		Description: `One line for each wait that was settled, expired or cancelled, in that order. With --json the last
 object of each answer of the server has a member cursor: once everything up to it was acted on,
---after goes on from there. Going on from an earlier one repeats some and skips none.`,
+--after goes on from there. Going on from an earlier one repeats some and skips none.
+
+Examples:
+  flowcallback waits follow
+  flowcallback --json waits follow --after 127 | jq -r '.status + " " + .state_id'`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "after", Destination: &after, Usage: "`CURSOR` to go on from (default: the oldest outcome that the server keeps)"},
 		},
