@@ -96,10 +96,10 @@ func (b *tab) run(t *testing.T, actions ...chromedp.Action) {
 	}
 }
 
-// until blocks until the expression is true in the page.
+// until blocks until the expression is true in the page, which may be behind another.
 func (b *tab) until(t *testing.T, expression string) {
 	t.Helper()
-	if err := chromedp.Run(b.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(15*time.Second))); err != nil {
+	if err := chromedp.Run(b.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(15*time.Second))); err != nil {
 		var text string
 		_ = chromedp.Run(b.ctx, chromedp.Evaluate("document.body.innerText", &text))
 		t.Fatalf("waiting for %s: %v; the page says:\n%s", expression, err, text)
