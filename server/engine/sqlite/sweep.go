@@ -27,7 +27,7 @@ type pace struct{ step, rest int }
 
 var (
 	expiryPace    = pace{step: 512, rest: 1}
-	retentionPace = pace{step: 128, rest: 2}
+	retentionPace = pace{step: 64, rest: 3}
 )
 
 const (
