@@ -53,6 +53,9 @@ func TestFailuresOfTheEngine(t *testing.T) {
 			if (a.status == 503) != (a.header.Get("Retry-After") != "") {
 				t.Errorf("%d with Retry-After %q", a.status, a.header.Get("Retry-After"))
 			}
+			if counted := fmt.Sprintf("flowcallback_callbacks_total{code=%q,result=\"success\"} 1\n", test.code); !strings.Contains(string(s.get(t, "/metrics").body), counted) {
+				t.Errorf("the metrics lack %s", counted)
+			}
 			if !strings.Contains(s.log.String(), a.RequestID) {
 				t.Errorf("the log does not name request %s: %s", a.RequestID, s.log)
 			}

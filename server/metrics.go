@@ -40,13 +40,13 @@ func newMetrics(registry *prometheus.Registry, requests, polls slots) metrics {
 }
 
 // observe counts and times the requests of an operation. It answers errors itself, so that
-// it sees what the sender is told.
+// it sees what the sender is told, of a panic too.
 func (m metrics) observe(action Action, operation *contract.Operation) echo.MiddlewareFunc {
 	durations := m.durations.WithLabelValues(operation.ID())
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
-			err := next(c)
+			err := recovered(next, c)
 			if err != nil {
 				c.Error(err)
 			}
