@@ -104,10 +104,7 @@ func (t *tx) expireDue(now int64) (int, error) {
 		return 0, err
 	}
 	for _, d := range deadlines {
-		s, found, err := t.state(stateByRow, d.wait)
-		if err == nil && found && s.isDue(now) { // else it left waiting before
-			err = t.expire(s, now)
-		}
+		err := t.expireRow(d.wait, now)
 		if err == nil {
 			err = t.execute(dropDeadline, d.expiresAt, d.wait)
 		}
@@ -118,16 +115,21 @@ func (t *tx) expireDue(now int64) (int, error) {
 	return len(deadlines), nil
 }
 
+// expireRow expires the wait in a row, unless it has left waiting before or is forgotten.
+func (t *tx) expireRow(id, now int64) error {
+	s, found, err := t.state(stateByRow, id)
+	if err == nil && found && s.isDue(now) {
+		err = t.expire(s, now)
+	}
+	return err
+}
+
 // expire has the writer expire waits that are due, as of now. A store that cannot be
 // written to does not keep anyone from reading: its failure is none here.
 func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
 	err := e.writer.do(ctx, func(t *tx) error {
 		for _, r := range due {
-			s, found, err := t.state(stateByRow, r.id)
-			if err == nil && found && s.isDue(now) {
-				err = t.expire(s, now)
-			}
-			if err != nil {
+			if err := t.expireRow(r.id, now); err != nil {
 				return err
 			}
 		}
@@ -151,15 +153,13 @@ func (e *Engine) Forget(ctx context.Context) error {
 		return t.conn.Changes(), err
 	})
 	for project := ""; err == nil; {
-		next := ""
 		err = e.readers.query(ctx, projectAfter, func(row *sqlite.Stmt) error {
-			next = row.ColumnText(0)
+			project = row.ColumnText(0)
 			return nil
 		}, project)
-		if err != nil || next == "" {
+		if err != nil || project == "" {
 			return err
 		}
-		project = next
 		err = e.inSteps(ctx, retentionPace, func(t *tx) (int, error) { return t.forget(project, horizon) })
 	}
 	return err

@@ -224,8 +224,12 @@ func (w *writer) commitBatch(batch []*request) {
 	}
 }
 
-// errBegin is a transaction that could not be begun.
-var errBegin = errors.New("beginning a transaction")
+var (
+	// errBegin is a transaction that could not be begun.
+	errBegin = errors.New("beginning a transaction")
+	// errCommit is one that could not be committed.
+	errCommit = errors.New("committing a transaction")
+)
 
 // commit runs the batch in one transaction and returns the answer of each, or why nothing
 // of it was stored. The transaction is not bound to any caller's context: who leaves early
@@ -233,24 +237,21 @@ var errBegin = errors.New("beginning a transaction")
 func (w *writer) commit(batch []*request) ([]error, error) {
 	start := time.Now()
 	t := &tx{conn: w.conn, seq: w.seq, counts: map[waits.Status]int{}}
-	if err := t.execute("BEGIN IMMEDIATE"); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBegin, err)
-	}
-	answers, err := t.run(batch)
-	if err == nil && t.seq != w.seq {
-		err = t.advanceFeed()
-	}
-	if err == nil {
-		err = t.storeCounts()
-	}
-	if err == nil {
-		err = t.execute("COMMIT")
+	var answers []error
+	err := t.transact(func() (err error) {
+		answers, err = t.run(batch)
+		if err == nil && t.seq != w.seq {
+			err = t.advanceFeed()
+		}
+		if err == nil {
+			err = t.storeCounts()
+		}
+		return err
+	})
+	if errors.Is(err, errCommit) {
+		w.overwrite()
 	}
 	if err != nil {
-		// After some failures SQLite has rolled back already and says so; either way
-		// nothing of the batch is left in memory.
-		_ = t.execute("ROLLBACK")
-		w.overwrite()
 		return nil, err
 	}
 	w.seq = t.seq
@@ -267,16 +268,7 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 // it survives a loss of power, only a disk that syncs can decide.)
 func (w *writer) overwrite() {
 	t := &tx{conn: w.conn}
-	err := t.execute("BEGIN IMMEDIATE")
-	if err == nil {
-		err = t.execute(tryWriting)
-	}
-	if err == nil {
-		err = t.execute("COMMIT")
-	}
-	if err != nil {
-		_ = t.execute("ROLLBACK")
-	}
+	_ = t.transact(func() error { return t.execute(tryWriting) }) // synced or not
 }
 
 // tryWriting changes what means nothing.
@@ -288,6 +280,24 @@ type tx struct {
 	seq    int64
 	woken  []topic              // to be told once it is committed
 	counts map[waits.Status]int // by how many each has changed
+}
+
+// transact does the work in a transaction.
+func (t *tx) transact(work func() error) error {
+	if err := t.execute("BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("%w: %w", errBegin, err)
+	}
+	err := work()
+	if err == nil {
+		if err = t.execute("COMMIT"); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("%w: %w", errCommit, err)
+	}
+	// After some failures SQLite has rolled back already and says so; either way nothing
+	// is left in memory.
+	_ = t.execute("ROLLBACK")
+	return err
 }
 
 // storeCounts adds the changes to the counts that are kept.
