@@ -114,6 +114,10 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	publishedJSON, err := published.JSON()
+	if err != nil {
+		return nil, err
+	}
 	router := echo.New()
 	router.Binder = binder{}
 	router.HTTPErrorHandler = problemHandler(config.Logger)
@@ -151,7 +155,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router.Match(readable, "/openapi/callback.yaml", document(openapi.Callback))
 	router.Match(readable, "/openapi/waits.yaml", document(openapi.Waits))
 	router.Match(readable, "/openapi/callback.json", func(c echo.Context) error {
-		return c.JSONBlob(http.StatusOK, published.JSON())
+		return c.JSONBlob(http.StatusOK, publishedJSON)
 	})
 	servePages(router)
 	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait))

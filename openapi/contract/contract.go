@@ -25,7 +25,6 @@ import (
 // A Contract is one loaded document. It is safe for concurrent use.
 type Contract struct {
 	document   *openapi3.T
-	json       []byte
 	operations map[string]*Operation // by operationId
 }
 
@@ -36,7 +35,7 @@ func Callback() (*Contract, error) { return load("callback.yaml") }
 func Waits() (*Contract, error) { return load("waits.yaml") }
 
 // JSON returns the document as JSON, for readers that have no YAML.
-func (c *Contract) JSON() []byte { return c.json }
+func (c *Contract) JSON() ([]byte, error) { return c.document.MarshalJSON() }
 
 // Operation returns the operation with the given operationId, nil if there is none.
 func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
@@ -110,11 +109,7 @@ func load(name string) (*Contract, error) {
 	options := &openapi3filter.Options{
 		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // who may call is not the contract's matter
 	}
-	text, err := document.MarshalJSON()
-	if err != nil {
-		return nil, fmt.Errorf("%s as JSON: %w", name, err)
-	}
-	c := &Contract{document: document, json: text, operations: map[string]*Operation{}}
+	c := &Contract{document: document, operations: map[string]*Operation{}}
 	for path, item := range document.Paths.Map() {
 		for method, operation := range item.Operations() {
 			c.operations[operation.OperationID] = newOperation(document, path, item, method, operation, options)

@@ -170,19 +170,19 @@ func (e *Engine) confirm(ctx context.Context, c completion) error {
 	pauses := newPauses()
 	for {
 		t, err := e.read(ctx, c)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case t.end == nil: // held back until the workflow's present task is done
-			if err := pauses.pause(ctx); err != nil {
-				return err
+		}
+		if t.end != nil {
+			if _, ok := outcomeOf(t.end); !ok {
+				return fmt.Errorf("the activity was failed instead: %w", engine.ErrTooLarge)
 			}
-			continue
+			return wrap(verdictOf(t.end, c.outcome), c)
 		}
-		if _, ok := outcomeOf(t.end); !ok {
-			return fmt.Errorf("the activity was failed instead: %w", engine.ErrTooLarge)
+		// Its end is held back until the workflow's present task is done.
+		if err := pauses.pause(ctx); err != nil {
+			return err
 		}
-		return wrap(verdictOf(t.end, c.outcome), c)
 	}
 }
 
