@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// read takes what a generated client's method returned; what it returns in turn wants the
-// statuses that mean success, and gives the answer's body.
+// read takes the results of a generated client's method. The returned function decodes the
+// body of a response with one of the given statuses, and returns an error for any other.
 func read[T any](answer *http.Response, err error) func(statuses ...int) (T, error) {
 	return func(statuses ...int) (value T, _ error) {
 		if err != nil {
@@ -19,10 +19,10 @@ func read[T any](answer *http.Response, err error) func(statuses ...int) (T, err
 		defer answer.Body.Close()
 		body, err := io.ReadAll(answer.Body)
 		if err != nil {
-			return value, fmt.Errorf("client: reading the answer: %w", err)
+			return value, fmt.Errorf("client: reading the response: %w", err)
 		}
 		if !slices.Contains(statuses, answer.StatusCode) {
-			return value, answerError(answer.StatusCode, answer.Header, body)
+			return value, responseError(answer.StatusCode, answer.Header, body)
 		}
 		if answer.StatusCode == http.StatusNoContent {
 			return value, nil
@@ -31,7 +31,7 @@ func read[T any](answer *http.Response, err error) func(statuses ...int) (T, err
 		if mediaType != "application/json" || json.Unmarshal(body, &value) != nil {
 			return value, &Error{
 				StatusCode: answer.StatusCode,
-				Message:    "unexpected answer: " + describe(answer.StatusCode, answer.Header, body),
+				Message:    "unexpected response: " + describe(answer.StatusCode, answer.Header, body),
 				RequestID:  answer.Header.Get("X-Request-Id"),
 			}
 		}

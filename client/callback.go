@@ -11,20 +11,19 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 )
 
-// Succeed resumes the flow that waits at state and hands it output: any value that
-// marshals to a JSON object, or JSON as json.RawMessage or []byte, which is sent as it is;
-// nil is {}. Empty JSON is an error: it usually is what is left of somebody else's. It
-// returns the id of the execution that goes on, once the server has stored the outcome
-// durably.
+// Succeed resumes the flow that waits at state and hands it output. output is a value that
+// marshals to a JSON object, or a JSON object as json.RawMessage or []byte, which is sent
+// byte for byte. nil is sent as {}; empty JSON is an error. After the server has stored the
+// outcome durably, Succeed returns the id of the execution that continues.
 //
-// It is safe to repeat: the same call again succeeds the same way. Errors are those of
-// errors.go; ErrConflict means that the state has another outcome.
+// Repeating a call is safe: it returns the same result. ErrConflict means that the state
+// already has another outcome; errors.go lists the other errors.
 func (c *Client) Succeed(ctx context.Context, state State, output any) (executionID string, err error) {
 	return c.call(ctx, state, callback.Success, "", output)
 }
 
-// Fail tells the flow that waits at state that the work failed: for which reason (empty:
-// none is given), and with which details in output. Otherwise it is like Succeed.
+// Fail resumes the flow that waits at state with a failure, a reason for people (left out if
+// empty) and details in output. Otherwise it is like Succeed.
 func (c *Client) Fail(ctx context.Context, state State, reason string, output any) (executionID string, err error) {
 	return c.call(ctx, state, callback.Fail, reason, output)
 }
@@ -42,19 +41,19 @@ func (c *Client) call(ctx context.Context, state State, result callback.Result, 
 			return "", fmt.Errorf("client: %w", err)
 		}
 	}
-	params := &callback.CreateCallbackWorkflowParams{XWorkflowRunID: state.Run, XWorkflowStateID: state.State}
+	params := &callback.CreateCallbackWorkflowParams{RunID: callback.RunID(state.Run), StateID: callback.StateID(state.State)}
 	answer, err := read[callback.Response](c.callbacks.CreateCallbackWorkflowWithBody(
 		ctx, c.projectID, state.Workflow, params, "application/json", bytes.NewReader(body)))(http.StatusOK)
 	if err != nil {
 		return "", err
 	}
 	if answer.ExecutionID == "" {
-		return "", &Error{StatusCode: http.StatusOK, Message: "the answer has no execution_id: is the endpoint right?"}
+		return "", &Error{StatusCode: http.StatusOK, Message: "the response has no execution_id: is the endpoint right?"}
 	}
 	return answer.ExecutionID, nil
 }
 
-// requestBody writes the body by hand, so that raw output keeps every byte.
+// requestBody writes the body by hand, so that output keeps every byte.
 func requestBody(result callback.Result, reason string, output any) ([]byte, error) {
 	object, err := marshalObject(output)
 	if err != nil {
@@ -73,6 +72,7 @@ func requestBody(result callback.Result, reason string, output any) ([]byte, err
 	return body.Bytes(), nil
 }
 
+// marshalObject returns a value as a JSON object.
 func marshalObject(value any) ([]byte, error) {
 	var object []byte
 	switch v := value.(type) {
@@ -95,13 +95,13 @@ func marshalObject(value any) ([]byte, error) {
 	var malformed *json.SyntaxError
 	switch err := json.Unmarshal(object, new(json.RawMessage)); {
 	case len(object) == 0:
-		return nil, errors.New("output: is empty, and must be a JSON object, such as {}")
+		return nil, errors.New("output: is empty; send a JSON object, such as {}")
 	case errors.As(err, &malformed):
 		return nil, fmt.Errorf("output: is not well-formed JSON: %w (byte %d)", err, malformed.Offset)
 	case err != nil:
 		return nil, fmt.Errorf("output: %w", err)
 	case object[0] != '{':
-		return nil, errors.New("output: must be a JSON object, not another JSON value")
+		return nil, errors.New("output: must be a JSON object")
 	default:
 		return object, nil
 	}

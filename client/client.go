@@ -1,6 +1,6 @@
 // Package client calls back flows that wait, and opens and follows waits with
-// flowcallbackd. It cannot be made to send a body that is not an object, retries what is
-// safe to retry (every operation here is), and names what went wrong:
+// flowcallbackd. It retries while the server is busy or unreachable, which is safe for every
+// operation, and returns errors that errors.Is recognizes:
 //
 //	c, err := client.New("https://functiongraph.cn-north-4.myhuaweicloud.com", projectID)
 //	…
@@ -8,8 +8,8 @@
 //	…
 //	_, err = c.Succeed(ctx, state, result)
 //
-// It links neither a server nor a validator. Package precheck below it checks a request
-// against the whole contract before it is sent, for those who import it.
+// It links neither a server nor a validator. Package precheck is an option that checks each
+// request against the whole contract before it is sent.
 package client
 
 import (
@@ -17,7 +17,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/flowcallback/flowcallback/gen/callbackclient"
 	"github.com/flowcallback/flowcallback/gen/waitsclient"
@@ -25,16 +24,17 @@ import (
 
 // Client calls one endpoint for one project. It is safe for concurrent use.
 type Client struct {
-	// Waits is the side that waits; flowcallbackd has it, the vendor's service has not.
+	// Waits is the API of the waiting side. flowcallbackd offers it; the vendor's service
+	// does not.
 	Waits *Waits
 
 	projectID string
 	callbacks *callbackclient.Client
 }
 
-// New returns a client of the service at endpoint, such as
-// https://functiongraph.<region>.myhuaweicloud.com or http://127.0.0.1:8080. It sends
-// nothing. The error says what is wrong with an argument.
+// New returns a client for the service at endpoint, such as
+// https://functiongraph.<region>.myhuaweicloud.com or http://127.0.0.1:8080. It sends no
+// request. The error says what is wrong with an argument.
 func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	base, err := url.Parse(endpoint)
 	switch {
@@ -48,18 +48,18 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	}
 	d := &doer{
 		http:      &http.Client{},
-		timeout:   30 * time.Second,
-		retryFor:  time.Minute,
-		first:     200 * time.Millisecond,
-		longest:   10 * time.Second,
-		userAgent: "flowcallback-go",
+		timeout:   DefaultTimeout,
+		retryFor:  DefaultRetry,
+		first:     DefaultFirstPause,
+		longest:   DefaultLongestPause,
+		userAgent: DefaultUserAgent,
 		projectID: projectID,
 	}
 	for _, option := range options {
 		option(d)
 	}
 	if d.retryFor < 0 || d.timeout < 0 {
-		return nil, fmt.Errorf("client: retrying for %s, an attempt taking %s: want no negative times", d.retryFor, d.timeout)
+		return nil, fmt.Errorf("client: retry time %s, attempt timeout %s: want no negative times", d.retryFor, d.timeout)
 	}
 	d.http = forTransport(d.http)
 	server := strings.TrimSuffix(endpoint, "/") + "/"
@@ -78,23 +78,24 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	}, nil
 }
 
-// checkHeader refuses what net/http would trim, or not send (RFC 9110, section 5.5).
+// checkHeader refuses an id that net/http would trim or not send in a header (RFC 9110,
+// section 5.5).
 func checkHeader(what, id string) error {
 	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
 	if strings.Trim(id, " ") != id || strings.ContainsFunc(id, isControl) {
-		return fmt.Errorf("%s %q cannot travel in a header: %w", what, id, ErrInvalid)
+		return fmt.Errorf("%s %q cannot be sent in a header: %w", what, id, ErrInvalid)
 	}
 	return nil
 }
 
-// checkSegment refuses what cannot travel as one segment of a path: nothing, and the dots
-// that every URL library resolves away, however they are escaped (RFC 3986, section 5.2.4).
+// checkSegment refuses an id that cannot be one segment of a path: an empty one, and the dots
+// that URL libraries remove even if they are escaped (RFC 3986, section 5.2.4).
 func checkSegment(what, id string) error {
 	if id == "" {
 		return fmt.Errorf("%s is empty: %w", what, ErrInvalid)
 	}
 	if id == "." || id == ".." {
-		return fmt.Errorf("%s %q cannot travel in a URL: %w", what, id, ErrInvalid)
+		return fmt.Errorf("%s %q cannot be sent in a URL: %w", what, id, ErrInvalid)
 	}
 	return nil
 }

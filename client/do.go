@@ -15,12 +15,12 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// maxAnswer bounds the memory that an answer may take: far above the largest page of this
-// API, far below what hurts.
-const maxAnswer = 64 << 20
+// maxResponse limits the memory that a response takes. It is far larger than the largest page
+// of this API.
+const maxResponse = 64 << 20
 
-// doer sends a request until it is answered for good. Every operation of the two contracts
-// may be repeated, so it repeats all of them.
+// doer sends a request until it has a final response. Every operation of the two contracts
+// is safe to repeat, so it repeats all of them.
 type doer struct {
 	http           *http.Client
 	timeout        time.Duration
@@ -33,7 +33,8 @@ type doer struct {
 	notify         func(cause error, left time.Duration)
 }
 
-// Do implements the generated clients' HttpRequestDoer. The answer's body is in memory.
+// Do implements HttpRequestDoer of the generated clients. The body of the response is in
+// memory.
 func (d *doer) Do(r *http.Request) (*http.Response, error) {
 	r.Header.Set("User-Agent", d.userAgent)
 	if d.check != nil {
@@ -48,13 +49,13 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// repeat makes attempts until one is answered for good or the time for it is over.
+// repeat makes attempts until one has a final response or the time for retries is over.
 func (d *doer) repeat(r *http.Request) (*http.Response, error) {
 	pauses := &pauses{total: d.retryFor, BackOff: &backoff.ExponentialBackOff{
 		InitialInterval: d.first, MaxInterval: d.longest, Multiplier: 2, RandomizationFactor: 0.5,
 	}}
 	var last *http.Response
-	var cause error // why the last attempt was not good
+	var cause error // why the last attempt failed
 	attempt := func() (*http.Response, error) {
 		if last, cause = d.once(r); cause != nil {
 			return nil, permanentOr(r.Context(), cause)
@@ -83,15 +84,15 @@ func (d *doer) repeat(r *http.Request) (*http.Response, error) {
 	case r.Context().Err() != nil:
 		return nil, fmt.Errorf("%w; the last attempt: %w", r.Context().Err(), cause)
 	case last != nil:
-		return last, nil // the last answer says more than that time is over
+		return last, nil // the last response says more than that the time is over
 	default:
 		return nil, cause
 	}
 }
 
-// pauses are those between attempts, until total has passed since the first of them: time
-// that an attempt took before it failed, such as a long-poll's, does not count. The last
-// one is cut so that the last attempt comes when the time is over, not before.
+// pauses are the pauses between attempts. They end when total has passed since the first
+// pause, so the time of the first attempt, such as a long-poll's, does not count. The last
+// pause is shortened, so that the last attempt starts when the time is over.
 type pauses struct {
 	backoff.BackOff
 	total time.Duration
@@ -107,7 +108,7 @@ func (p *pauses) NextBackOff() time.Duration {
 	return min(p.BackOff.NextBackOff(), left)
 }
 
-// left is how much of the time there is.
+// left returns the time that is left.
 func (p *pauses) left() time.Duration {
 	if p.since.IsZero() {
 		p.since = time.Now()
@@ -133,19 +134,18 @@ func (d *doer) once(r *http.Request) (*http.Response, error) {
 		return nil, withoutURL(err)
 	}
 	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxResponse+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+		return nil, fmt.Errorf("reading the response: %w", err)
 	}
-	if len(body) > maxAnswer {
-		return nil, backoff.Permanent(fmt.Errorf("the answer is larger than %d bytes", maxAnswer))
+	if len(body) > maxResponse {
+		return nil, backoff.Permanent(fmt.Errorf("the response is larger than %d bytes", maxResponse))
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
 	return answer, nil
 }
 
-// attempt returns a copy of r to send, with its body from the start and credentials of its
-// own.
+// attempt returns a copy of r with an unread body and new credentials.
 func (d *doer) attempt(ctx context.Context, r *http.Request) (*http.Request, error) {
 	copied := r.Clone(ctx)
 	var body []byte
@@ -165,6 +165,7 @@ func (d *doer) attempt(ctx context.Context, r *http.Request) (*http.Request, err
 	return copied, d.authenticate(copied, body)
 }
 
+// retryable reports whether another attempt may get a better response.
 func retryable(status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -173,8 +174,8 @@ func retryable(status int) bool {
 	return false
 }
 
-// permanentOr marks what another attempt cannot mend: the caller's context has ended, or
-// the connection is not one to trust.
+// permanentOr marks an error as permanent if another attempt would fail too: the context of
+// the caller has ended, or the connection cannot be trusted.
 func permanentOr(ctx context.Context, err error) error {
 	text := err.Error()
 	for _, hopeless := range []string{"tls: ", "x509: ", "HTTP response to HTTPS client", "invalid header field", "unsupported protocol"} {
@@ -185,7 +186,7 @@ func permanentOr(ctx context.Context, err error) error {
 	return err
 }
 
-// retryAfter reads the pause that the server asks for: seconds or a date (RFC 9110,
+// retryAfter returns the pause that the server asks for, in seconds or as a date (RFC 9110,
 // section 10.2.3).
 func retryAfter(header http.Header) (time.Duration, bool) {
 	value := header.Get("Retry-After")
@@ -198,7 +199,7 @@ func retryAfter(header http.Header) (time.Duration, bool) {
 	return 0, false
 }
 
-// withoutURL takes the URL, which may hold a password, out of an error of net/http.
+// withoutURL removes the URL, which may contain a password, from an error of net/http.
 func withoutURL(err error) error {
 	var failure *url.Error
 	if errors.As(err, &failure) {
@@ -207,7 +208,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// forTransport returns a copy of c that follows no redirects and leaves time to the doer.
+// forTransport returns a copy of c without a timeout, which follows no redirects.
 func forTransport(c *http.Client) *http.Client {
 	copied := *c
 	copied.Timeout = 0

@@ -123,7 +123,7 @@ func TestUnexpectedAnswers(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"redirect":               {307, http.Header{"Location": {"/elsewhere"}}, "", `Temporary Redirect to "/elsewhere", which is not followed`},
+		"redirect":               {307, http.Header{"Location": {"/elsewhere"}}, "", `Temporary Redirect to "/elsewhere"; redirects are not followed`},
 		"page":                   {200, http.Header{"Content-Type": {"text/html"}}, "<html>", "6 bytes of text/html"},
 		"empty 200":              {200, http.Header{"Content-Type": {"application/json"}}, "", "OK with an empty body"},
 		"another JSON":           {200, http.Header{"Content-Type": {"application/json"}}, `{"ok":true}`, "no execution_id"},

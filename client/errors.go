@@ -6,44 +6,46 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
 )
 
-// What an error means, for errors.Is.
+// Errors, for errors.Is.
 var (
-	// ErrInvalid: the request breaks the contract, whether the server said so or it was
-	// not sent at all. (An *Error in the chain tells that the server said it.)
+	// ErrInvalid: the request breaks the contract. It was not sent, or, if the chain has an
+	// *Error, the server refused it.
 	ErrInvalid = errors.New("invalid")
-	// ErrUnreachable: no answer came, for as long as it was tried.
+	// ErrUnreachable: no attempt got a response.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrUnauthorized: no credentials, or wrong ones.
+	// ErrUnauthorized: missing or wrong credentials.
 	ErrUnauthorized = errors.New("unauthorized")
-	// ErrForbidden: right credentials without the permission.
+	// ErrForbidden: valid credentials without the permission.
 	ErrForbidden = errors.New("forbidden")
-	// ErrNotFound: nothing waits under these ids. ErrExpired and ErrCancelled are
-	// ErrNotFound too: the server knows more then.
+	// ErrNotFound: no state waits under these ids. ErrExpired and ErrCancelled are
+	// ErrNotFound too.
 	ErrNotFound = errors.New("not found")
 	// ErrExpired: the deadline of the state has passed.
 	ErrExpired = errors.New("expired")
-	// ErrCancelled: the wait was withdrawn.
+	// ErrCancelled: the wait was cancelled.
 	ErrCancelled = errors.New("cancelled")
-	// ErrConflict: the state has another outcome already, which stands.
+	// ErrConflict: the state already has another outcome, which stands.
 	ErrConflict = errors.New("conflict")
 )
 
-// Error is an answer that is not the one hoped for. Where the answer was not of this API at
-// all (a redirect, a page of a proxy), Code is empty and Message says what came.
+// Error is a response that is not a success. If the response does not come from this API (a
+// redirect, or the page of a proxy), Code is empty and Message describes it.
 type Error struct {
 	StatusCode int
-	Code       string // such as FGS.5002
+	Code       callback.ErrorCode // such as FGS.5002
 	Message    string
-	RequestID  string // to quote when asking the operators of the server
+	RequestID  string // for the operators of the server
 }
 
-// Error returns the code, the message, the status and the request's id in one line.
+// Error returns the code, the message, the status and the request id in one line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Code != "" {
-		b.WriteString(e.Code + ": ")
+		b.WriteString(string(e.Code) + ": ")
 	}
 	fmt.Fprintf(&b, "%s (HTTP %d", e.Message, e.StatusCode)
 	if e.RequestID != "" {
@@ -53,40 +55,40 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is matches the Err… values of this package.
+// Is reports whether the response means one of the Err… values.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrConflict:
-		return e.Code == "FLOWCALLBACK.CONFLICT"
+		return e.Code == callback.CodeConflict
 	case ErrExpired:
-		return e.Code == "FLOWCALLBACK.EXPIRED"
+		return e.Code == callback.CodeExpired
 	case ErrCancelled:
-		return e.Code == "FLOWCALLBACK.CANCELLED"
+		return e.Code == callback.CodeCancelled
 	case ErrInvalid:
-		return e.StatusCode == http.StatusBadRequest && e.Code != "FLOWCALLBACK.CONFLICT"
+		return e.StatusCode == http.StatusBadRequest && e.Code != callback.CodeConflict
 	case ErrUnauthorized:
 		return e.StatusCode == http.StatusUnauthorized
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound && e.Code != "APIGW.0101" // which is no such route
+		return e.StatusCode == http.StatusNotFound && e.Code != callback.CodeNoRoute
 	}
 	return false
 }
 
-// answerError reads an answer that failed: the contract's body, or the one that the
-// vendor's gateways send in its place, {"error":{"code","message"}}.
-func answerError(status int, header http.Header, body []byte) *Error {
+// responseError decodes the body of an error response: the contract's, or that of the
+// vendor's gateways, {"error":{"code","message"}}.
+func responseError(status int, header http.Header, body []byte) *Error {
 	var fields struct {
-		ErrorCode string `json:"error_code"`
-		ErrorMsg  string `json:"error_msg"`
-		RequestID string `json:"request_id"`
+		ErrorCode callback.ErrorCode `json:"error_code"`
+		ErrorMsg  string             `json:"error_msg"`
+		RequestID string             `json:"request_id"`
 		Error     struct {
-			Code    string `json:"code"`
-			Message string `json:"message"`
+			Code    callback.ErrorCode `json:"code"`
+			Message string             `json:"message"`
 		} `json:"error"`
 	}
-	_ = json.Unmarshal(body, &fields) // what is no JSON leaves them empty
+	_ = json.Unmarshal(body, &fields) // a body that is not JSON leaves them empty
 	e := &Error{StatusCode: status, Code: fields.ErrorCode, Message: fields.ErrorMsg, RequestID: fields.RequestID}
 	if e.Code == "" && e.Message == "" {
 		e.Code, e.Message = fields.Error.Code, fields.Error.Message
@@ -95,15 +97,15 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		e.RequestID = header.Get("X-Request-Id")
 	}
 	if e.Message == "" {
-		e.Message = "unexpected answer: " + describe(status, header, body)
+		e.Message = "unexpected response: " + describe(status, header, body)
 	}
 	return e
 }
 
-// describe says what came without repeating it.
+// describe describes a response without quoting it.
 func describe(status int, header http.Header, body []byte) string {
 	if location := header.Get("Location"); location != "" {
-		return fmt.Sprintf("%s to %q, which is not followed; is the endpoint right?", http.StatusText(status), location)
+		return fmt.Sprintf("%s to %q; redirects are not followed; is the endpoint right?", http.StatusText(status), location)
 	}
 	if len(body) == 0 {
 		return http.StatusText(status) + " with an empty body"

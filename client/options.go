@@ -7,42 +7,51 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
-// An Option changes how a Client sends.
+// Defaults of the options.
+const (
+	DefaultTimeout      = 30 * time.Second
+	DefaultRetry        = time.Minute
+	DefaultFirstPause   = 200 * time.Millisecond
+	DefaultLongestPause = 10 * time.Second
+	DefaultUserAgent    = "flowcallback-go"
+)
+
+// An Option configures a Client.
 type Option func(*doer)
 
-// WithHTTPClient sends through the given client, for its transport: proxies, certificates,
-// connection limits. It is copied without its Timeout, for which there is WithTimeout, and
-// redirects are never followed, whatever it says, because none is part of the contract. Default: a plain http.Client, which honours HTTPS_PROXY
-// and its relatives.
+// WithHTTPClient sends requests with a copy of the given client, for its transport: proxies,
+// certificates, connection limits. Its Timeout is ignored (see WithTimeout), and redirects
+// are never followed, because the contract has none. Default: a new http.Client, which uses
+// the proxy that the environment sets (HTTPS_PROXY).
 func WithHTTPClient(c *http.Client) Option { return func(d *doer) { d.http = c } }
 
-// WithTimeout bounds each attempt, from connecting to the last byte of the answer.
-// Long-polls get the time they ask the server for on top. Default: 30 seconds; 0: none but
-// the context's.
+// WithTimeout limits each attempt, from connecting to the last byte of the response.
+// Long-polls have the time that they ask the server to wait in addition. 0 sets no limit but
+// the context's. Default: DefaultTimeout.
 func WithTimeout(timeout time.Duration) Option { return func(d *doer) { d.timeout = timeout } }
 
-// WithRetry bounds how long a call goes on trying after 429, 502, 503, 504 or a broken
-// connection: no attempt begins later than that after the first one failed. Default: a minute; 0:
-// one attempt only.
+// WithRetry limits how long a call is retried after 429, 502, 503, 504 or a broken
+// connection: no attempt starts later than total after the first one failed. 0 makes one
+// attempt only. Default: DefaultRetry.
 func WithRetry(total time.Duration) Option { return func(d *doer) { d.retryFor = total } }
 
-// WithBackoff sets the pauses between attempts: the first, doubling up to the longest, each
-// with jitter. A Retry-After of the server's that is longer than the first counts instead. Default: 200 milliseconds and
-// 10 seconds.
+// WithBackoff sets the pauses between attempts. They double from the first to the longest,
+// with jitter. If the server sends a longer Retry-After than the first pause, that is used
+// instead. Default: DefaultFirstPause and DefaultLongestPause.
 func WithBackoff(first, longest time.Duration) Option {
 	return func(d *doer) { d.first, d.longest = first, longest }
 }
 
-// WithNotify has notify called before each further attempt, with why the last one was not
-// good and how much time is left for trying. Default: nobody is told.
+// WithNotify calls notify before each further attempt, with the reason why the last one
+// failed and the time that is left for retries. Default: no call.
 func WithNotify(notify func(cause error, left time.Duration)) Option {
 	return func(d *doer) { d.notify = notify }
 }
 
-// WithUserAgent sets the User-Agent header. Default: flowcallback-go.
+// WithUserAgent sets the User-Agent header. Default: DefaultUserAgent.
 func WithUserAgent(name string) Option { return func(d *doer) { d.userAgent = name } }
 
-// WithToken authenticates every request with a token, in the header X-Auth-Token.
+// WithToken authenticates requests with a token, in the header X-Auth-Token.
 func WithToken(token string) Option {
 	return func(d *doer) {
 		d.authenticate = func(r *http.Request, _ []byte) error {
@@ -52,9 +61,9 @@ func WithToken(token string) Option {
 	}
 }
 
-// WithAKSK signs every request with an access key and its secret, as the vendor's SDKs do;
-// securityToken goes along with temporary ones, else it is empty. An attempt is signed anew
-// each time, so the machine's clock has to be right to some minutes.
+// WithAKSK signs requests with an access key and its secret, as the vendor's SDKs do.
+// Temporary keys need a securityToken; else it is empty. Each attempt is signed with the
+// current time, so the clock of the machine must be right to within some minutes.
 func WithAKSK(accessKey, secretKey, securityToken string) Option {
 	return func(d *doer) {
 		d.authenticate = func(r *http.Request, body []byte) error {
@@ -67,7 +76,7 @@ func WithAKSK(accessKey, secretKey, securityToken string) Option {
 	}
 }
 
-// WithCheck has every request checked before it is sent; one that check returns an error
-// for is not sent, and the call returns that error wrapped in ErrInvalid. The request's
-// body can be read through its GetBody. Package precheck has such a check. Default: none.
+// WithCheck calls check before a request is sent. If check returns an error, the request is
+// not sent, and the call returns that error and ErrInvalid. check reads the body with
+// GetBody. Package precheck has a check of the whole contract. Default: no check.
 func WithCheck(check func(*http.Request) error) Option { return func(d *doer) { d.check = check } }

@@ -5,17 +5,16 @@ import (
 	"net/http"
 )
 
-// A State names one state of one run of a flow, that which waits. Its ids are opaque.
+// A State identifies the state of a run that waits. Its ids are opaque.
 type State struct {
-	Workflow string // id of the flow's definition
-	Run      string
-	State    string
+	Workflow string // id of the flow definition
+	Run      string // id of the run
+	State    string // id of the state
 }
 
-// StateFromHeader reads a State from the headers of a request: X-Cff-Workflow-Id,
-// X-Cff-Workflow-Run-Id and X-Cff-Workflow-State-Id, which the vendor's runtime sends to an
-// HTTP function that runs as a state, or else the same without Cff. The error names the
-// header that is missing.
+// StateFromHeader reads a State from the headers that the vendor's runtime sends to an HTTP
+// function that runs as a state: X-Cff-Workflow-Id, X-Cff-Workflow-Run-Id and
+// X-Cff-Workflow-State-Id, or the same without Cff. The error names a missing header.
 func StateFromHeader(header http.Header) (State, error) {
 	var s State
 	for name, id := range map[string]*string{"Workflow-Id": &s.Workflow, "Workflow-Run-Id": &s.Run, "Workflow-State-Id": &s.State} {

@@ -10,30 +10,30 @@ import (
 	"github.com/flowcallback/flowcallback/gen/waitsclient"
 )
 
-// pollSeconds is how long a long-poll asks the server to hold its answer back.
+// pollSeconds is how long a long-poll asks the server to wait.
 const pollSeconds = 30
 
-// Waits is the side that waits: it opens waits with flowcallbackd and learns their
+// Waits is the API of the waiting side: it opens waits with flowcallbackd and receives their
 // outcomes. It is safe for concurrent use.
 type Waits struct {
 	projectID string
 	waits     *waitsclient.Client
 }
 
-// Open opens a wait, durably. Where one is known under the same workflow, run and state,
-// it returns that one as it stands, so a caller that lost its memory opens again. Leave
-// TimeoutSeconds 0 for the contract's default.
+// Open opens a wait, durably. If a wait for the same workflow, run and state exists, Open
+// returns that wait, so a caller that lost its memory can open again. TimeoutSeconds 0 means
+// the contract's default.
 func (w *Waits) Open(ctx context.Context, request waits.OpenWaitRequest) (waits.Wait, error) {
 	return read[waits.Wait](w.waits.OpenWait(ctx, w.projectID, request))(http.StatusCreated, http.StatusOK)
 }
 
-// Get returns a wait as it stands.
+// Get returns a wait.
 func (w *Waits) Get(ctx context.Context, waitID string) (waits.Wait, error) {
 	return w.get(ctx, waitID, 0)
 }
 
-// Await blocks until the wait has left waiting, in whatever way, and returns it. It
-// long-polls as often as it takes: bound it by its context.
+// Await blocks until the wait is settled, expired or cancelled, and returns it. Limit the
+// time with ctx.
 func (w *Waits) Await(ctx context.Context, waitID string) (waits.Wait, error) {
 	for {
 		wait, err := w.get(ctx, waitID, pollSeconds)
@@ -50,7 +50,7 @@ func (w *Waits) get(ctx context.Context, waitID string, seconds int) (waits.Wait
 	return read[waits.Wait](w.waits.GetWait(ctx, w.projectID, waitID, &waits.GetWaitParams{WaitSeconds: &seconds}))(http.StatusOK)
 }
 
-// Cancel withdraws a wait. One that has left waiting already stays as it is.
+// Cancel cancels a wait. A wait that has already left waiting stays as it is.
 func (w *Waits) Cancel(ctx context.Context, waitID string) error {
 	if err := checkSegment("wait id", waitID); err != nil {
 		return fmt.Errorf("client: %w", err)
@@ -59,17 +59,18 @@ func (w *Waits) Cancel(ctx context.Context, waitID string) error {
 	return err
 }
 
-// Filter chooses among waits; the zero value chooses all.
+// Filter selects waits. The zero value selects all.
 type Filter struct {
 	Status   waits.Status
 	Workflow string
-	// OldestFirst lists in the order in which they were opened, those along that are
-	// opened meanwhile.
+	// OldestFirst lists waits in the order in which they were opened, including waits that
+	// are opened during the iteration.
 	OldestFirst bool
 }
 
-// List iterates over the project's waits, newest first: each that existed when it began
-// exactly once, however many are opened meanwhile. An error ends it.
+// List iterates over the project's waits, newest first by default. Each wait that existed at
+// the start is listed exactly once, however many are opened during the iteration. An error
+// ends the iteration.
 func (w *Waits) List(ctx context.Context, filter Filter) iter.Seq2[waits.Wait, error] {
 	return func(yield func(waits.Wait, error) bool) {
 		var params waits.ListWaitsParams
@@ -101,19 +102,18 @@ func (w *Waits) List(ctx context.Context, filter Filter) iter.Seq2[waits.Wait, e
 	}
 }
 
-// Settled is a wait that left waiting, as the feed has it.
+// Settled is a wait that left waiting, in the outcomes feed.
 type Settled struct {
 	waits.Wait
-	// Cursor is where to go on once this outcome, and every one before it, has been acted
-	// on. Only the last outcome of each answer of the server has one; it is empty
-	// otherwise. Going on from an earlier one repeats some and skips none.
+	// Cursor is where to continue after this outcome and all before it were processed. Only
+	// the last outcome of each response has one; else it is empty. Continuing from an
+	// earlier cursor repeats outcomes and skips none.
 	Cursor string
 }
 
-// Outcomes follows the project's waits as they leave waiting, in the order in which they
-// do, from the cursor after on (empty: from the oldest that the server keeps). It never
-// ends by itself: it ends with an error, the context's among them, or when the loop is
-// left.
+// Outcomes iterates over the project's outcomes feed, in order, starting after the cursor
+// (empty: at the oldest outcome that the server keeps). It waits for further outcomes, and
+// ends only with an error, such as that of ctx.
 func (w *Waits) Outcomes(ctx context.Context, after string) iter.Seq2[Settled, error] {
 	return func(yield func(Settled, error) bool) {
 		seconds := pollSeconds

@@ -1,5 +1,5 @@
-// Package openapi holds the two contracts of this project as the bytes of their files.
-// It reads nothing into them: openapi/contract does, for those who want to check.
+// Package openapi has the two contracts of this project as the bytes of their files. It
+// does not interpret them; package openapi/contract does.
 package openapi
 
 import _ "embed"

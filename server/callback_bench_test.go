@@ -22,16 +22,16 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// idle is an engine that does nothing, so that what stands before it is measured.
+// idle is an engine that does nothing, to measure everything except an engine.
 type idle struct{}
 
-func (idle) Callback(_ context.Context, key engine.Key, _ callback.Request) (string, error) {
-	return key.RunID, nil
+func (idle) Callback(_ context.Context, c engine.Callback) (string, error) {
+	return string(c.RunID), nil
 }
 
 func (idle) Ready(context.Context) error { return nil }
 
-// The bodies that are measured: a usual one, and one with a large output.
+// The bodies that are measured: a common one, and one with a large output.
 var bodies = map[string]string{
 	"small":  `{"result":"success","output":{"message":"success","result":200}}`,
 	"200KiB": `{"result":"success","output":{"list":[` + strings.Repeat(`{"id":4711,"name":"a name","ok":true},`, 5400) + `null]}}`,
@@ -91,14 +91,14 @@ func BenchmarkUnvalidated(b *testing.B) {
 type unvalidated struct{}
 
 func (unvalidated) CreateCallbackWorkflow(ctx context.Context, r callbackserver.CreateCallbackWorkflowRequestObject) (callbackserver.CreateCallbackWorkflowResponseObject, error) {
-	key := engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.XWorkflowRunID, StateID: r.Params.XWorkflowStateID}
-	executionID, err := idle{}.Callback(ctx, key, *r.Body)
+	key := engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.RunID, StateID: r.Params.StateID}
+	executionID, err := idle{}.Callback(ctx, engine.Callback{Key: key, Request: *r.Body})
 	return callbackserver.CreateCallbackWorkflow200JSONResponse{Body: callback.Response{ExecutionID: executionID}}, err
 }
 
-// BenchmarkPlain is what somebody writes by hand with net/http and encoding/json: the checks
-// that the contract asks for, an id for the request, a limit of size and time, a line in the
-// log. It refuses no member that is named twice, which encoding/json cannot see.
+// BenchmarkPlain is a handler written by hand with net/http and encoding/json: the checks of
+// the contract, a request id, a limit of size and time, a line in the log. It does not refuse
+// duplicate members, which encoding/json does not report.
 func BenchmarkPlain(b *testing.B) {
 	logger := slog.New(slog.DiscardHandler)
 	mux := http.NewServeMux()
@@ -125,15 +125,15 @@ func BenchmarkPlain(b *testing.B) {
 
 func plain(ctx context.Context, w http.ResponseWriter, r *http.Request) (status int, answer any) {
 	refuse := func(what string) (int, any) {
-		return http.StatusBadRequest, callback.Error{ErrorCode: "FGS.3002", ErrorMsg: what, RequestID: w.Header().Get("X-Request-Id")}
+		return http.StatusBadRequest, callback.CallbackError{ErrorCode: callback.CodeInvalid, ErrorMsg: what, RequestID: w.Header().Get("X-Request-Id")}
 	}
 	key := engine.Key{
 		ProjectID: r.PathValue("project_id"), WorkflowID: r.PathValue("workflow_id"),
-		RunID: r.Header.Get("X-Workflow-Run-Id"), StateID: r.Header.Get("X-Workflow-State-Id"),
+		RunID: callback.RunID(r.Header.Get("X-Workflow-Run-Id")), StateID: callback.StateID(r.Header.Get("X-Workflow-State-Id")),
 	}
-	for _, id := range []string{key.ProjectID, key.WorkflowID, key.RunID, key.StateID} {
+	for _, id := range []string{key.ProjectID, key.WorkflowID, string(key.RunID), string(key.StateID)} {
 		if id == "" || !utf8.ValidString(id) || utf8.RuneCountInString(id) > 1024 {
-			return refuse("ids must be there, and be UTF-8")
+			return refuse("ids must not be empty, and must be UTF-8")
 		}
 	}
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
@@ -164,14 +164,14 @@ func plain(ctx context.Context, w http.ResponseWriter, r *http.Request) (status 
 	if output == nil && *body.Result == callback.Success {
 		return refuse("output must not be null with success")
 	}
-	executionID, err := idle{}.Callback(ctx, key, callback.Request{Result: *body.Result, Error: body.Error, Output: body.Output})
+	executionID, err := idle{}.Callback(ctx, engine.Callback{Key: key, Request: callback.Request{Result: *body.Result, Error: body.Error, Output: body.Output}})
 	if err != nil {
-		return http.StatusInternalServerError, callback.Error{ErrorCode: "FSS.0500", ErrorMsg: "Internal server error."}
+		return http.StatusInternalServerError, callback.CallbackError{ErrorCode: callback.CodeInternal, ErrorMsg: "Internal server error."}
 	}
 	return http.StatusOK, callback.Response{ExecutionID: executionID}
 }
 
-// BenchmarkJSONValid is the least that reading a body costs.
+// BenchmarkJSONValid is the lowest possible cost of reading a body.
 func BenchmarkJSONValid(b *testing.B) {
 	for _, size := range []string{"small", "200KiB"} {
 		body := []byte(bodies[size])

@@ -21,7 +21,7 @@ import (
 // broken is an engine that returns err, or panics where it is nil.
 type broken struct{ err error }
 
-func (b broken) Callback(context.Context, engine.Key, callback.Request) (string, error) {
+func (b broken) Callback(context.Context, engine.Callback) (string, error) {
 	if b.err == nil {
 		panic("secret of the engine")
 	}
@@ -35,7 +35,7 @@ func TestFailuresOfTheEngine(t *testing.T) {
 	for name, test := range map[string]struct {
 		err    error
 		status int
-		code   string
+		code   callback.ErrorCode
 	}{
 		"unknown error": {secret, 500, "FSS.0500"},
 		"panic":         {nil, 500, "FSS.0500"},
@@ -74,7 +74,7 @@ type stuck struct {
 	release chan struct{}
 }
 
-func (s stuck) Callback(context.Context, engine.Key, callback.Request) (string, error) {
+func (s stuck) Callback(context.Context, engine.Callback) (string, error) {
 	s.entered <- struct{}{}
 	<-s.release
 	return "execution", nil
@@ -212,7 +212,7 @@ func TestEncodedPollsAreCountedAsPolls(t *testing.T) {
 // patient is an engine that tells how long it may take.
 type patient struct{ deadline chan time.Duration }
 
-func (p patient) Callback(ctx context.Context, _ engine.Key, _ callback.Request) (string, error) {
+func (p patient) Callback(ctx context.Context, _ engine.Callback) (string, error) {
 	until, _ := ctx.Deadline()
 	p.deadline <- time.Until(until)
 	return "execution", ctx.Err()

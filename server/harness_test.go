@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/openapi/contract"
@@ -24,8 +22,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// service is a server over a real SQLite file, reached over real HTTP. Every answer that
-// passes through do is checked against the contract.
+// service is a server over a real SQLite file, used over real HTTP. do checks every response
+// against the contract.
 type service struct {
 	*httptest.Server
 	engine    *sqlite.Engine
@@ -38,16 +36,6 @@ func start(t *testing.T, config server.Config, options sqlite.Options) *service 
 	t.Helper()
 	s := &service{}
 	options.Now = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
-	published, err := contract.Callback()
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.ExecutionID = func(runID string) string {
-		if published.Fits("ExecutionId", runID) {
-			return runID
-		}
-		return uuid.NewString()
-	}
 	e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waits.db"), options)
 	if err != nil {
 		t.Fatal(err)
@@ -92,20 +80,20 @@ func (s *service) serve(t *testing.T, e engine.Engine, config server.Config) {
 	}
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
-	callback.Error
+	callback.CallbackError
 }
 
 func (a answer) String() string { return fmt.Sprintf("%d %.300s", a.status, a.body) }
 
-// transport keeps connections for as many senders as a test has.
+// transport keeps a connection for each sender of a test.
 var transport = &http.Transport{MaxIdleConnsPerHost: 64}
 
-// do sends r and checks the answer against the contract.
+// do sends r and checks the response against the contract.
 func (s *service) do(t *testing.T, r *http.Request) answer {
 	t.Helper()
 	response, err := transport.RoundTrip(r)
@@ -127,7 +115,7 @@ func (s *service) do(t *testing.T, r *http.Request) answer {
 		}
 	}
 	if a.status >= 400 {
-		if err := json.Unmarshal(body, &a.Error); err != nil && r.Method != http.MethodHead {
+		if err := json.Unmarshal(body, &a.CallbackError); err != nil && r.Method != http.MethodHead {
 			t.Errorf("%s %s: answer %v is no error body: %v", r.Method, r.URL, a, err)
 		}
 		if a.RequestID != a.header.Get("X-Request-Id") && r.Method != http.MethodHead {
@@ -142,7 +130,7 @@ func (s *service) check(t *testing.T, r *http.Request, a answer) {
 	t.Helper()
 	for _, c := range s.contracts {
 		if operation, _ := c.Match(r); operation != nil {
-			if err := operation.CheckAnswer(t.Context(), r, a.status, a.header, a.body); err != nil {
+			if err := operation.CheckResponse(t.Context(), r, a.status, a.header, a.body); err != nil {
 				t.Errorf("%s %s: answer %v breaks the contract: %v", r.Method, r.URL, a, err)
 			}
 			return
@@ -150,7 +138,7 @@ func (s *service) check(t *testing.T, r *http.Request, a answer) {
 	}
 	if a.status >= 400 && r.Method != http.MethodHead {
 		var body any
-		if err := json.Unmarshal(a.body, &body); err != nil || !s.contracts[0].Fits("Error", body) {
+		if err := json.Unmarshal(a.body, &body); err != nil || !s.contracts[0].Fits("CallbackError", body) {
 			t.Errorf("%s %s: answer %v is not the contract's error body (%v)", r.Method, r.URL, a, err)
 		}
 	}
@@ -207,7 +195,7 @@ func decode[T any](t *testing.T, a answer) (value T) {
 	return value
 }
 
-func (a answer) want(t *testing.T, status int, code string) {
+func (a answer) want(t *testing.T, status int, code callback.ErrorCode) {
 	t.Helper()
 	if a.status != status || a.ErrorCode != code {
 		t.Errorf("got %v, want %d %s", a, status, code)

@@ -9,31 +9,26 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
-	"github.com/flowcallback/flowcallback/openapi"
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/openapi/edges"
 	"github.com/flowcallback/flowcallback/server"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// Every limit of the two documents, walked from their YAML: the edge is accepted and one
-// past it is refused by name, over HTTP. No number stands here.
+// Over HTTP, every limit of the two documents is accepted, and one past it is refused with
+// the name of the member.
 func TestLimits(t *testing.T) {
 	s := start(t, server.Config{}, sqlite.Options{})
-	documents := map[string]node{"callback.yaml": parse(t, openapi.Callback), "waits.yaml": parse(t, openapi.Waits)}
 	walked := 0
-	for name, document := range documents {
-		d := walker{documents: documents, name: name}
-		for path, item := range document.at("paths") {
-			for method, operation := range item.(node) {
-				if method == "parameters" {
-					continue
-				}
-				o := d.operation(path, method, item.(node), operation.(node))
-				for _, e := range o.edges {
-					walked++
-					t.Run(fmt.Sprintf("%s %s %s", o.id, e.member, e.claim), func(t *testing.T) { o.try(t, s, e) })
-				}
+	for _, name := range []string{"callback.yaml", "waits.yaml"} {
+		operations, err := edges.Operations(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range operations {
+			for _, e := range o.Edges {
+				walked++
+				t.Run(fmt.Sprintf("%s %s %s", o.ID, e.Name, e.Claim), func(t *testing.T) { s.tryEdge(t, o, e) })
 			}
 		}
 	}
@@ -42,139 +37,9 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// node is a mapping of a document.
-type node map[string]any
-
-func parse(t *testing.T, text string) (n node) {
-	t.Helper()
-	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func (n node) at(keys ...string) node {
-	for _, key := range keys {
-		next, _ := n[key].(node)
-		n = next
-	}
-	return n
-}
-
-// walker finds limits in one document, following references into the others.
-type walker struct {
-	documents map[string]node
-	name      string
-}
-
-// resolve follows a reference, if n is one.
-func (w walker) resolve(n node) (walker, node) {
-	ref, ok := n["$ref"].(string)
-	if !ok {
-		return w, n
-	}
-	file, path, _ := strings.Cut(ref, "#/")
-	if file != "" {
-		w.name = file
-	}
-	return w.resolve(w.documents[w.name].at(strings.Split(path, "/")...))
-}
-
-// edge is one value of one member, and whether the contract allows it.
-type edge struct {
-	in, member, claim string
-	value             any // nil: leave the member out
-	allowed           bool
-}
-
-type operation struct {
-	id, method, path string
-	parameters       []edge // a valid value for each
-	body             node   // a valid body
-	edges            []edge
-}
-
-func (w walker) operation(path, method string, item, n node) *operation {
-	o := &operation{id: n["operationId"].(string), method: strings.ToUpper(method), path: path}
-	for _, list := range []any{item["parameters"], n["parameters"]} {
-		parameters, _ := list.([]any)
-		for _, p := range parameters {
-			inside, parameter := w.resolve(p.(node))
-			in, name := parameter["in"].(string), parameter["name"].(string)
-			required, _ := parameter["required"].(bool)
-			if required {
-				o.parameters = append(o.parameters, edge{in: in, member: name, value: parameter["example"]})
-			}
-			_, schema := inside.resolve(parameter.at("schema"))
-			if in != "path" { // a path without it is another path
-				o.edges = append(o.edges, edge{in, name, "left out", nil, !required})
-			}
-			for _, e := range limits(schema) {
-				if in == "path" && e.value == "" {
-					continue
-				}
-				o.edges = append(o.edges, edge{in, name, e.claim, e.value, e.allowed})
-			}
-		}
-	}
-	if _, ok := n["requestBody"]; ok {
-		inside, schema := w.resolve(n.at("requestBody", "content", "application/json", "schema"))
-		o.body = schema.at("example")
-		for name, p := range schema.at("properties") {
-			_, property := inside.resolve(p.(node))
-			required := strings.Contains(fmt.Sprint(schema["required"]), name)
-			o.edges = append(o.edges, edge{"body", name, "left out", nil, !required})
-			for _, e := range limits(property) {
-				o.edges = append(o.edges, edge{"body", name, e.claim, e.value, e.allowed})
-			}
-		}
-	}
-	return o
-}
-
-// limits returns the edges of a schema. Strings are made of a letter that takes two bytes,
-// so that whoever counts bytes is found out.
-func limits(schema node) (edges []edge) {
-	add := func(claim string, value any, allowed bool) {
-		edges = append(edges, edge{claim: claim, value: value, allowed: allowed})
-	}
-	values, isEnum := schema["enum"].([]any)
-	for _, value := range values {
-		add(fmt.Sprintf("is %v", value), value, true)
-		add(fmt.Sprintf("is %v and more", value), fmt.Sprint(value, "x"), false)
-	}
-	length := func(n int) string { return strings.Repeat("é", n) }
-	if n, ok := schema["minLength"].(int); ok {
-		if !isEnum {
-			add("has its least length", length(n), schema["pattern"] == nil || n > 0)
-		}
-		add("is one too short", length(n-1), false)
-	}
-	if n, ok := schema["maxLength"].(int); ok {
-		if !isEnum {
-			add("has its greatest length", length(n), true)
-		}
-		add("is one too long", length(n+1), false)
-	}
-	if n, ok := schema["minimum"].(int); ok {
-		add("is at its minimum", n, true)
-		add("is below its minimum", n-1, false)
-		add("is no integer", "x", false)
-	}
-	if n, ok := schema["maximum"].(int); ok {
-		add("is at its maximum", n, true)
-		add("is above its maximum", n+1, false)
-	}
-	if schema["type"] == "object" {
-		add("is an object", node{}, true)
-		add("is an array", []any{}, false)
-	}
-	return edges
-}
-
-// try sends a request that is valid but for the edge.
-func (o *operation) try(t *testing.T, s *service, e edge) {
-	path, query, header, body := o.path, url.Values{}, http.Header{}, maps.Clone(o.body)
+// tryEdge sends a request that is valid except for the edge.
+func (s *service) tryEdge(t *testing.T, o edges.Operation, e edges.Edge) {
+	path, query, header, body := o.Path, url.Values{}, http.Header{}, maps.Clone(o.Body)
 	set := func(in, name string, value any) {
 		switch in {
 		case "path":
@@ -187,21 +52,21 @@ func (o *operation) try(t *testing.T, s *service, e edge) {
 			body[name] = value
 		}
 	}
-	for _, p := range o.parameters {
-		if p.in != e.in || p.member != e.member {
-			set(p.in, p.member, p.value)
+	for _, p := range o.Parameters {
+		if p.Required && (p.In != e.In || p.Name != e.Name) {
+			set(p.In, p.Name, p.Example)
 		}
 	}
 	switch {
-	case e.value != nil:
-		set(e.in, e.member, e.value)
-	case e.in == "body":
-		delete(body, e.member)
+	case !e.Omit:
+		set(e.In, e.Name, e.Value)
+	case e.In == "body":
+		delete(body, e.Name)
 	}
-	if e.member == "wait_seconds" {
-		// The longest poll would hold the test up, so there is something to answer at once.
+	if e.Name == "wait_seconds" {
+		// The longest poll would block the test, so there is an outcome to return.
 		path = strings.ReplaceAll(path, "{wait_id}", "unknown")
-		s.callbackIn(t, o, t.Name())
+		s.settleExample(t, o, t.Name())
 	}
 	text := ""
 	if body != nil {
@@ -211,34 +76,33 @@ func (o *operation) try(t *testing.T, s *service, e edge) {
 		}
 		text = string(data)
 	}
-	r := s.request(t, o.method, path+"?"+query.Encode(), text)
+	r := s.request(t, o.Method, path+"?"+query.Encode(), text)
 	maps.Copy(r.Header, header)
 	a := s.do(t, r)
-	refused := a.status == 400 && a.ErrorCode == "FGS.3002"
-	if e.in == "query" && e.member == "cursor" || e.member == "after" {
-		refused = refused && !strings.Contains(a.ErrorMsg, "not one of this server")
+	refused := a.status == http.StatusBadRequest && a.ErrorCode == callback.CodeInvalid
+	if e.In == "query" && (e.Name == "cursor" || e.Name == "after") {
+		refused = refused && !strings.Contains(a.ErrorMsg, "not from this server")
 	}
 	switch {
-	case refused == e.allowed:
-		t.Errorf("%s %s %v: got %v, want allowed %t", o.id, e.member, e.value, a, e.allowed)
-	case refused && !strings.Contains(a.ErrorMsg, e.member+": "):
-		t.Errorf("%s %s %v: %v does not name the member", o.id, e.member, e.value, a)
+	case refused == e.Allowed:
+		t.Errorf("%s %s %v: got %v, want allowed %t", o.ID, e.Name, e.Value, a, e.Allowed)
+	case refused && !strings.Contains(a.ErrorMsg, e.Name+": "):
+		t.Errorf("%s %s %v: %v does not name the member", o.ID, e.Name, e.Value, a)
 	}
 }
 
-// callbackIn puts an outcome into the feed that o's example request reads.
-func (s *service) callbackIn(t *testing.T, o *operation, state string) {
+// settleExample adds an outcome to the feed of the project in o's examples.
+func (s *service) settleExample(t *testing.T, o edges.Operation, state string) {
 	t.Helper()
-	for _, p := range o.parameters {
-		if p.member != "project_id" {
+	for _, p := range o.Parameters {
+		if p.Name != "project_id" {
 			continue
 		}
-		base := "/%s/" + fmt.Sprint(p.value)
-		a := s.do(t, s.request(t, http.MethodPost, fmt.Sprintf(base, "v1")+"/waits", fmt.Sprintf(`{"workflow_id":"w","run_id":"r","state_id":%q}`, state)))
+		a := s.do(t, s.request(t, http.MethodPost, fmt.Sprintf("/v1/%s/waits", p.Example), fmt.Sprintf(`{"workflow_id":"w","run_id":"r","state_id":%q}`, state)))
 		if a.status != http.StatusCreated {
 			t.Fatalf("opening a wait: %v", a)
 		}
-		r := s.request(t, http.MethodPost, fmt.Sprintf(base, "v2")+"/fgs/workflows/w/callback", success)
+		r := s.request(t, http.MethodPost, fmt.Sprintf("/v2/%s/fgs/workflows/w/callback", p.Example), success)
 		r.Header.Set("X-Workflow-Run-Id", "r")
 		r.Header.Set("X-Workflow-State-Id", state)
 		if a := s.do(t, r); a.status != http.StatusOK {

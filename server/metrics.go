@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/http"
 	"strconv"
 	"time"
 
@@ -12,70 +11,68 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// metrics are what the server observes of requests.
+// metrics counts and times requests.
 type metrics struct {
 	callbacks *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 }
 
-// newMetrics registers the metrics, and gauges over what is under way.
-func newMetrics(registry *prometheus.Registry, requests, polls slots) metrics {
+// newMetrics registers the metrics of this package.
+func newMetrics(registry *prometheus.Registry, running admission) metrics {
 	m := metrics{
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowcallback_callbacks_total",
-			Help: "Callbacks answered, by the result they bring (empty: refused before it was read) and the answer's code (200, or that of the error body).",
+			Help: "Callbacks answered, by result (empty: refused before it was read) and code (200, or the code of the error body).",
 		}, []string{"result", "code"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "flowcallback_request_duration_seconds", Help: "How long requests took, by operation; long-polls with what they wait.",
+			Name: "flowcallback_request_duration_seconds", Help: "Duration of requests by operation, including the time that long-polls wait.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 18),
 		}, []string{"operation"}),
 	}
 	registry.MustRegister(m.callbacks, m.durations,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flowcallback_requests_in_flight", Help: "Requests under way, long-polls apart."},
-			func() float64 { return float64(len(requests)) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flowcallback_polls_open", Help: "Long-polls under way."},
-			func() float64 { return float64(len(polls)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flowcallback_requests_in_flight", Help: "Requests that run now, without long-polls."},
+			func() float64 { return float64(len(running.requests)) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flowcallback_polls_open", Help: "Long-polls that run now."},
+			func() float64 { return float64(len(running.polls)) }),
 	)
 	return m
 }
 
-// observe counts and times the requests of an operation. It answers errors itself, so that
-// it sees what the sender is told, of a panic too.
+// observe counts and times the requests of an operation. It answers errors, so that it
+// knows the code of the response, after a panic too.
 func (m metrics) observe(action Action, operation *contract.Operation) echo.MiddlewareFunc {
 	durations := m.durations.WithLabelValues(operation.ID())
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
-			err := recovered(next, c)
+			err := callRecovered(next, c)
 			if err != nil {
 				c.Error(err)
 			}
 			durations.Observe(time.Since(start).Seconds())
 			if action == ActionCallback {
-				m.callbacks.WithLabelValues(resultOf(c), codeOf(c)).Inc()
+				m.callbacks.WithLabelValues(resultLabel(c), codeLabel(c)).Inc()
 			}
 			return err
 		}
 	}
 }
 
-// codeOf is the code of an answer: that of its error body, else its status.
-func codeOf(c echo.Context) string {
-	if code, ok := c.Get(codeKey).(string); ok {
-		return code
-	}
-	if c.Response().Status == http.StatusOK {
-		return "200"
+// codeLabel returns the code of a response: that of its error body, or else its status.
+func codeLabel(c echo.Context) string {
+	if code := errorCode(c); code != "" {
+		return string(code)
 	}
 	return strconv.Itoa(c.Response().Status)
 }
 
-// resultOf is the result of a callback that the contract allows, empty for any other.
-func resultOf(c echo.Context) string {
-	if u := underWayIn(c.Request().Context()); u != nil {
-		return u.result
+// resultLabel returns the result of a callback that the contract allows, or "".
+func resultLabel(c echo.Context) string {
+	body, ok := c.Request().Body.(*contract.Body)
+	if !ok {
+		return ""
 	}
-	return ""
+	return body.Text("result")
 }
 
 // serveMetrics answers scrapes.

@@ -3,6 +3,7 @@ package server
 import (
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -10,35 +11,48 @@ import (
 	"github.com/flowcallback/flowcallback/server/console"
 )
 
-// What pages may do: load what is beside them, and call this server; nothing else. Swagger
-// UI, in the contract's pages, shows images that it carries in itself, and has one style in
-// an element, named by its hash.
+// Pages may load the files beside them and call this server, and nothing else. Swagger UI
+// also shows images that are embedded in it, and sets one style attribute, which the policy
+// allows by its hash.
 const (
 	consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	docsPolicy    = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-hashes' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
-// servePages routes the pages for people. They hold no data, so everyone may load them; what
-// they show comes through the API, with the credentials that it wants.
+// servePages routes the pages for people. They are the same for everyone and need no
+// credentials; they load data through the API.
 func servePages(router *echo.Echo) {
-	pages := func(path string, files fs.FS, policy string) {
-		handler := http.StripPrefix(path, http.FileServerFS(files))
-		serve := func(c echo.Context) error {
-			c.Response().Header().Set("Content-Security-Policy", policy)
-			if strings.HasSuffix(c.Request().URL.Path, "/index.html") {
-				return echo.ErrNotFound // the file server would redirect
-			}
-			if name := strings.TrimPrefix(c.Request().URL.Path, path+"/"); name != "" {
-				if info, err := fs.Stat(files, name); err != nil || info.IsDir() {
-					return echo.ErrNotFound
-				}
-			}
-			handler.ServeHTTP(c.Response(), c.Request())
-			return nil
-		}
-		router.Match(readable, path+"/*", serve)
-		router.Match(readable, path, func(c echo.Context) error { return c.Redirect(http.StatusFound, path+"/") })
+	router.Any("/", home)
+	serveFiles(router, "/console", console.Console(), consolePolicy)
+	serveFiles(router, "/docs", console.Docs(), docsPolicy)
+}
+
+// home answers browsers with a page that links the others. Programs get the error body, as
+// for any path without an operation.
+func home(c echo.Context) error {
+	r := c.Request()
+	if !slices.Contains(readMethods, r.Method) || !strings.Contains(r.Header.Get("Accept"), echo.MIMETextHTML) {
+		return echo.ErrNotFound
 	}
-	pages("/console", console.Console(), consolePolicy)
-	pages("/docs", console.Docs(), docsPolicy)
+	c.Response().Header().Set("Content-Security-Policy", consolePolicy)
+	return c.HTMLBlob(http.StatusOK, console.Home())
+}
+
+// serveFiles routes the files of a page below path.
+func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) {
+	handler := http.StripPrefix(path, http.FileServerFS(files))
+	router.Match(readMethods, path+"/*", func(c echo.Context) error {
+		c.Response().Header().Set("Content-Security-Policy", policy)
+		if strings.HasSuffix(c.Request().URL.Path, "/index.html") {
+			return echo.ErrNotFound // the file server would redirect
+		}
+		if name := strings.TrimPrefix(c.Request().URL.Path, path+"/"); name != "" {
+			if info, err := fs.Stat(files, name); err != nil || info.IsDir() {
+				return echo.ErrNotFound
+			}
+		}
+		handler.ServeHTTP(c.Response(), c.Request())
+		return nil
+	})
+	router.Match(readMethods, path, func(c echo.Context) error { return c.Redirect(http.StatusFound, path+"/") })
 }

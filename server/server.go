@@ -1,9 +1,10 @@
-// Package server puts the contract in front of an engine: it enforces callback.yaml and
-// waits.yaml on every request before a thin handler runs, and turns whatever goes wrong
-// into the contract's error body. It is importable: New takes any engine.Engine.
+// Package server is the HTTP handler of the service. It enforces callback.yaml and
+// waits.yaml on every request before a thin handler runs, and answers errors with the
+// contract's error body. New takes any engine.Engine, so programs can embed it.
 //
-// It validates nothing itself (openapi/contract does), stores nothing (the engine does),
-// opens no socket and reads no environment (its caller does).
+// The package validates nothing itself (openapi/contract does), stores nothing (the engine
+// does), opens no socket and reads no environment (the caller does). README.md shows how to
+// use it, and ARCHITECTURE.md how it works.
 package server
 
 import (
@@ -25,64 +26,74 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// Config are the choices of New; the zero value is the default of each.
+// Defaults of Config.
+const (
+	DefaultMaxBody     = 256 << 10
+	DefaultMaxMemory   = 64 << 20
+	DefaultMaxRequests = 4096
+	DefaultMaxPolls    = 16384
+	DefaultTimeout     = 30 * time.Second
+)
+
+// Config configures New. A zero field has the default that its comment names.
 type Config struct {
-	// MaxBody is the largest request body that is taken, in bytes; a larger one is
-	// answered with 413 before it is read. Default: 256 KiB.
+	// MaxBody is the largest request body, in bytes. A larger one is answered with 413,
+	// before it is read if the request states its length. Default: DefaultMaxBody.
 	MaxBody int64
 
-	// MaxMemory is how many bytes of request bodies may be in memory at once; what would
-	// take more is answered with 503 at once. A body counts as it arrives, so that who
-	// sends slowly keeps nobody out. Default: 64 MiB, and at least one body of MaxBody.
+	// MaxMemory limits the bytes of request bodies that are in memory at once. A request
+	// beyond it is answered with 503 immediately. A body counts as it arrives, so slow
+	// senders keep nobody out. Default: DefaultMaxMemory; at least one body of MaxBody.
 	MaxMemory int64
 
-	// MaxRequests is how many requests, whose bodies have arrived, may be under way at once,
-	// long-polls apart; one more is answered with 503 at once. Default: 4096.
+	// MaxRequests limits how many requests run at once after their bodies have arrived,
+	// not counting long-polls. One more is answered with 503 immediately. Default:
+	// DefaultMaxRequests.
 	MaxRequests int
 
-	// MaxPolls is how many long-polls may be under way at once; one more is answered with
-	// 503 at once. They take nothing from MaxRequests. Default: 16384.
+	// MaxPolls limits how many long-polls run at once. One more is answered with 503
+	// immediately. Default: DefaultMaxPolls.
 	MaxPolls int
 
-	// Timeout bounds the time that an engine may take over a request, besides what the
-	// request itself asks to wait; past it the answer is 503. Default: 30 seconds.
+	// Timeout limits the time that the engine may take for a request, in addition to the
+	// time that a long-poll asks to wait. After it the answer is 503. Default:
+	// DefaultTimeout.
 	Timeout time.Duration
 
-	// Authorize decides whether a request may go on. Default: every request may, so
-	// whoever leaves it out sees to it that only friends reach the handler.
+	// Authorize decides whether a request is permitted. Default: every request is, so
+	// whoever can reach the handler may use it.
 	Authorize Authorize
 
-	// Draining is done when the program begins to shut down: long-polls then answer at
-	// once with what they have. Default: never.
+	// Draining is done when the program starts to shut down. Long-polls then answer
+	// immediately with what they have. Default: never done.
 	Draining context.Context
 
-	// Metrics gets the server's metrics, and is served at /metrics to whoever Authorize lets
-	// wait in all projects. What else is registered with it, such as an engine, is served
-	// along. Default: a new one.
+	// Metrics receives the metrics of the server, and is served at /metrics to principals
+	// that may wait in all projects. Default: a new registry.
 	Metrics *prometheus.Registry
 
-	// Logger gets one line a request, and the causes of failures that the sender is not
-	// told. Bodies, ids of runs and states, and credentials are never logged. Default:
-	// slog.Default().
+	// Logger receives one line for each request, and the causes of failures that the
+	// caller is not told. Bodies, run ids, state ids and credentials are never logged.
+	// Default: slog.Default().
 	Logger *slog.Logger
 }
 
 func (c *Config) setDefaults() {
 	if c.MaxBody == 0 {
-		c.MaxBody = 256 << 10
+		c.MaxBody = DefaultMaxBody
 	}
 	if c.MaxMemory == 0 {
-		c.MaxMemory = 64 << 20
+		c.MaxMemory = DefaultMaxMemory
 	}
 	c.MaxMemory = max(c.MaxMemory, c.MaxBody+1)
 	if c.MaxRequests == 0 {
-		c.MaxRequests = 4096
+		c.MaxRequests = DefaultMaxRequests
 	}
 	if c.MaxPolls == 0 {
-		c.MaxPolls = 16384
+		c.MaxPolls = DefaultMaxPolls
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 30 * time.Second
+		c.Timeout = DefaultTimeout
 	}
 	if c.Authorize == nil {
 		c.Authorize = func(context.Context, Call) (string, error) { return "", nil }
@@ -98,12 +109,12 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// New returns the handler of the whole service over e. Where e also implements
-// engine.Waits, the waits API works; else it is answered with 501. The error tells that
-// the embedded contract cannot be loaded.
+// New returns the handler of the service over the engine e. Operations of the waits API
+// work if e implements their interface (engine.Opener, engine.Reader, engine.Feed), and
+// else are answered with 501. The error says that the embedded contract cannot be loaded.
 //
-// It never answers the published path with a redirect: the vendor's Go SDK takes one for
-// success.
+// The handler never answers the published path with a redirect, which the vendor's Go SDK
+// takes for success.
 func New(e engine.Engine, config Config) (http.Handler, error) {
 	config.setDefaults()
 	published, err := contract.Callback()
@@ -114,78 +125,96 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	publishedJSON, err := published.JSON()
+	codes, err := published.ErrorCodes()
 	if err != nil {
 		return nil, err
 	}
 	router := echo.New()
 	router.Binder = binder{}
-	router.HTTPErrorHandler = problemHandler(config.Logger)
+	router.HTTPErrorHandler = errorHandler(codes, config.Logger)
 	router.Use(everyRequest(config.Logger))
 
-	requests, polls := make(slots, config.MaxRequests), make(slots, config.MaxPolls)
-	observed := newMetrics(config.Metrics, requests, polls)
-	memory := semaphore.NewWeighted(config.MaxMemory)
-	// The path of a request, from the outside in, once its operation is known.
-	path := func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
+	middlewares := config.operationMiddlewares()
+	callbackserver.RegisterHandlersWithOptions(router,
+		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
+		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionCallback, published.Operations())})
+	waitsserver.RegisterHandlersWithOptions(router,
+		waitsserver.NewStrictHandler(newWaitsHandler(config.Draining, e), nil),
+		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionWait, own.Operations())})
+
+	if err := serveDocuments(router, published); err != nil {
+		return nil, err
+	}
+	servePages(router)
+	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait))
+	router.Match(readMethods, "/healthz", healthy)
+	router.Match(readMethods, "/readyz", ready(e))
+	return router, nil
+}
+
+// operationMiddlewares returns the middleware of each operation, by operationId, from the
+// outermost to the innermost.
+func (c *Config) operationMiddlewares() func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
+	running := admission{requests: make(slots, c.MaxRequests), polls: make(slots, c.MaxPolls)}
+	observed := newMetrics(c.Metrics, running)
+	memory := semaphore.NewWeighted(c.MaxMemory)
+	return func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
-			middlewares[operation.ID()] = []echo.MiddlewareFunc{once(
+			middlewares[operation.ID()] = []echo.MiddlewareFunc{chain(
 				observed.observe(action, operation),
-				refuseWhenFull(requests, polls, operation),
-				limitBody(config.MaxBody, memory),
-				limitInFlight(requests, polls, operation),
-				authorize(config.Authorize, action),
+				running.refuseWhenFull(operation),
+				readBody(c.MaxBody, memory),
+				running.take(operation),
+				authorize(c.Authorize, action),
 				enforce(operation),
-				limitTime(config.Timeout, operation),
+				requestContext(c.Timeout, operation),
 			)}
 		}
 		return middlewares
 	}
-	callbackserver.RegisterHandlersWithOptions(router,
-		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
-		callbackserver.RegisterHandlersOptions{OperationMiddlewares: path(ActionCallback, published.Operations())})
-	waitsserver.RegisterHandlersWithOptions(router,
-		waitsserver.NewStrictHandler(newWaitsHandler(config.Draining, e), nil),
-		waitsserver.RegisterHandlersOptions{OperationMiddlewares: path(ActionWait, own.Operations())})
-
-	document := func(text string) echo.HandlerFunc {
-		return func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", []byte(text)) }
-	}
-	router.Match(readable, "/openapi/callback.yaml", document(openapi.Callback))
-	router.Match(readable, "/openapi/waits.yaml", document(openapi.Waits))
-	router.Match(readable, "/openapi/callback.json", func(c echo.Context) error {
-		return c.JSONBlob(http.StatusOK, publishedJSON)
-	})
-	servePages(router)
-	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait))
-	router.Match(readable, "/healthz", alive)
-	router.Match(readable, "/readyz", ready(e))
-	return router, nil
 }
 
-// once puts the middlewares together at the first request, from the outside in. Echo would
-// do it for each request anew. Its handler must be of one route.
-func once(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
+// chain composes middlewares at the first request, from the outermost to the innermost.
+// Echo itself would compose them for each request. The result must serve one route only.
+func chain(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
 	var composed atomic.Pointer[echo.HandlerFunc]
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		if whole := composed.Load(); whole != nil {
-			return *whole
+		if handler := composed.Load(); handler != nil {
+			return *handler
 		}
-		whole := next
+		handler := next
 		for _, middleware := range slices.Backward(middlewares) {
-			whole = middleware(whole)
+			handler = middleware(handler)
 		}
-		composed.Store(&whole)
-		return whole
+		composed.Store(&handler)
+		return handler
 	}
 }
 
-// readable are the methods of what is there to be read.
-var readable = []string{http.MethodGet, http.MethodHead}
+// readMethods are the methods of resources that can only be read.
+var readMethods = []string{http.MethodGet, http.MethodHead}
 
-// alive answers as long as the process serves requests at all.
-func alive(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
+// serveDocuments routes the two documents of the contract.
+func serveDocuments(router *echo.Echo, published *contract.Contract) error {
+	publishedJSON, err := published.JSON()
+	if err != nil {
+		return err
+	}
+	for path, document := range map[string]struct{ mediaType, text string }{
+		"/openapi/callback.yaml": {"application/yaml", openapi.Callback},
+		"/openapi/waits.yaml":    {"application/yaml", openapi.Waits},
+		"/openapi/callback.json": {echo.MIMEApplicationJSON, string(publishedJSON)},
+	} {
+		router.Match(readMethods, path, func(c echo.Context) error {
+			return c.Blob(http.StatusOK, document.mediaType, []byte(document.text))
+		})
+	}
+	return nil
+}
+
+// healthy answers 200 while the process serves requests.
+func healthy(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
 
 // ready answers 200 while the engine can settle callbacks, else 503.
 func ready(e engine.Engine) echo.HandlerFunc {

@@ -107,7 +107,7 @@ func TestRefusedRequests(t *testing.T) {
 		body   string
 		change func(*http.Request)
 		status int
-		code   string
+		code   callback.ErrorCode
 	}{
 		"broken JSON":         {`{`, nil, 400, "FGS.3002"},
 		"no body":             {``, nil, 400, "FGS.3002"},
@@ -275,7 +275,7 @@ func TestSettledBy(t *testing.T) {
 	}
 	got := map[string]string{}
 	for _, wait := range decode[waits.OutcomePage](t, s.get(t, "/v1/project/outcomes")).Outcomes {
-		got[wait.SettledBy] = wait.StateID
+		got[wait.SettledBy] = string(wait.StateID)
 	}
 	if want := map[string]string{"order-service": "named", "": "unnamed", "early-bird": "held"}; !maps.Equal(got, want) {
 		t.Errorf("outcomes by caller = %v, want %v", got, want)

@@ -1,17 +1,16 @@
-// Package conformance walks the edges of the published contract against a server that claims
-// it: every limit and one past it, headers, bodies, and the shape of every answer. What it
-// sends and expects is read from the contract, so that it follows when the contract changes.
+// Package conformance tests a server against the published contract: every limit and one past
+// it, headers, bodies, and the form of every response. The cases are read from the contract,
+// so they follow its changes.
 //
-// It calls back states that nobody waits for, so a conforming server settles nothing; one
-// that holds callbacks for unknown states would keep them. It measures no time, and judges
-// no other operation.
+// It calls back unknown states, so a conforming server settles nothing. A server that holds
+// callbacks for unknown states keeps them. It does not measure time, and tests no other
+// operation.
 package conformance
 
 import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,18 +18,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// A Case is one request and what the contract says of it.
+// A Case is one request, and whether the contract allows it.
 type Case struct {
 	Group, Name string
-	Allowed     bool // else it must be refused
+	Allowed     bool
 
 	request
 }
 
-// A Result is what came of a case: nil for a server that does as the contract says.
+// A Result is the result of a case. Err is nil if the server conforms.
 type Result struct {
 	Case
 
@@ -38,23 +38,26 @@ type Result struct {
 	Took time.Duration
 }
 
-// Options are the choices of Run; the zero value is the default of each.
+// DefaultTimeout is the default of Options.Timeout.
+const DefaultTimeout = 30 * time.Second
+
+// Options configure Run. A zero field has the default that its comment names.
 type Options struct {
-	// Authenticate adds credentials to a request whose body is given. Default: none.
+	// Authenticate adds credentials to a request with the given body. Default: none.
 	Authenticate func(r *http.Request, body []byte) error
-	// Timeout bounds each request. Default: 30 seconds.
+	// Timeout limits each request. Default: DefaultTimeout.
 	Timeout time.Duration
-	// Transport makes the requests. Default: http.DefaultTransport. Redirects are not
-	// followed.
+	// Transport sends the requests; redirects are not followed. Default:
+	// http.DefaultTransport.
 	Transport http.RoundTripper
 }
 
-// Run makes the request of each case to the service at endpoint, such as
-// http://127.0.0.1:8080, and calls done with each result. The error is that of the contract,
-// the endpoint or ctx; what a server does wrong is in the results.
+// Run sends the request of each case to the service at endpoint, such as
+// http://127.0.0.1:8080, and calls done with each result. What the server does wrong is in
+// the results; the error is about the contract, the endpoint or ctx.
 func Run(ctx context.Context, endpoint string, cases []Case, options Options, done func(Result)) error {
 	if options.Timeout == 0 {
-		options.Timeout = 30 * time.Second
+		options.Timeout = DefaultTimeout
 	}
 	if options.Transport == nil {
 		options.Transport = http.DefaultTransport
@@ -94,17 +97,17 @@ func (c Case) try(ctx context.Context, endpoint string, published *contract.Cont
 	}
 	answer, err := options.Transport.RoundTrip(r)
 	if err != nil {
-		return fmt.Errorf("no answer: %w", err)
+		return fmt.Errorf("no response: %w", err)
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	if err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return fmt.Errorf("reading the response: %w", err)
 	}
 	return c.judge(ctx, r, answer, body, published)
 }
 
-// judge says what is wrong with an answer.
+// judge returns what is wrong with a response.
 func (c Case) judge(ctx context.Context, r *http.Request, answer *http.Response, body []byte, published *contract.Contract) error {
 	said := fmt.Sprintf("%d %.200s", answer.StatusCode, bytes.TrimSpace(body))
 	switch {
@@ -114,36 +117,29 @@ func (c Case) judge(ctx context.Context, r *http.Request, answer *http.Response,
 		return fmt.Errorf("the server failed: %s", said)
 	}
 	if operation, _ := published.Match(r); operation != nil {
-		if err := operation.CheckAnswer(ctx, r, answer.StatusCode, answer.Header, body); err != nil {
-			return fmt.Errorf("the answer breaks the contract: %w: %s", err, said)
+		if err := operation.CheckResponse(ctx, r, answer.StatusCode, answer.Header, body); err != nil {
+			return fmt.Errorf("the response breaks the contract: %w: %s", err, said)
 		}
 	}
-	broken := answer.StatusCode == http.StatusBadRequest && bytes.Contains(body, []byte(brokenCode))
+	broken := answer.StatusCode == http.StatusBadRequest && bytes.Contains(body, []byte(callback.CodeInvalid))
 	switch {
 	case c.Allowed && answer.StatusCode != http.StatusNotFound:
-		return fmt.Errorf("it is allowed, and nobody waits for this state, so 404 was wanted: %s", said)
-	case !c.Allowed && c.anyRefusal && (answer.StatusCode < http.StatusBadRequest || bytes.Contains(body, []byte(unknownCode))):
-		return fmt.Errorf("it was not refused: %s", said)
+		return fmt.Errorf("the request is allowed and the state is unknown, so want 404: %s", said)
+	case !c.Allowed && c.anyRefusal && (answer.StatusCode < http.StatusBadRequest || bytes.Contains(body, []byte(callback.CodeNotFound))):
+		return fmt.Errorf("the request was not refused: %s", said)
 	case !c.Allowed && !c.anyRefusal && !broken:
-		return fmt.Errorf("400 with %s was wanted: %s", brokenCode, said)
+		return fmt.Errorf("want 400 with %s: %s", callback.CodeInvalid, said)
 	}
 	return nil
 }
 
-const (
-	brokenCode  = "FGS.3002" // of a request that breaks the contract (the published page)
-	unknownCode = "FGS.5002" // of one that does not, for a state that nobody waits for
-)
-
-// request is what a case sends.
+// request is the request of a case.
 type request struct {
 	method, path string
 	header       http.Header
 	body         string
-	anyRefusal   bool // the contract leaves open with which status
+	anyRefusal   bool // the contract leaves the status open
 }
 
-// unknown is an id that nobody has.
-func unknown() string { return "conformance-" + rand.Text() }
-
-var errContract = errors.New("the contract has no such part")
+// unknownID returns an id that no server knows.
+func unknownID() string { return "conformance-" + rand.Text() }

@@ -1,6 +1,6 @@
-// Package precheck checks requests against the whole contract before they are sent, with
-// the server's own judge and in its words. It is an option: whoever imports package client
-// alone does not link the validator.
+// Package precheck checks requests against the whole contract before they are sent, with the
+// server's validator and its messages. It is a package of its own so that package client
+// does not link the validator.
 //
 //	check, err := precheck.New()
 //	…
@@ -14,8 +14,8 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// New loads the two contracts and returns a check for client.WithCheck. The check is safe
-// for concurrent use; its error says in a line which member breaks which rule.
+// New loads the two contracts and returns a check for client.WithCheck. The check is safe for
+// concurrent use. Its error says in one line which member breaks which rule.
 func New() (func(*http.Request) error, error) {
 	callback, err := contract.Callback()
 	if err != nil {
@@ -31,11 +31,11 @@ func New() (func(*http.Request) error, error) {
 				return check(operation, r, values)
 			}
 		}
-		return fmt.Errorf("%s %s is no operation of the contract", r.Method, r.URL.EscapedPath())
+		return fmt.Errorf("%s %s is not an operation of the contract", r.Method, r.URL.EscapedPath())
 	}, nil
 }
 
-// check judges a copy, since judging uses the body up.
+// check checks a copy of r, because the check reads the body.
 func check(operation *contract.Operation, r *http.Request, values contract.PathValues) error {
 	judged := r.Clone(r.Context())
 	if r.GetBody != nil {

@@ -11,26 +11,26 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// Body is a request body that is in memory: read from it as often as wanted, through
-// Bytes. After CheckRequest it also holds the value that was judged, defaults filled in.
+// Body is a request body in memory. Bytes returns it as often as needed. After CheckRequest
+// it also has the decoded value, with defaults set.
 type Body struct {
 	bytes.Reader
 	data    []byte
-	members map[string]any // without the raw ones
+	members map[string]any // without raws
 	raws    []rawMember
-	first   [1]rawMember // nearly always all of them
+	first   [1]rawMember // the array behind raws: most bodies have one
 }
 
-// judged keeps the value that was judged.
-func (b *Body) judged(value any, raws []rawMember) {
+// setChecked stores the value that passed the check.
+func (b *Body) setChecked(value any, raws []rawMember) {
 	b.members, _ = value.(map[string]any)
 	b.raws = raws
 	for _, raw := range raws {
-		delete(b.members, raw.name) // what stood there for the judge
+		delete(b.members, raw.name) // the placeholder that kin-openapi checked
 	}
 }
 
-// NewBody returns a body of data, which is not copied.
+// NewBody returns a body with the given data, which is not copied.
 func NewBody(data []byte) *Body {
 	b := &Body{data: data}
 	b.raws = b.first[:0]
@@ -38,14 +38,20 @@ func NewBody(data []byte) *Body {
 	return b
 }
 
-// Bytes returns the whole body. It is not to be changed.
+// Bytes returns the whole body. The caller must not change it.
 func (b *Body) Bytes() []byte { return b.data }
 
 // Close does nothing.
 func (b *Body) Close() error { return nil }
 
-// Bind stores the value that was judged in the struct that target points to, whose members
-// are named by json tags exactly. What the document leaves open is stored byte for byte.
+// Text returns a string member of the checked body, and "" if there is none.
+func (b *Body) Text(name string) string {
+	text, _ := b.members[name].(string)
+	return text
+}
+
+// Bind stores the checked value in the struct that target points to. The names of members
+// are the json tags. A member whose schema is open is stored byte for byte.
 func (b *Body) Bind(target any) error {
 	value := reflect.ValueOf(target).Elem()
 	for i := range value.NumField() {
@@ -57,7 +63,7 @@ func (b *Body) Bind(target any) error {
 	return nil
 }
 
-// bind stores the member of that name in a field.
+// bind stores the member with the given name in a field.
 func (b *Body) bind(name string, field reflect.Value) error {
 	for _, raw := range b.raws {
 		if raw.name == name {
@@ -78,7 +84,8 @@ func (b *Body) bind(name string, field reflect.Value) error {
 	}
 }
 
-// ValidatedValue returns the value that was judged, as oapi-codegen's strict servers bind it.
+// ValidatedValue returns the checked value in the form that oapi-codegen's strict servers
+// bind.
 func (b *Body) ValidatedValue() any {
 	members := maps.Clone(b.members)
 	for _, raw := range b.raws {
@@ -87,7 +94,7 @@ func (b *Body) ValidatedValue() any {
 	return members
 }
 
-// readBody returns the body of r, read to its end.
+// readBody reads the whole body of r.
 func readBody(r *http.Request) (*Body, error) {
 	if body, ok := r.Body.(*Body); ok {
 		return body, nil

@@ -11,12 +11,12 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// CheckRequest says whether r, whose path holds pathValues (decoded), is a request that
-// the document allows for this operation. The error is a *Violation, or what reading the
-// body returned.
+// CheckRequest returns an error unless the document allows r for this operation.
+// pathValues are the decoded values in the path of r. The error is a *Violation, or an
+// error from reading the body.
 //
-// It reads the body to its end, so whoever calls it limits the size before. Afterwards the
-// body is a *Body.
+// CheckRequest reads the whole body, so the caller must limit its size first. Afterwards
+// r.Body is a *Body.
 func (o *Operation) CheckRequest(ctx context.Context, r *http.Request, pathValues PathValues) error {
 	if err := o.checkParameters(r, pathValues); err != nil {
 		return err
@@ -36,10 +36,10 @@ func (o *Operation) CheckRequest(ctx context.Context, r *http.Request, pathValue
 	return o.checkBody(r)
 }
 
-// PathValues are the values in a path, decoded, and their names in the same order.
+// PathValues are the decoded values in a path, and their names in the same order.
 type PathValues struct{ Names, Values []string }
 
-// Lookup returns the value of that name, if there is one.
+// Lookup returns the value with the given name, if there is one.
 func (v PathValues) Lookup(name string) (string, bool) {
 	i := slices.Index(v.Names, name)
 	if i < 0 {
@@ -60,11 +60,11 @@ func (v PathValues) all() map[string]string {
 type parameter struct {
 	*openapi3.Parameter
 	canonical string // of a header
-	plain     bool   // a text in the path or a header, without a default
+	plain     bool   // see newParameter
 }
 
-// newParameter looks whether p is plain: its schema speaks of a text's length, pattern and
-// format at most.
+// newParameter returns p, marked as plain if it is a string in the path or a header whose
+// schema has only a length, a pattern and a format.
 func newParameter(p *openapi3.Parameter) parameter {
 	plain := p.Schema != nil && p.Schema.Value.Type.Is(openapi3.TypeString) &&
 		(p.In == openapi3.ParameterInPath || p.In == openapi3.ParameterInHeader)
@@ -75,8 +75,8 @@ func newParameter(p *openapi3.Parameter) parameter {
 	return parameter{p, http.CanonicalHeaderKey(p.Name), plain}
 }
 
-// check has kin-openapi judge the parameter; a plain one without the detours that other
-// types and styles take.
+// check has kin-openapi check the parameter. A plain one skips the decoding of types and
+// styles, which costs more than the check.
 func (p parameter) check(ctx context.Context, r *http.Request, pathValues PathValues, input *openapi3filter.RequestValidationInput) error {
 	if !p.plain {
 		if err := openapi3filter.ValidateParameter(ctx, input, p.Parameter); err != nil {
@@ -93,7 +93,7 @@ func (p parameter) check(ctx context.Context, r *http.Request, pathValues PathVa
 	}
 	switch {
 	case found:
-		return p.judge(value)
+		return p.checkValue(value)
 	case p.Required:
 		return &Violation{Member: p.Name, Rule: "is missing"}
 	default:
@@ -101,7 +101,7 @@ func (p parameter) check(ctx context.Context, r *http.Request, pathValues PathVa
 	}
 }
 
-func (p parameter) judge(value string) error {
+func (p parameter) checkValue(value string) error {
 	err := p.Schema.Value.VisitJSONString(value)
 	if err == nil {
 		return nil
@@ -130,22 +130,29 @@ func (o *Operation) checkBody(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if o.body.VisitJSON(value, openapi3.FailFast(), openapi3.VisitAsRequest(), openapi3.DefaultsSet(noted)) != nil {
-		return violation(o.body.VisitJSON(value, openapi3.VisitAsRequest())) // once more, for the words
+	if o.body.VisitJSON(value, openapi3.FailFast(), openapi3.VisitAsRequest(), openapi3.DefaultsSet(func() {})) != nil {
+		return o.bodyViolation(value)
 	}
-	body.judged(value, raws)
+	body.setChecked(value, raws)
 	r.Body = body
 	return nil
 }
 
-// noted is told that a default was filled in, which is where it should be by then.
-func noted() {}
+// bodyViolation describes what is wrong with a body that failed the fast check. kin-openapi
+// checks the cross-field rule first; the violation of a single member says more, so it is
+// reported instead if there is one.
+func (o *Operation) bodyViolation(value any) error {
+	if err := o.bodyProperty.VisitJSON(value, openapi3.VisitAsRequest()); err != nil {
+		return violation(err)
+	}
+	return violation(o.body.VisitJSON(value, openapi3.VisitAsRequest()))
+}
 
-// CheckAnswer says whether an answer to r is one that the document allows for this
-// operation: its status, headers, media type and body. The error is a *Violation.
-func (o *Operation) CheckAnswer(ctx context.Context, r *http.Request, status int, header http.Header, body []byte) error {
+// CheckResponse returns an error unless the document allows this response to r: its
+// status, headers, media type and body. The error is a *Violation.
+func (o *Operation) CheckResponse(ctx context.Context, r *http.Request, status int, header http.Header, body []byte) error {
 	if o.route.Operation.Responses.Status(status) == nil && o.route.Operation.Responses.Default() == nil {
-		return &Violation{Member: "status", Rule: "is not one that the contract has"}
+		return &Violation{Member: "status", Rule: "is not in the contract"}
 	}
 	err := openapi3filter.ValidateResponse(ctx, &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, Route: o.route, Options: o.options},

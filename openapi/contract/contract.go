@@ -1,10 +1,10 @@
-// Package contract checks HTTP exchanges against the documents of package openapi, and
-// says in a line what is broken. It is the only judge of a length, an enumeration or a
-// pattern in this project: servers and clients share its verdicts and its wording.
+// Package contract checks HTTP requests and responses against the documents of package
+// openapi, and describes a violation in one line. It is the only validator in this
+// project: servers and clients share its verdicts and its wording.
 //
-// kin-openapi decides what the documents say; the package adds what kin-openapi lets
-// pass and a strict reader must not (see strict.go). It does not authenticate, route or
-// answer.
+// kin-openapi decides what the documents allow. The package adds checks that kin-openapi
+// does not make and a strict reader needs (strict.go, decode.go). It does not
+// authenticate, route or respond.
 package contract
 
 import (
@@ -43,15 +43,15 @@ func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
 // Operations returns all operations, in no particular order.
 func (c *Contract) Operations() []*Operation { return slices.Collect(maps.Values(c.operations)) }
 
-// Fits reports whether value is allowed as the document's schema of the given name.
+// Fits reports whether value is valid for the schema with the given name.
 func (c *Contract) Fits(schema string, value any) bool {
 	ref := c.document.Components.Schemas[schema]
 	return ref != nil && ref.Value.VisitJSON(value) == nil
 }
 
-// Match returns the operation that r is a request for, and its path values, decoded; nil
-// if the document has none. The document's servers do not matter: any host matches, and
-// what stands before the operation's path.
+// Match returns the operation that r requests and its decoded path values, or nil if the
+// document has no such operation. It ignores the document's servers: any host and any
+// prefix of the path match.
 func (c *Contract) Match(r *http.Request) (*Operation, PathValues) {
 	for _, o := range c.operations {
 		if o.route.Method != r.Method {
@@ -70,6 +70,7 @@ type Operation struct {
 	options      *openapi3filter.Options
 	parameters   []parameter
 	body         *openapi3.Schema
+	bodyProperty *openapi3.Schema // body without its cross-field rule
 	bodyRequired bool
 	decoders     decoders
 }
@@ -77,7 +78,7 @@ type Operation struct {
 // ID returns the operationId.
 func (o *Operation) ID() string { return o.route.Operation.OperationID }
 
-// Examples returns the example of each of its parameters, by name.
+// Examples returns the example of each parameter, by name.
 func (o *Operation) Examples() map[string]string {
 	examples := map[string]string{}
 	for _, p := range o.parameters {
@@ -86,7 +87,7 @@ func (o *Operation) Examples() map[string]string {
 	return examples
 }
 
-// HasQuery reports whether it declares the query parameter.
+// HasQuery reports whether the operation declares the query parameter.
 func (o *Operation) HasQuery(name string) bool {
 	return slices.ContainsFunc(o.parameters, func(p parameter) bool { return p.In == openapi3.ParameterInQuery && p.Name == name })
 }
@@ -107,7 +108,7 @@ func load(name string) (*Contract, error) {
 		return nil, fmt.Errorf("loading %s: %w", name, err)
 	}
 	options := &openapi3filter.Options{
-		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // who may call is not the contract's matter
+		AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // the caller authenticates
 	}
 	c := &Contract{document: document, operations: map[string]*Operation{}}
 	for path, item := range document.Paths.Map() {
@@ -133,14 +134,17 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 	if operation.RequestBody != nil {
 		if media := operation.RequestBody.Value.Content.Get(mediaTypeJSON); media != nil {
 			o.body, o.bodyRequired = media.Schema.Value, operation.RequestBody.Value.Required
-			o.decoders.known = knownStrings(o.body)
+			properties := *o.body
+			properties.Not = nil
+			o.bodyProperty = &properties
+			o.decoders.interned = internedStrings(o.body)
 		}
 	}
 	return o
 }
 
-// matchPath compares an escaped path with a template segment by segment, so that an
-// escaped slash stays inside its value.
+// matchPath compares an escaped path with a template, segment by segment, so that an
+// escaped slash stays part of its value.
 func matchPath(template, path string) (PathValues, bool) {
 	wanted, got := strings.Split(template, "/")[1:], strings.Split(path, "/")
 	if len(got) < len(wanted) {

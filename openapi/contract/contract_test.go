@@ -107,8 +107,8 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		`{"result":"fail","error":null,"output":{}}`: "error: must be a string",
 		`{"result":"fail","error":{},"output":{}}`:   "error: must be a string",
 
-		valid + valid:                                           "body: must be one JSON document, and more follows it (byte 32)",
-		valid + "x":                                             "body: must be one JSON document, and more follows it (byte 32)",
+		valid + valid:                                           "body: must be one JSON document, but more text follows it (byte 32)",
+		valid + "x":                                             "body: must be one JSON document, but more text follows it (byte 32)",
 		`{"result":"success","output":{}`:                       "body: must be well-formed JSON (byte 31)",
 		`{"result":"success","output":{},}`:                     "body: must be well-formed JSON (byte 31)",
 		`{'result':'success'}`:                                  "body: must be well-formed JSON (byte 1)",
@@ -118,13 +118,13 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		"{\"result\":\"success\",\"output\":{\"a\":\"\xff\"}}":  "body: must be UTF-8 without lone surrogates (byte 35)",
 		`{"result":"success","output":{"a":"\ud800"}}`:          "body: must be UTF-8 without lone surrogates (byte 35)",
 		`{"result":"success","output":{"a":"\udc00\ud800"}}`:    "body: must be UTF-8 without lone surrogates (byte 35)",
-		`{"result":"success","result":"fail","output":{}}`:      "body: must not have two members of the same name in one object (byte 20)",
-		`{"result":"success","output":{"a":{"b":1,"b":2}}}`:     "body: must not have two members of the same name in one object (byte 41)",
-		`{"result":"success","output":{"a":1,"\u0061":2}}`:      "body: must not have two members of the same name in one object (byte 36)",
-		`{"result":"success","output":{},"x":[{"b":1,"b":2}]}`:  "body: must not have two members of the same name in one object (byte 44)",
-		`{"Result":"success","output":{}}`:                      "result: must be spelled in exactly these letters, not in other capitals",
-		`{"result":"success","output":{},"OUTPUT":{}}`:          "output: must be spelled in exactly these letters, not in other capitals",
-		`{"re\u017fult":"fail","result":"success","output":{}}`: "result: must be spelled in exactly these letters, not in other capitals",
+		`{"result":"success","result":"fail","output":{}}`:      "body: must not have two members with the same name in one object (byte 20)",
+		`{"result":"success","output":{"a":{"b":1,"b":2}}}`:     "body: must not have two members with the same name in one object (byte 41)",
+		`{"result":"success","output":{"a":1,"\u0061":2}}`:      "body: must not have two members with the same name in one object (byte 36)",
+		`{"result":"success","output":{},"x":[{"b":1,"b":2}]}`:  "body: must not have two members with the same name in one object (byte 44)",
+		`{"Result":"success","output":{}}`:                      "result: must be spelled exactly like this, in the same case",
+		`{"result":"success","output":{},"OUTPUT":{}}`:          "output: must be spelled exactly like this, in the same case",
+		`{"re\u017fult":"fail","result":"success","output":{}}`: "result: must be spelled exactly like this, in the same case",
 	} {
 		err := check(t, callback, request(body, nil))
 		if err == nil || err.Error() != want {
@@ -199,16 +199,16 @@ func TestHeadersThatAreRefused(t *testing.T) {
 	}{
 		{func(r *http.Request) { r.Header.Del("X-Workflow-Run-Id") }, "X-Workflow-Run-Id: is missing", false},
 		{set("X-Workflow-State-Id", ""), "X-Workflow-State-Id: must have at least 1 character", false},
-		{add("X-Workflow-Run-Id", "r"), "X-Workflow-Run-Id: must be named once", false},
+		{add("X-Workflow-Run-Id", "r"), "X-Workflow-Run-Id: must be given once", false},
 		{set("X-Workflow-Run-Id", "\xff"), "X-Workflow-Run-Id: must be UTF-8", false},
-		{func(r *http.Request) { r.Header.Del("Content-Type") }, "Content-Type: must be named once, as application/json", true},
-		{add("Content-Type", "application/json"), "Content-Type: must be named once, as application/json", true},
+		{func(r *http.Request) { r.Header.Del("Content-Type") }, "Content-Type: must be given once, as application/json", true},
+		{add("Content-Type", "application/json"), "Content-Type: must be given once, as application/json", true},
 		{set("Content-Type", "text/plain"), "Content-Type: must be application/json", true},
 		{set("Content-Type", "application/json; charset=latin1"), "Content-Type: must have the charset utf-8, or none", true},
 		{set("Content-Type", "application/jsonp"), "Content-Type: must be application/json", true},
 		{set("Content-Type", "application/json;;"), "Content-Type: must be application/json", true},
-		{set("Content-Encoding", "gzip"), "Content-Encoding: must be absent: compressed bodies are not read", true},
-		{set("Content-Encoding", "identity, gzip"), "Content-Encoding: must be absent: compressed bodies are not read", true},
+		{set("Content-Encoding", "gzip"), "Content-Encoding: must be absent: compressed bodies are not supported", true},
+		{set("Content-Encoding", "identity, gzip"), "Content-Encoding: must be absent: compressed bodies are not supported", true},
 	} {
 		err := check(t, callback, request(valid, test.change))
 		var v *contract.Violation
@@ -226,7 +226,7 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]string{
-		"limit=1&limit=2": "limit: must be named once",
+		"limit=1&limit=2": "limit: must be given once",
 		"limit=%zz":       "query: must be well-formed",
 		"workflow_id=%ff": "workflow_id: must be UTF-8",
 		"limit=x":         "limit: must be an integer",
@@ -287,9 +287,9 @@ func TestAnswersThatBreakTheContractAreFound(t *testing.T) {
 		{404, header, `{"error_code":"FGS.5002","error_msg":"no"}`, true},
 		{418, header, `{"error_code":"TEAPOT","error_msg":"x"}`, false},
 	} {
-		err := operation.CheckAnswer(t.Context(), request(valid, nil), test.status, test.header, []byte(test.body))
+		err := operation.CheckResponse(t.Context(), request(valid, nil), test.status, test.header, []byte(test.body))
 		if (err == nil) != test.fine {
-			t.Errorf("CheckAnswer(%d, %s): %v, want fine %t", test.status, test.body, err, test.fine)
+			t.Errorf("CheckResponse(%d, %s): %v, want fine %t", test.status, test.body, err, test.fine)
 		}
 	}
 }

@@ -14,43 +14,43 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// decoder reads one body once: strictly, and into what kin-openapi judges and handlers get.
-// It refuses what kin-openapi by itself lets pass and two readers could understand
-// differently: anything but one well-formed document (RFC 8259) in UTF-8 without a byte
-// order mark or lone surrogates, a member named twice at any depth (all of this jsontext
-// does), and a declared member in other capitals, which encoding/json would take for it.
+// decoder decodes one body into the value that kin-openapi checks and handlers receive. It
+// refuses bodies that kin-openapi accepts although two readers could understand them
+// differently: anything but one well-formed document (RFC 8259) in UTF-8, a byte order
+// mark, a lone surrogate, two members with the same name (jsontext finds all of these), and
+// a declared name in another case, which encoding/json would accept.
 type decoder struct {
 	jsontext.Decoder
 	buffer bytes.Buffer
 	body   []byte
 	raws   []rawMember
-	known  map[string]any // strings that need no unquoting
+
+	interned map[string]any // strings that need no unquoting
 }
 
-// rawMember is a member of the body that was not decoded, because its schema says nothing
-// of what is inside: kin-openapi is shown an empty object in its place.
+// rawMember is a member of the body that is not decoded because its schema is open.
+// kin-openapi checks an empty object in its place.
 type rawMember struct {
 	name  string
 	value json.RawMessage // part of the body
 }
 
-// decoders keeps decoders for the next bodies: one has buffers of its own.
+// decoders is a pool of decoders, which have large buffers.
 type decoders struct {
-	pool  sync.Pool
-	known map[string]any
+	pool     sync.Pool
+	interned map[string]any
 }
 
 // decode returns the value of body as encoding/json would decode it into an any, with
-// numbers as json.Number. A member whose schema says nothing of what is inside is an empty
-// object, and is appended to raws; one that is not declared is left out where the schema
-// allows any.
+// numbers as json.Number. A member with an open schema becomes an empty object and is
+// appended to raws. An undeclared member is left out if the schema allows any.
 func (ds *decoders) decode(body []byte, schema *openapi3.Schema, raws []rawMember) (any, []rawMember, error) {
 	d, ok := ds.pool.Get().(*decoder)
 	if !ok {
-		d = &decoder{known: ds.known}
+		d = &decoder{interned: ds.interned}
 	}
 	defer func() {
-		d.buffer, d.body, d.raws = bytes.Buffer{}, nil, nil // nothing of this body stays
+		d.buffer, d.body, d.raws = bytes.Buffer{}, nil, nil // do not keep the body in memory
 		ds.pool.Put(d)
 	}()
 	d.body, d.buffer, d.raws = body, *bytes.NewBuffer(body), raws
@@ -61,12 +61,12 @@ func (ds *decoders) decode(body []byte, schema *openapi3.Schema, raws []rawMembe
 	}
 	end := d.InputOffset()
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, nil, &Violation{Member: "body", Rule: fmt.Sprintf("must be one JSON document, and more follows it (byte %d)", end)}
+		return nil, nil, &Violation{Member: "body", Rule: fmt.Sprintf("must be one JSON document, but more text follows it (byte %d)", end)}
 	}
 	return value, d.raws, nil
 }
 
-// value reads a value of which schema speaks.
+// value reads a value with the given schema.
 func (d *decoder) value(schema *openapi3.Schema) (any, error) {
 	switch d.PeekKind() {
 	case '{':
@@ -78,14 +78,14 @@ func (d *decoder) value(schema *openapi3.Schema) (any, error) {
 	}
 }
 
-// isOpen reports whether schema says nothing of what is inside an object.
+// isOpen reports whether a schema allows any members with any values.
 func isOpen(s *openapi3.Schema) bool {
 	return len(s.Properties) == 0 && len(s.Required) == 0 && s.MinProps == 0 && s.MaxProps == nil && len(s.Enum) == 0 &&
 		allowsMore(s) && len(s.AllOf) == 0 && len(s.AnyOf) == 0 && len(s.OneOf) == 0 && s.Not == nil
 }
 
-// allowsMore reports whether an object may have members that its schema does not declare,
-// whatever they are.
+// allowsMore reports whether an object may have any members that its schema does not
+// declare.
 func allowsMore(s *openapi3.Schema) bool {
 	return s.AdditionalProperties.Schema == nil && (s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has)
 }
@@ -102,12 +102,12 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 		}
 		name, ok := d.text(token).(string)
 		if !ok {
-			return nil, errors.New("a name is no text")
+			return nil, errors.New("a name is not a string")
 		}
 		property := schema.Properties[name]
 		if property == nil {
-			if declared := otherCapitals(name, schema.Properties); declared != "" {
-				return nil, &Violation{Member: declared, Rule: "must be spelled in exactly these letters, not in other capitals"}
+			if declared := caseVariant(name, schema.Properties); declared != "" {
+				return nil, &Violation{Member: declared, Rule: "must be spelled exactly like this, in the same case"}
 			}
 			if err := d.undeclared(name, schema, members); err != nil {
 				return nil, err
@@ -131,11 +131,11 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 	return members, err
 }
 
-// isOutermost reports whether the object that is being read is the body itself.
+// isOutermost reports whether the decoder is in the outermost object of the body.
 func (d *decoder) isOutermost() bool { return d.StackDepth() == 1 }
 
-// undeclared reads a member that the schema does not declare. Of the body itself it is
-// kept only where the schema has something to say of such members.
+// undeclared reads a member that the schema does not declare. A member of the outermost
+// object is skipped if the schema allows any.
 func (d *decoder) undeclared(name string, schema *openapi3.Schema, members map[string]any) (err error) {
 	if d.isOutermost() && allowsMore(schema) {
 		return d.SkipValue()
@@ -144,8 +144,8 @@ func (d *decoder) undeclared(name string, schema *openapi3.Schema, members map[s
 	return err
 }
 
-// member reads a declared member. kin-openapi takes null for one that is left out where
-// there is a default, and 1e3 for an integer, which the generated code cannot read.
+// member reads a declared member. kin-openapi accepts null for a member with a default, and
+// 1e3 for an integer; the generated code can read neither.
 func (d *decoder) member(name string, schema *openapi3.Schema) (any, error) {
 	if d.PeekKind() == 'n' && !schema.Nullable {
 		return nil, &Violation{Member: name, Rule: typeRule(schema)}
@@ -194,38 +194,38 @@ func (d *decoder) scalar() (any, error) {
 	}
 }
 
-// text returns the text that a JSON string, found well-formed, stands for.
+// text returns the value of a well-formed JSON string.
 func (d *decoder) text(quoted jsontext.Value) any {
-	if known, ok := d.known[string(quoted[1:len(quoted)-1])]; ok {
-		return known
+	if text, ok := d.interned[string(quoted[1:len(quoted)-1])]; ok {
+		return text
 	}
 	text, _ := jsontext.AppendUnquote(nil, quoted)
 	return string(text)
 }
 
-// knownStrings are the names and enumerated texts of a schema, as any: nearly all that
-// bodies hold outside of what is open, so that they need not be made anew for each.
-func knownStrings(schema *openapi3.Schema) map[string]any {
-	known := map[string]any{}
+// internedStrings returns the names and enumeration values of a schema. Most strings of a
+// body are among them, so decoding allocates none of those.
+func internedStrings(schema *openapi3.Schema) map[string]any {
+	interned := map[string]any{}
 	for name, property := range schema.Properties {
-		known[name] = name
+		interned[name] = name
 		for _, value := range property.Value.Enum {
 			if text, ok := value.(string); ok {
-				known[text] = text
+				interned[text] = text
 			}
 		}
 	}
-	return known
+	return interned
 }
 
-// maxDepth returns how deep objects and arrays may nest in a value: what the schema's
-// x-max-depth says, else 0, for as deep as jsontext reads.
+// maxDepth returns how deep objects and arrays may nest: the schema's x-max-depth, or 0 for
+// the limit of jsontext.
 func maxDepth(schema *openapi3.Schema) int {
 	depth, _ := schema.Extensions["x-max-depth"].(float64)
 	return int(depth)
 }
 
-// raw reads one value, nested at most depth levels deep (0: any), and returns its bytes.
+// raw returns the bytes of one value that nests at most depth levels deep (0: no limit).
 func (d *decoder) raw(depth int) (json.RawMessage, error) {
 	value, err := d.ReadValue()
 	if err != nil {
@@ -239,8 +239,8 @@ func (d *decoder) raw(depth int) (json.RawMessage, error) {
 	return d.body[start:end:end], nil
 }
 
-// deeper returns where well-formed JSON begins to nest objects and arrays more than depth
-// levels deep, -1 if nowhere.
+// deeper returns the offset at which well-formed JSON nests objects and arrays more than
+// depth levels deep, or -1.
 func deeper(value []byte, depth int) int {
 	inString := false
 	for i := 0; i < len(value); i++ {
@@ -261,7 +261,8 @@ func deeper(value []byte, depth int) int {
 	return -1
 }
 
-func otherCapitals(name string, declared openapi3.Schemas) string {
+// caseVariant returns the declared name that differs from name only by case, or "".
+func caseVariant(name string, declared openapi3.Schemas) string {
 	names := make([]string, 0, len(declared))
 	for candidate := range declared {
 		if strings.EqualFold(name, candidate) {
@@ -274,14 +275,14 @@ func otherCapitals(name string, declared openapi3.Schemas) string {
 	return slices.Min(names)
 }
 
-// jsonViolation words what jsontext found, without quoting the body.
+// jsonViolation describes an error of jsontext without quoting the body.
 func jsonViolation(err error) error {
 	var syntactic *jsontext.SyntacticError
 	switch {
 	case errors.As(err, new(*Violation)):
 		return err
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return &Violation{Member: "body", Rule: "must not have two members of the same name in one object" + at(err)}
+		return &Violation{Member: "body", Rule: "must not have two members with the same name in one object" + at(err)}
 	case errors.As(err, &syntactic) && strings.Contains(syntactic.Err.Error(), "UTF-8"),
 		errors.As(err, &syntactic) && strings.Contains(syntactic.Err.Error(), "surrogate"):
 		return &Violation{Member: "body", Rule: "must be UTF-8 without lone surrogates" + at(err)}

@@ -12,8 +12,8 @@ import (
 
 const mediaTypeJSON = "application/json"
 
-// checkParameters refuses what kin-openapi by itself lets pass and two readers could
-// understand differently: a parameter named twice, and text that is not UTF-8.
+// checkParameters refuses parameters that kin-openapi accepts although two readers could
+// understand them differently: a parameter given twice, and text that is not UTF-8.
 func (o *Operation) checkParameters(r *http.Request, pathValues PathValues) error {
 	for i, value := range pathValues.Values {
 		if !utf8.ValidString(value) {
@@ -44,7 +44,7 @@ func (o *Operation) checkParameters(r *http.Request, pathValues PathValues) erro
 
 func checkOnce(name string, values []string) error {
 	if len(values) > 1 {
-		return &Violation{Member: name, Rule: "must be named once"}
+		return &Violation{Member: name, Rule: "must be given once"}
 	}
 	if len(values) == 1 && !utf8.ValidString(values[0]) {
 		return &Violation{Member: name, Rule: "must be UTF-8"}
@@ -56,15 +56,15 @@ func checkOnce(name string, values []string) error {
 func checkMediaType(header http.Header) error {
 	for _, encoding := range header.Values("Content-Encoding") {
 		if !strings.EqualFold(encoding, "identity") {
-			return &Violation{Member: "Content-Encoding", Rule: "must be absent: compressed bodies are not read", MediaType: true}
+			return &Violation{Member: "Content-Encoding", Rule: "must be absent: compressed bodies are not supported", MediaType: true}
 		}
 	}
 	types := header.Values("Content-Type")
 	if len(types) != 1 {
-		return &Violation{Member: "Content-Type", Rule: "must be named once, as " + mediaTypeJSON, MediaType: true}
+		return &Violation{Member: "Content-Type", Rule: "must be given once, as " + mediaTypeJSON, MediaType: true}
 	}
 	if types[0] == mediaTypeJSON {
-		return nil // as nearly everyone sends it
+		return nil // the common case
 	}
 	mediaType, parameters, err := mime.ParseMediaType(types[0])
 	if err != nil || mediaType != mediaTypeJSON {

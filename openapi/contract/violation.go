@@ -10,13 +10,12 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// A Violation says which part of an exchange breaks which rule of the contract. It holds
-// the contract's words and numbers, never those of the exchange, so it may be shown to
-// whoever sent it.
+// A Violation says which part of a request or response breaks which rule of the contract.
+// It quotes the contract, never the request, so the sender may see it.
 type Violation struct {
 	Member    string // a parameter, a header, a body member with dots, or "body"
 	Rule      string // "must be an object"
-	MediaType bool   // the body's form is refused, whatever it says (HTTP 415)
+	MediaType bool   // the media type or encoding of the body is refused
 }
 
 // Error returns "member: rule".
@@ -27,7 +26,7 @@ func (v *Violation) Error() string {
 	return v.Member + ": " + v.Rule
 }
 
-// violation words what kin-openapi found.
+// violation describes an error of kin-openapi.
 func violation(err error) *Violation {
 	v := &Violation{Member: "body"}
 	var request *openapi3filter.RequestError
@@ -47,14 +46,14 @@ func violation(err error) *Violation {
 	case errors.As(err, &parse) && request != nil && request.Parameter != nil:
 		v.Rule = typeRule(request.Parameter.Schema.Value)
 	case errors.As(err, &response):
-		v.Member, v.Rule = "answer", response.Reason
+		v.Member, v.Rule = "response", response.Reason
 	default:
 		v.Rule = "cannot be read"
 	}
 	return v
 }
 
-// at takes over where a schema was broken and how.
+// at sets the member and the rule from a schema error.
 func (v *Violation) at(broken *openapi3.SchemaError) {
 	if path := broken.JSONPointer(); len(path) > 0 {
 		v.Member = strings.Join(path, ".")
@@ -76,7 +75,7 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 	case "maximum":
 		v.Rule = "must be at most " + number(*schema.Max)
 	case "pattern":
-		v.Rule = "has characters that the contract does not allow there"
+		v.Rule = "has characters that the contract does not allow"
 	case "not":
 		v.Member, v.Rule = "", schema.Not.Value.Description
 	default:
@@ -84,7 +83,7 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 	}
 }
 
-// number writes a limit with all its digits.
+// number formats a limit with all its digits.
 func number(limit float64) string { return strconv.FormatFloat(limit, 'f', -1, 64) }
 
 func typeRule(schema *openapi3.Schema) string {

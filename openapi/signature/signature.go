@@ -1,15 +1,14 @@
-// Package signature is the AK/SK scheme of the contract: how a request is signed with an
-// access key and its secret, as the vendor's SDKs do it, and how such a signature is
-// verified. Both ends share it, so they cannot disagree.
+// Package signature implements the AK/SK scheme of the vendor's SDKs: it signs requests with
+// an access key and its secret, and verifies such signatures. Client and server share it.
 //
-// The scheme (from the SDKs; the published page does not carry it): the header
+// The scheme comes from the SDKs; the published page does not describe it. The header
 //
 //	Authorization: SDK-HMAC-SHA256 Access=…, SignedHeaders=a;b, Signature=…
 //
-// holds the hex HMAC-SHA256, under the secret, of a text that names the algorithm, the
+// has the hex HMAC-SHA256, with the secret as its key, of a text with the algorithm, the
 // header X-Sdk-Date and the hash of the canonical request: method, path, query, the listed
-// headers and the hash of the body. A header that is not listed is not covered; which ones
-// must be is for the verifier to say.
+// headers and the hash of the body. Headers that are not listed are not covered. The
+// verifier decides which headers must be covered.
 package signature
 
 import (
@@ -25,25 +24,28 @@ import (
 )
 
 const (
-	// Algorithm names the scheme at the beginning of the header Authorization.
+	// Algorithm is the first word of the header Authorization.
 	Algorithm = "SDK-HMAC-SHA256"
-	// DateHeader says when a request was signed, as DateFormat in UTC.
+	// DateHeader has the time of signing, in DateFormat and UTC.
 	DateHeader = "X-Sdk-Date"
-	// DateFormat is that of DateHeader, for package time.
+	// DateFormat is the format of DateHeader, for package time.
 	DateFormat = "20060102T150405Z"
+	// MaxClockSkew is the largest difference between the time of signing and the verifier's
+	// clock (the vendor's limit).
+	MaxClockSkew = 15 * time.Minute
 )
 
-// Authorization is the header Authorization, taken apart.
+// Authorization is the parsed header Authorization.
 type Authorization struct {
 	AccessKey     string
-	SignedHeaders []string // lower case, in the order in which they are signed
+	SignedHeaders []string // lower case, in the signed order
 	Signature     []byte
 }
 
 var errMalformed = errors.New("not an SDK-HMAC-SHA256 authorization")
 
-// Parse takes the value of the header Authorization apart. It wants each of the three parts
-// once, in any order, and header names once each.
+// Parse parses the value of the header Authorization. Each of the three parts must occur
+// once, in any order, and each header name once.
 func Parse(header string) (Authorization, error) {
 	var a Authorization
 	rest, ok := strings.CutPrefix(header, Algorithm+" ")
@@ -88,31 +90,31 @@ func (a Authorization) Covers(headers ...string) bool {
 	return true
 }
 
-// Verify reports whether a is the signature, under secret, of r with the given body, in
-// constant time for any secret. A listed header that r has not, or more than once, is not
-// verified. The time of the signature is for the caller to judge: see Time.
+// Verify reports whether a is the signature of r and the given body with the secret. The
+// comparison takes constant time. Verify returns false if r does not have each listed header
+// exactly once. It does not check the time of signing; see Time.
 func (a Authorization) Verify(r *http.Request, body []byte, secret string) bool {
-	whole := true
+	complete := true
 	for _, name := range a.SignedHeaders {
 		if len(headerValues(r, name)) != 1 {
-			whole = false
+			complete = false
 		}
 	}
 	canonical, err := canonicalRequest(r, body, a.SignedHeaders)
 	if err != nil {
-		whole = false
+		complete = false
 	}
 	wanted := sign(canonical, r.Header.Get(DateHeader), secret)
-	return hmac.Equal(a.Signature, wanted) && whole
+	return hmac.Equal(a.Signature, wanted) && complete
 }
 
-// Time returns when r was signed, as its header DateHeader says.
+// Time returns the time of signing from the header DateHeader.
 func Time(r *http.Request) (time.Time, error) {
 	return time.Parse(DateFormat, r.Header.Get(DateHeader))
 }
 
-// Sign signs r, whose body is body, as of now: it sets DateHeader and Authorization, and
-// covers its host and every header that r has by then but User-Agent, which proxies add to.
+// Sign signs r with the given body and time: it sets DateHeader and Authorization. The
+// signature covers the host and every header of r except User-Agent, which proxies change.
 func Sign(r *http.Request, body []byte, accessKey, secret string, now time.Time) error {
 	r.Header.Set(DateHeader, now.UTC().Format(DateFormat))
 	r.Header.Del("Authorization")
@@ -139,7 +141,7 @@ func sign(canonical, date, secret string) []byte {
 	return mac.Sum(nil)
 }
 
-// canonicalRequest is the text whose hash is signed.
+// canonicalRequest returns the text whose hash is signed.
 func canonicalRequest(r *http.Request, body []byte, headers []string) (string, error) {
 	path, err := canonicalPath(r.URL.EscapedPath())
 	if err != nil {
@@ -163,8 +165,8 @@ func canonicalRequest(r *http.Request, body []byte, headers []string) (string, e
 	return b.String(), nil
 }
 
-// headerValues returns the values of a header, sorted. net/http keeps Host apart: on the
-// server always, on the client where it differs from the URL's.
+// headerValues returns the sorted values of a header. net/http stores Host apart from the
+// other headers: always on the server, and on the client if it differs from the URL's.
 func headerValues(r *http.Request, name string) []string {
 	if name == "host" {
 		if r.Host != "" {
@@ -175,7 +177,7 @@ func headerValues(r *http.Request, name string) []string {
 	return slices.Sorted(slices.Values(r.Header.Values(name)))
 }
 
-// canonicalPath escapes each segment anew (RFC 3986, section 2.3) and ends with a slash.
+// canonicalPath escapes each segment again (RFC 3986, section 2.3) and ends with a slash.
 func canonicalPath(escaped string) (string, error) {
 	segments := strings.Split(escaped, "/")
 	for i, segment := range segments {
@@ -192,7 +194,7 @@ func canonicalPath(escaped string) (string, error) {
 	return path, nil
 }
 
-// canonicalQuery sorts by name, then by value.
+// canonicalQuery sorts the query by name and then by value.
 func canonicalQuery(raw string) (string, error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -212,8 +214,8 @@ func canonicalQuery(raw string) (string, error) {
 	return strings.Join(pairs, "&"), nil
 }
 
-// escape writes every byte but the unreserved characters as a per cent sign and two
-// capital hex digits.
+// escape escapes every byte except the unreserved characters as a percent sign and two
+// upper-case hex digits.
 func escape(plain string) string {
 	const hexDigits = "0123456789ABCDEF"
 	var b strings.Builder

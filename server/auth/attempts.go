@@ -14,19 +14,18 @@ import (
 )
 
 const (
-	// failureBurst wrong credentials are answered as such; after them, one each
-	// failureInterval.
+	// After failureBurst failed attempts, one more is judged each failureInterval.
 	failureBurst    = 10
 	failureInterval = 10 * time.Second
-	// remembered bounds how many addresses, access keys and successes are kept in mind;
-	// beyond it, the memory is begun anew, so that it cannot be made to grow.
+	// remembered limits the addresses, access keys and successes in memory. When a map is
+	// full, it is cleared.
 	remembered = 10_000
 )
 
-// attempts slows down who guesses: failures are counted for each address and for each
-// access key that is claimed. While one of the two is limited, right credentials do not
-// help either, so that guessing on tells nothing; except for a principal that got in from
-// that address before, so that a neighbour who guesses shuts nobody out.
+// attempts slows down callers that guess credentials. It counts failures for each address
+// and each claimed access key. While one of them is limited, valid credentials are refused
+// too, so that further guesses reveal nothing. Until then, only principals already seen from
+// that address are admitted, so that a guessing neighbour does not lock them out.
 type attempts struct {
 	now    func() time.Time
 	logger *slog.Logger
@@ -36,10 +35,10 @@ type attempts struct {
 	known    map[success]bool
 }
 
-// key is what failures are counted under.
+// key identifies a counter of failures.
 type key struct{ kind, value string }
 
-// success is a principal that got in from an address.
+// success is a principal that was admitted from an address.
 type success struct {
 	address string
 	name    string
@@ -49,15 +48,15 @@ func newAttempts(now func() time.Time, logger *slog.Logger) *attempts {
 	return &attempts{now: now, logger: logger, failures: map[key]*rate.Limiter{}, known: map[success]bool{}}
 }
 
-// judge takes down an attempt that was made from remote, claiming an access key or not, and
-// proved to be by who, nil for nobody.
+// judge records an attempt from a remote address. claimed is its access key or empty; who is
+// its principal, or nil if the attempt failed.
 func (a *attempts) judge(remote, claimed string, who *principal) error {
 	address := addressOf(remote)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	keys := []key{{kind: "address", value: address}}
 	if claimed != "" {
-		hash := sha256.Sum256([]byte(claimed)) // of one length, however long it is
+		hash := sha256.Sum256([]byte(claimed)) // so that long keys take no more memory
 		keys = append(keys, key{kind: "access key", value: string(hash[:])})
 	}
 	if who != nil {
@@ -73,6 +72,7 @@ func (a *attempts) judge(remote, claimed string, who *principal) error {
 	return server.ErrUnauthenticated
 }
 
+// letIn admits a principal, unless attempts are limited and it is new at its address.
 func (a *attempts) letIn(keys []key, s success) error {
 	if a.known[s] {
 		return nil
@@ -89,7 +89,7 @@ func (a *attempts) letIn(keys []key, s success) error {
 	return nil
 }
 
-// take counts a failure, and reports whether it is one of those that are answered as such.
+// take counts a failure, and reports whether it is within the limit.
 func (a *attempts) take(k key, address string) bool {
 	limiter := a.failures[k]
 	if limiter == nil {
@@ -104,14 +104,14 @@ func (a *attempts) take(k key, address string) bool {
 	if !limiter.AllowN(now, 1) {
 		return false
 	}
-	if before < 2 { // that was the last
-		a.logger.Warn("too many failed attempts; more are answered with 429", "kind", k.kind, "address", address)
+	if before < 2 { // the last within the limit
+		a.logger.Warn("too many failed attempts; further ones are answered with 429", "kind", k.kind, "address", address)
 	}
 	return true
 }
 
-// addressOf returns the address to count under: of IPv6, the network that one customer
-// usually has.
+// addressOf returns the address that failures are counted for: for IPv6 the /64 network,
+// which usually belongs to one customer.
 func addressOf(remote string) string {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

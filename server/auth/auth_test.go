@@ -283,11 +283,11 @@ func TestBrokenFiles(t *testing.T) {
 		"principals:\n  - x":               "line 2: a principal must be a mapping",
 		"people: []":                       "line 1: want a list \"principals\"",
 		head:                               "line 2: want either token_sha256, or access_key and secret_key",
-		head + "    secret: hunter2\n":     "line 5: a principal has name",
+		head + "    secret: hunter2\n":     "line 5: unknown member; a principal has name",
 		head + "    token_sha256: hunter2": "line 2: token_sha256 must be the 64 hex digits",
-		head + "    access_key: hunter2":   "line 2: access_key and secret_key go together",
-		head + "    secret_key: hunter2":   "line 2: access_key and secret_key go together",
-		head + "    name: b":               "line 5: name stands twice",
+		head + "    access_key: hunter2":   "line 2: access_key and secret_key must be given together",
+		head + "    secret_key: hunter2":   "line 2: access_key and secret_key must be given together",
+		head + "    name: b":               "line 5: name is given twice",
 		head + "    access_key: [hunter2]": "line 2: name, token_sha256",
 		head + "    token_sha256: " + hash + "\n    access_key: a\n    secret_key: hunter2":                                "line 2: want either",
 		"principals:\n  - projects: [p]\n    allow: [callback]\n    token_sha256: " + hash:                                 "line 2: name is missing",
@@ -295,7 +295,7 @@ func TestBrokenFiles(t *testing.T) {
 		"principals:\n  - name: a\n    projects: [p]\n    token_sha256: " + hash:                                           "line 2: allow must list",
 		"principals:\n  - name: a\n    projects: [p]\n    allow: [all]\n    token_sha256: " + hash:                         "line 2: allow must list",
 		head + "    token_sha256: " + hash + "\n  - {name: b, projects: [p], allow: [wait], token_sha256: " + hash + "}":   "line 6: a and b have the same token_sha256",
-		head + "    token_sha256: " + hash + "\n  - {name: a, projects: [p], allow: [wait], access_key: k, secret_key: s}": "line 6: the name \"a\" stands twice",
+		head + "    token_sha256: " + hash + "\n  - {name: a, projects: [p], allow: [wait], access_key: k, secret_key: s}": "line 6: the name \"a\" is used twice",
 	} {
 		path := filepath.Join(t.TempDir(), "auth.yaml")
 		write(t, path, text)

@@ -15,18 +15,16 @@ import (
 	"github.com/flowcallback/flowcallback/server"
 )
 
-// clockSkew is how far a signature's time may lie from ours, as the vendor has it.
-const clockSkew = 15 * time.Minute
-
-// Options are the choices of New; the zero value is the default of each.
+// Options configure New. A zero field has the default that its comment names.
 type Options struct {
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
-	// Logger hears when somebody begins to be slowed down. Default: slog.Default().
+	// Logger receives a line when failed attempts of an address begin to be limited.
+	// Default: slog.Default().
 	Logger *slog.Logger
 }
 
-// A Guard knows who may call. Its methods are safe for concurrent use.
+// A Guard authorizes calls. Its methods are safe for concurrent use.
 type Guard struct {
 	path       string
 	now        func() time.Time
@@ -34,7 +32,7 @@ type Guard struct {
 	attempts   *attempts
 }
 
-// New reads the principals of the file at path. Its error names the line that is wrong.
+// New reads the principals from the file at path. The error names the line that is wrong.
 func New(path string, options Options) (*Guard, error) {
 	if options.Now == nil {
 		options.Now = time.Now
@@ -46,8 +44,7 @@ func New(path string, options Options) (*Guard, error) {
 	return g, g.Reload()
 }
 
-// Reload reads the file anew. Calls under way go on; where the file is wrong, everything
-// stays as it was.
+// Reload reads the file again. If the file is wrong, the old principals stay in use.
 func (g *Guard) Reload() error {
 	principals, err := load(g.path)
 	if err != nil {
@@ -57,9 +54,9 @@ func (g *Guard) Reload() error {
 	return nil
 }
 
-// Authorize implements server.Authorize. What it refuses, it refuses with the same words
-// and after the same work, whether the principal exists or not.
-func (g *Guard) Authorize(_ context.Context, call server.Call) (caller string, err error) {
+// Authorize implements server.Authorize. It answers wrong credentials with the same error and
+// after the same work, whether the principal exists or not.
+func (g *Guard) Authorize(_ context.Context, call server.Call) (principal string, err error) {
 	who, claimed, reason := g.authenticate(call)
 	if errors.Is(reason, errNone) {
 		return "", because(reason, server.ErrUnauthenticated)
@@ -73,19 +70,19 @@ func (g *Guard) Authorize(_ context.Context, call server.Call) (caller string, e
 	return who.name, nil
 }
 
-// Why somebody is nobody, for the log.
+// Reasons for a 401, for the log.
 var (
 	errNone      = errors.New("no credentials")
 	errMany      = errors.New("more than one credential")
-	errToken     = errors.New("a token of nobody")
-	errMalformed = errors.New("a header Authorization that is no SDK-HMAC-SHA256 signature")
-	errSignature = errors.New("an unknown access key, or a signature that is not its")
-	errTime      = errors.New("a signature of another time: compare the clocks")
-	errCovers    = errors.New("a signature that leaves out X-Sdk-Date or a workflow header")
+	errToken     = errors.New("unknown token")
+	errMalformed = errors.New("the header Authorization is not an SDK-HMAC-SHA256 signature")
+	errSignature = errors.New("unknown access key or wrong signature")
+	errTime      = errors.New("X-Sdk-Date outside the 15-minute window: compare the clocks")
+	errCovers    = errors.New("the signature does not cover X-Sdk-Date or a workflow header")
 )
 
-// because adds the reason, if there is one: right credentials are refused without, while
-// others guess.
+// because adds the reason, if there is one. Valid credentials that are refused while attempts
+// are limited have none.
 func because(reason, refusal error) error {
 	if reason == nil {
 		return refusal
@@ -93,8 +90,8 @@ func because(reason, refusal error) error {
 	return fmt.Errorf("%w: %w", refusal, reason)
 }
 
-// authenticate returns the principal whose credentials the call has, or nil and why; and
-// the access key that it claims, if any.
+// authenticate returns the principal of a call, or nil and the reason. claimed is the access
+// key in the call, if it has one.
 func (g *Guard) authenticate(call server.Call) (who *principal, claimed string, reason error) {
 	tokens := call.Request.Header.Values("X-Auth-Token")
 	authorizations := call.Request.Header.Values("Authorization")
@@ -105,12 +102,12 @@ func (g *Guard) authenticate(call server.Call) (who *principal, claimed string, 
 		return g.byToken(tokens[0]), "", errToken
 	case len(tokens) == 0 && len(authorizations) == 1:
 		return g.bySignature(call, authorizations[0])
-	default: // none of them can be meant
+	default: // it is not clear which one the caller means
 		return nil, "", errMany
 	}
 }
 
-// byToken compares with every principal, so that the time tells nothing.
+// byToken compares the token with every principal, so that the time reveals nothing.
 func (g *Guard) byToken(token string) (who *principal) {
 	hash := sha256.Sum256([]byte(token))
 	for _, p := range *g.principals.Load() {
@@ -126,8 +123,8 @@ func (g *Guard) bySignature(call server.Call, header string) (who *principal, cl
 	if err != nil {
 		return nil, "", errMalformed
 	}
-	nobody := &principal{secretKey: "the secret of nobody, to verify against all the same"}
-	who = nobody
+	unknown := &principal{secretKey: "verified in place of an unknown principal's secret"}
+	who = unknown
 	for _, p := range *g.principals.Load() {
 		if p.accessKey != "" && subtle.ConstantTimeCompare([]byte(p.accessKey), []byte(authorization.AccessKey)) == 1 {
 			who = p
@@ -135,7 +132,7 @@ func (g *Guard) bySignature(call server.Call, header string) (who *principal, cl
 	}
 	verified := authorization.Verify(call.Request, call.Body, who.secretKey)
 	switch {
-	case !verified || who == nobody:
+	case !verified || who == unknown:
 		return nil, authorization.AccessKey, errSignature
 	case !g.isTimely(call.Request):
 		return nil, authorization.AccessKey, errTime
@@ -146,8 +143,7 @@ func (g *Guard) bySignature(call server.Call, header string) (who *principal, cl
 	}
 }
 
-// mustCover are the headers that a signature must cover: those that say when, and which
-// state is meant.
+// mustCover returns the headers that a signature must cover: the time, and the state.
 func mustCover(action server.Action) []string {
 	if action == server.ActionCallback {
 		return []string{signature.DateHeader, "X-Workflow-Run-Id", "X-Workflow-State-Id"}
@@ -155,7 +151,8 @@ func mustCover(action server.Action) []string {
 	return []string{signature.DateHeader}
 }
 
+// isTimely reports whether a request was signed recently.
 func (g *Guard) isTimely(r *http.Request) bool {
 	signed, err := signature.Time(r)
-	return err == nil && g.now().Sub(signed).Abs() <= clockSkew
+	return err == nil && g.now().Sub(signed).Abs() <= signature.MaxClockSkew
 }

@@ -1,9 +1,10 @@
-// Package auth decides who may call a server: it knows principals by a token or by an
-// AK/SK signature, says what each may do, and slows down who guesses.
+// Package auth authenticates and authorizes callers of a server. A principal has a token, or
+// an access key with which it signs requests. A file lists the principals and what each may
+// do. Callers that send wrong credentials repeatedly are slowed down.
 //
-// It stores hashes of tokens, but secrets of access keys as they are, because a signature
-// cannot be verified otherwise: keep the file from others. It issues no sessions, asks no
-// other service, and logs no credential.
+// The file has the hashes of tokens, but the secrets of access keys in clear text, because
+// they are needed to verify signatures: protect the file. The package issues no sessions,
+// asks no other service, and logs no credentials.
 package auth
 
 import (
@@ -19,25 +20,25 @@ import (
 	"github.com/flowcallback/flowcallback/server"
 )
 
-// A principal is somebody who may call.
+// A principal is a caller that the file lists.
 type principal struct {
 	name     string
 	projects []string
 	actions  []server.Action
 
-	tokenHash []byte // SHA-256 of the token; nil: it has an access key
+	tokenHash []byte // SHA-256 of the token; nil if the principal has an access key
 	accessKey string
 	secretKey string
 }
 
-// anyProject stands in a principal's list for all projects.
+// anyProject in a principal's list means all projects.
 const anyProject = "*"
 
 func (p *principal) may(action server.Action, projectID string) bool {
 	return slices.Contains(p.actions, action) && (slices.Contains(p.projects, projectID) || slices.Contains(p.projects, anyProject))
 }
 
-// entry is a principal as the file has it.
+// entry is a principal in the file.
 type entry struct {
 	Name        string          `yaml:"name"`
 	Projects    []string        `yaml:"projects"`
@@ -60,7 +61,7 @@ func load(path string) ([]*principal, error) {
 	return principals, nil
 }
 
-// parse reads the principals of a document; its errors name the line and no secret.
+// parse reads the principals of a document. Its errors name the line and contain no secret.
 func parse(data []byte) ([]*principal, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -85,7 +86,7 @@ func parse(data []byte) ([]*principal, error) {
 		for _, other := range principals {
 			switch {
 			case other.name == p.name:
-				return nil, at(item, "the name %q stands twice", p.name)
+				return nil, at(item, "the name %q is used twice", p.name)
 			case p.accessKey != "" && other.accessKey == p.accessKey:
 				return nil, at(item, "%s and %s have the same access_key", other.name, p.name)
 			case p.tokenHash != nil && slices.Equal(other.tokenHash, p.tokenHash):
@@ -107,9 +108,9 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 		name := pair[0].Value
 		switch {
 		case !slices.Contains(known, name):
-			return nil, at(pair[0], "a principal has name, projects, allow, token_sha256, access_key and secret_key, and nothing else")
+			return nil, at(pair[0], "unknown member; a principal has name, projects, allow, token_sha256, access_key and secret_key")
 		case seen[name]:
-			return nil, at(pair[0], "%s stands twice", name)
+			return nil, at(pair[0], "%s is given twice", name)
 		}
 		seen[name] = true
 	}
@@ -126,7 +127,7 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 	case len(p.actions) == 0:
 		return nil, at(item, "allow must list %s, %s or both", server.ActionCallback, server.ActionWait)
 	case (e.AccessKey == "") != (e.SecretKey == ""):
-		return nil, at(item, "access_key and secret_key go together")
+		return nil, at(item, "access_key and secret_key must be given together")
 	case (e.TokenSHA256 == "") == (e.AccessKey == ""):
 		return nil, at(item, "want either token_sha256, or access_key and secret_key")
 	}
@@ -147,7 +148,7 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 // member returns the one member that a mapping may have.
 func member(mapping *yaml.Node, name string) (*yaml.Node, error) {
 	if mapping.Kind != yaml.MappingNode || len(mapping.Content) != 2 || mapping.Content[0].Value != name {
-		return nil, at(mapping, "want a list %q, and nothing beside it", name)
+		return nil, at(mapping, "want a list %q and no other member", name)
 	}
 	return mapping.Content[1], nil
 }
@@ -156,8 +157,8 @@ func at(node *yaml.Node, format string, arguments ...any) error {
 	return fmt.Errorf("line %d: %s", node.Line, fmt.Sprintf(format, arguments...))
 }
 
-// lineOf returns the line that an error of the YAML reader names, without the rest of its
-// words, which may quote the file.
+// lineOf returns the line that an error of the YAML reader names, without its text, which may
+// quote the file.
 func lineOf(err error) string {
 	var line int
 	if _, scanErr := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); scanErr != nil {

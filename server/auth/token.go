@@ -7,8 +7,8 @@ import (
 	"encoding/hex"
 )
 
-// NewToken makes a token of 256 random bits and returns it with the hash that the file of
-// principals wants. The token is kept nowhere else.
+// NewToken returns a new token of 256 random bits and its hash for the file of principals.
+// It does not store the token.
 func NewToken() (token, hash string) {
 	var bits [32]byte
 	_, _ = rand.Read(bits[:]) // never fails (crypto/rand)

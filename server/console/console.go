@@ -1,8 +1,8 @@
-// Package console holds the pages that flowcallbackd serves to people: the console, where
-// waiting flows are seen and called back, and the contract, browsable.
+// Package console has the pages that flowcallbackd serves to people: the console, where
+// they see and settle waits, the browsable contract, and a home page that links both.
 //
-// They are files, embedded as they are written: no build step, and nothing loaded from
-// elsewhere. They know the server only through its public API, and hold no data.
+// The files are embedded as they are. There is no build step, and the pages load nothing
+// from other hosts. They use only the server's public API, and contain no data.
 package console
 
 import (
@@ -10,22 +10,28 @@ import (
 	"io/fs"
 )
 
-//go:embed static
-var static embed.FS
+var (
+	//go:embed static
+	static embed.FS
+	//go:embed docs
+	docs embed.FS
+	//go:embed home.html
+	home []byte
+)
 
-//go:embed docs
-var docs embed.FS
+// Home returns the home page.
+func Home() []byte { return home }
 
-// Console returns the console's files; index.html is the page.
+// Console returns the files of the console. Its page is index.html.
 func Console() fs.FS { return sub(static, "static") }
 
-// Docs returns the files of the contract's pages; index.html is the page.
+// Docs returns the files of the browsable contract. Its page is index.html.
 func Docs() fs.FS { return sub(docs, "docs") }
 
 func sub(files embed.FS, folder string) fs.FS {
 	part, err := fs.Sub(files, folder)
 	if err != nil {
-		panic(err) // the name is ours and well-formed
+		panic(err) // the folder is embedded above
 	}
 	return part
 }

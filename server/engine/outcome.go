@@ -9,8 +9,8 @@ import (
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
-// OutcomeOf returns the outcome that a callback brings. An output of null, which the
-// contract accepts with fail, is read as {}.
+// OutcomeOf returns the outcome in a request. An output of null, which the contract accepts
+// with fail, becomes {}.
 func OutcomeOf(request callback.Request) waits.Outcome {
 	output := request.Output
 	if len(output) == 0 || bytes.Equal(output, []byte("null")) {
@@ -19,9 +19,9 @@ func OutcomeOf(request callback.Request) waits.Outcome {
 	return waits.Outcome{Result: request.Result, Error: request.Error, Output: output}
 }
 
-// Same reports whether b repeats a: the same result and error, and outputs that are the
-// same JSON value. The order of members, white space and the spelling of a string's
-// characters do not matter; the digits of a number do, so 1 and 1.0 differ.
+// Same reports whether two outcomes have the same result and error, and outputs that are
+// the same JSON value. The order of members, white space and escapes in strings do not
+// matter; the digits of a number do, so 1 and 1.0 differ.
 func Same(a, b waits.Outcome) bool {
 	return a.Result == b.Result && a.Error == b.Error && sameJSON(a.Output, b.Output)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/functiongraph/v2/model"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -151,7 +152,7 @@ func TestSDKs(t *testing.T) {
 					Endpoint: endpoint, AK: accessKey, SK: secretKey, Project: "project",
 					Workflow: "workflow", Run: "run", State: fmt.Sprint("state-", states), Result: "success", Output: json.RawMessage(`{}`),
 				}
-				wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: r.Run, StateID: r.State})
+				wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: callback.RunID(r.Run), StateID: callback.StateID(r.State)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -220,7 +221,7 @@ func TestSDKs(t *testing.T) {
 						refuse(t, r, 401, "APIGW.0301")
 						continue
 					}
-					wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: r.Run, StateID: r.State})
+					wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: callback.RunID(r.Run), StateID: callback.StateID(r.State)})
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -118,7 +119,7 @@ func prism(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func(state string) {
-		if _, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "workflow", RunID: "run", StateID: state}); err != nil {
+		if _, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "workflow", RunID: "run", StateID: callback.StateID(state)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,12 +16,12 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 )
 
-// stateFlags are the flags that name a state.
+// stateFlags are the flags that identify a state.
 func stateFlags(s *client.State) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "workflow-id", Required: true, Destination: &s.Workflow, Sources: cli.EnvVars("FLOWCALLBACK_WORKFLOW_ID"),
-			Usage: "`ID` of the flow's definition",
+			Usage: "`ID` of the flow definition",
 		},
 		&cli.StringFlag{
 			Name: "run-id", Required: true, Destination: &s.Run, Sources: cli.EnvVars("FLOWCALLBACK_RUN_ID"),
@@ -37,7 +37,7 @@ func stateFlags(s *client.State) []cli.Flag {
 func outputFlag(output *string) cli.Flag {
 	return &cli.StringFlag{
 		Name: "output", Value: "{}", Destination: output,
-		Usage: "what to hand to the flow, a `JSON` object; @FILE reads it from a file, - from standard input",
+		Usage: "output for the flow, a `JSON` object; @FILE reads it from a file, - from standard input",
 	}
 }
 
@@ -47,7 +47,7 @@ func (a *app) succeed() *cli.Command {
 	return &cli.Command{
 		Name:  "succeed",
 		Usage: "resume the flow with a success",
-		Description: `Prints the id of the execution that goes on, once the outcome is stored durably.
+		Description: `Prints the id of the execution that continues, after the outcome is stored durably.
 
 Examples:
   flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
@@ -67,13 +67,13 @@ func (a *app) fail() *cli.Command {
 	return &cli.Command{
 		Name:  "fail",
 		Usage: "resume the flow with a failure",
-		Description: `Prints the id of the execution that goes on, once the outcome is stored durably.
+		Description: `Prints the id of the execution that continues, after the outcome is stored durably.
 
 Examples:
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error late --output @details.json`,
 		Flags: append(stateFlags(&state), outputFlag(&output), &cli.StringFlag{
-			Name: "error", Destination: &reason, Usage: "the `REASON`, for a person to read",
+			Name: "error", Destination: &reason, Usage: "`REASON` for people",
 		}),
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
@@ -103,8 +103,8 @@ func (a *app) callBack(output string, send func(*client.Client, json.RawMessage)
 	return err
 }
 
-// readValue returns the value of a flag that takes JSON, @FILE or -. Nothing is no value: it
-// comes of a program in a pipe that failed, or a variable that is not set.
+// readValue returns the value of a flag that takes JSON, @FILE or -. It refuses an empty
+// value, which is the result of a failed program in a pipe, or of a variable that is not set.
 func (a *app) readValue(value string) ([]byte, error) {
 	data := []byte(value)
 	var err error
@@ -117,7 +117,7 @@ func (a *app) readValue(value string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, errors.New("is empty, and must be a JSON object, such as {}")
+		return nil, errors.New("is empty; want a JSON object, such as {}")
 	default:
 		return data, nil
 	}

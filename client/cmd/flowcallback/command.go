@@ -16,30 +16,26 @@ import (
 	"github.com/flowcallback/flowcallback/client/precheck"
 )
 
-const description = `flowcallback resumes a flow that waits for a callback. Every request is checked against the
-contract before it is sent, and repeated while the server is busy or out of reach: repeating is
-safe, a flow is resumed once.
+const introduction = `flowcallback resumes a flow that waits for a callback. It checks every request against the contract
+before it sends it, and retries while the server is busy or unreachable. Retrying is safe: a flow is
+resumed once.
 
-A flag wins over its environment variable, which wins over the file of --config: YAML with the
-names of the flags below, such as "endpoint: http://127.0.0.1:8080".
+A flag wins over its environment variable, which wins over the file of --config. That file is YAML
+with the names of the flags below, such as "endpoint: http://127.0.0.1:8080".
 
-Credentials are never flags. They are taken from the first of these that is there:
+Credentials are never flags. The first of these that exists is used:
   FLOWCALLBACK_TOKEN                        a token, sent as X-Auth-Token
-  HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK    an access key and its secret, to sign with;
-                                            HUAWEICLOUD_SDK_SECURITY_TOKEN with temporary ones
-  ~/.huaweicloud/credentials                the same as ak, sk and security_token under [basic], and
-                                            project_id; HUAWEICLOUD_SDK_CREDENTIALS_FILE names another
-A server on loopback may ask for none.
+  HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK    an access key and its secret, to sign requests with;
+                                            temporary keys need HUAWEICLOUD_SDK_SECURITY_TOKEN
+  ~/.huaweicloud/credentials                the same, as ak, sk and security_token in the section
+                                            [basic], and project_id; another file can be set with
+                                            HUAWEICLOUD_SDK_CREDENTIALS_FILE
+A server on loopback may need none.
 
 Exit status:
-  0  done
-  1  the server refused or failed
-  2  usage, or a bad request that was never sent
-  3  no longer or never waiting (not found, expired, cancelled, or another outcome stands)
-  4  no credentials, wrong ones, or without the permission
-  5  the server could not be reached
-  130  interrupted
+`
 
+const examples = `
 Examples:
   flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
@@ -47,7 +43,7 @@ Examples:
   flowcallback waits follow --json | jq .status
   flowcallback doctor`
 
-// app is one run of the command.
+// app is a run of the command.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -57,7 +53,7 @@ type app struct {
 	json                        bool
 
 	credentials     []client.Option
-	credentialsFrom string // for people
+	credentialsFrom string // where the credentials were found, for doctor
 	authenticate    func(r *http.Request, body []byte) error
 }
 
@@ -67,7 +63,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	command := &cli.Command{
 		Name:            "flowcallback",
 		Usage:           "call back a flow that waits",
-		Description:     description,
+		Description:     introduction + exitHelp() + examples,
 		Version:         version(),
 		Reader:          stdin,
 		Writer:          stdout,
@@ -88,15 +84,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			},
 			&cli.StringFlag{
 				Name: "config", Destination: &a.config, Sources: cli.EnvVars("FLOWCALLBACK_CONFIG"),
-				Usage: "`FILE` to read flags from that are not given otherwise (default: flowcallback/config.yaml in the user's configuration folder, if it exists)",
+				Usage: "`FILE` with values of flags (default: flowcallback/config.yaml in the user's configuration folder, if it exists)",
 			},
 			&cli.DurationFlag{
-				Name: "attempt-timeout", Value: 30 * time.Second, Destination: &a.attempt, Sources: cli.EnvVars("FLOWCALLBACK_ATTEMPT_TIMEOUT"),
-				Usage: "`DURATION` that one attempt may take",
+				Name: "attempt-timeout", Value: client.DefaultTimeout, Destination: &a.attempt, Sources: cli.EnvVars("FLOWCALLBACK_ATTEMPT_TIMEOUT"),
+				Usage: "`DURATION` limit of one attempt",
 			},
 			&cli.DurationFlag{
-				Name: "retry", Value: time.Minute, Destination: &a.retry, Sources: cli.EnvVars("FLOWCALLBACK_RETRY"),
-				Usage: "`DURATION` to go on trying while the server is busy or out of reach; 0 tries once",
+				Name: "retry", Value: client.DefaultRetry, Destination: &a.retry, Sources: cli.EnvVars("FLOWCALLBACK_RETRY"),
+				Usage: "`DURATION` for which to retry while the server is busy or unreachable; 0 makes one attempt",
 			},
 			&cli.BoolFlag{
 				Name: "json", Destination: &a.json, Sources: cli.EnvVars("FLOWCALLBACK_JSON"),
@@ -117,7 +113,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // completion is the name of the command that prints completion scripts.
 const completion = "completion"
 
-// describeCompletion shows the command that completion scripts come from.
+// describeCompletion documents the command that prints completion scripts.
 func describeCompletion(c *cli.Command) {
 	c.Hidden = false
 	c.Usage = "print a script that completes commands and flags: bash, zsh, fish or pwsh"
@@ -127,7 +123,7 @@ func describeCompletion(c *cli.Command) {
   flowcallback completion fish > ~/.config/fish/completions/flowcallback.fish`
 }
 
-// prepare reads what is not on the command line.
+// prepare reads the configuration file and the credentials.
 func (a *app) prepare(ctx context.Context, c *cli.Command) (context.Context, error) {
 	if err := a.readConfig(c); err != nil {
 		return ctx, err
@@ -135,6 +131,7 @@ func (a *app) prepare(ctx context.Context, c *cli.Command) (context.Context, err
 	return ctx, a.readCredentials()
 }
 
+// forAll calls do with a command and all commands below it.
 func forAll(command *cli.Command, do func(*cli.Command)) {
 	do(command)
 	for _, sub := range command.Commands {
@@ -142,13 +139,13 @@ func forAll(command *cli.Command, do func(*cli.Command)) {
 	}
 }
 
-// knowsCommand finds a misspelt command before its flags are taken for the wrong ones.
+// knowsCommand reports an unknown command before the flags after it are parsed.
 func knowsCommand(command *cli.Command, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || len(command.Commands) == 0 {
 		return nil
 	}
 	if args[0] == completion && command.Name == "flowcallback" {
-		return nil // it is added later
+		return nil // the library adds it later
 	}
 	sub := command.Command(args[0])
 	if sub == nil {
@@ -161,7 +158,7 @@ func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
 	return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, c.FullName())
 }
 
-// noCommand answers a command line that names no command, or one that is none.
+// noCommand handles a command line without a command, or with an unknown one.
 func noCommand(_ context.Context, c *cli.Command) error {
 	if c.Args().Present() {
 		return fmt.Errorf("%w: unknown command %q (see %s --help)", errUsage, c.Args().First(), c.FullName())
@@ -169,7 +166,7 @@ func noCommand(_ context.Context, c *cli.Command) error {
 	return cli.ShowSubcommandHelp(c)
 }
 
-// noArguments wraps an action that takes flags only.
+// noArguments wraps an action that takes no arguments.
 func noArguments(action cli.ActionFunc) cli.ActionFunc {
 	return func(ctx context.Context, c *cli.Command) error {
 		if c.Args().Present() {
@@ -179,7 +176,7 @@ func noArguments(action cli.ActionFunc) cli.ActionFunc {
 	}
 }
 
-// client returns a client as the flags say.
+// client returns a client with the configuration of the flags.
 func (a *app) client() (*client.Client, error) {
 	if a.endpoint == "" {
 		return nil, fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
@@ -193,7 +190,7 @@ func (a *app) client() (*client.Client, error) {
 	}
 	options := []client.Option{
 		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithUserAgent("flowcallback/" + version()),
-		client.WithNotify(a.sayRetry()),
+		client.WithNotify(a.reportRetry()),
 	}
 	c, err := client.New(a.endpoint, a.projectID, append(options, a.credentials...)...)
 	if err != nil {
@@ -202,17 +199,17 @@ func (a *app) client() (*client.Client, error) {
 	return c, nil
 }
 
-// sayRetry tells once, on standard error, that and why a call is taking its time.
-func (a *app) sayRetry() func(error, time.Duration) {
+// reportRetry reports the first retry on standard error, with its cause.
+func (a *app) reportRetry() func(error, time.Duration) {
 	var once sync.Once
 	return func(cause error, left time.Duration) {
 		once.Do(func() {
-			fmt.Fprintf(a.stderr, "flowcallback: %s: %v; trying again for up to %s\n", a.endpoint, cause, left.Round(time.Second))
+			fmt.Fprintf(a.stderr, "flowcallback: %s: %v; retrying for up to %s\n", a.endpoint, cause, left.Round(time.Second))
 		})
 	}
 }
 
-// version is what the build says of itself.
+// version returns the version of the build.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -12,14 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readConfig sets the flags that neither the command line nor the environment did from the
-// file of --config. The file at the default place may be absent.
+// readConfig reads the file of --config and sets the flags that neither the command line nor
+// the environment has set. The default file need not exist.
 func (a *app) readConfig(c *cli.Command) error {
 	path := a.config
 	if path == "" {
 		folder, err := os.UserConfigDir()
 		if err != nil {
-			return nil // no home, no file
+			return nil // without a home there is no file
 		}
 		path = filepath.Join(folder, "flowcallback", "config.yaml")
 	}
@@ -52,7 +52,7 @@ func setFlag(c *cli.Command, name, value string) error {
 	known := slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 	switch {
 	case !known, name == "config", name == "help", name == "version":
-		return errors.New("is no flag that a file can set")
+		return errors.New("is not a flag that a file can set")
 	case c.IsSet(name):
 		return nil
 	}

@@ -17,16 +17,16 @@ func (a *app) conformance() *cli.Command {
 	var junit string
 	return &cli.Command{
 		Name:  "conformance",
-		Usage: "walk the contract's edges against a service that claims it",
-		Description: `Sends requests at every limit of the contract and one past it, with good and bad headers and bodies,
-and judges the answers and their shape. All of them call back states that nobody waits for; a service
-that holds callbacks for unknown states keeps them. Exits with 1 if the service does not conform.
+		Usage: "test a service against the contract",
+		Description: `Sends requests at every limit of the contract and one past it, with valid and invalid headers and
+bodies, and checks the responses. All of them call back unknown states; a service that holds such
+callbacks keeps them. Exits with 1 if the service does not conform.
 
 Examples:
   flowcallback --endpoint http://127.0.0.1:8080 conformance
   flowcallback --endpoint https://callbacks.example.com conformance --junit report.xml`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "junit", Destination: &junit, Usage: "`FILE` to write a report to, as JUnit XML"},
+			&cli.StringFlag{Name: "junit", Destination: &junit, Usage: "`FILE` for a report as JUnit XML"},
 		},
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			if a.endpoint == "" {
@@ -63,7 +63,7 @@ func (a *app) conform(ctx context.Context, junit string) error {
 	return a.printConformance(results)
 }
 
-// printConformance prints what failed, and a table of all.
+// printConformance prints the failed cases and a summary.
 func (a *app) printConformance(results []conformance.Result) error {
 	var groups []string
 	passed, all := map[string]int{}, map[string]int{}
@@ -95,7 +95,7 @@ func (a *app) printConformance(results []conformance.Result) error {
 	return nil
 }
 
-// The parts of a JUnit report that readers agree on.
+// The common parts of a JUnit report.
 type (
 	junitSuite struct {
 		XMLName  xml.Name    `xml:"testsuite"`
@@ -133,5 +133,5 @@ func writeJUnit(path, endpoint string, results []conformance.Result) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append([]byte(xml.Header), append(text, '\n')...), 0o644) //nolint:gosec // a report is for everyone
+	return os.WriteFile(path, append([]byte(xml.Header), append(text, '\n')...), 0o644) //nolint:gosec // a report is not secret
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
-// readCredentials finds the credentials to call with: a token, an access key in the
-// environment, or one in the vendor's credentials file, which may be absent.
+// readCredentials finds the credentials: a token, an access key in the environment, or an
+// access key in the vendor's credentials file, which need not exist.
 func (a *app) readCredentials() error {
 	a.credentialsFrom = "none"
 	if token := os.Getenv("FLOWCALLBACK_TOKEN"); token != "" {
 		if strings.ContainsAny(token, " \t\r\n") {
-			return fmt.Errorf("%w: FLOWCALLBACK_TOKEN has a space or a line end in it", errUsage)
+			return fmt.Errorf("%w: FLOWCALLBACK_TOKEN contains white space", errUsage)
 		}
 		a.useToken(token, "the token in FLOWCALLBACK_TOKEN")
 		return nil
@@ -33,19 +33,19 @@ func (a *app) readCredentials() error {
 		a.useKeys(accessKey, secretKey, os.Getenv("HUAWEICLOUD_SDK_SECURITY_TOKEN"), "the access key in HUAWEICLOUD_SDK_AK")
 		return nil
 	case accessKey != "" || secretKey != "":
-		return fmt.Errorf("%w: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK go together, and one of them is not set", errUsage)
+		return fmt.Errorf("%w: HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK must both be set", errUsage)
 	}
 	return a.readCredentialsFile()
 }
 
-// readCredentialsFile reads the section [basic] as the vendor's SDKs do.
+// readCredentialsFile reads the section [basic], as the vendor's SDKs do.
 func (a *app) readCredentialsFile() error {
 	path := os.Getenv("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
 	named := path != ""
 	if !named {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return nil // no home, no file
+			return nil // without a home there is no file
 		}
 		path = filepath.Join(home, ".huaweicloud", "credentials")
 	}
@@ -72,7 +72,7 @@ func (a *app) readCredentialsFile() error {
 	return nil
 }
 
-// useToken has requests carry a token.
+// useToken sends a token with requests.
 func (a *app) useToken(token, from string) {
 	a.credentials, a.credentialsFrom = []client.Option{client.WithToken(token)}, from
 	a.authenticate = func(r *http.Request, _ []byte) error {
@@ -81,7 +81,7 @@ func (a *app) useToken(token, from string) {
 	}
 }
 
-// useKeys has requests signed.
+// useKeys signs requests.
 func (a *app) useKeys(accessKey, secretKey, securityToken, from string) {
 	a.credentials, a.credentialsFrom = []client.Option{client.WithAKSK(accessKey, secretKey, securityToken)}, from
 	a.authenticate = func(r *http.Request, body []byte) error {

@@ -48,7 +48,7 @@ func TestCredentials(t *testing.T) {
 		"wrong token":               {with(project, "FLOWCALLBACK_TOKEN=hunter2-wrong"), 4, "APIGW.0301"},
 		"keys":                      {with(append(keys, project)...), 0, ""},
 		"keys, vendor's project":    {with(append(keys, "HUAWEICLOUD_SDK_PROJECT_ID=project")...), 0, ""},
-		"half of the keys":          {with(project, keys[1]), 2, "go together"},
+		"half of the keys":          {with(project, keys[1]), 2, "must both be set"},
 		"token wins over keys":      {with(append(keys, project, "FLOWCALLBACK_TOKEN="+token)...), 4, "FSS.0403"},
 		"file that is named":        {with("HUAWEICLOUD_SDK_CREDENTIALS_FILE=" + file), 0, ""},
 		"file at its default place": {with("HOME=" + filepath.Dir(filepath.Dir(home))), 0, ""},

@@ -13,17 +13,15 @@ import (
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/openapi"
+	"github.com/flowcallback/flowcallback/openapi/signature"
 )
-
-// maxSkew is how far clocks may be apart for a signature to be taken, on both sides.
-const maxSkew = 15 * time.Minute
 
 func (a *app) doctor() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
-		Usage: "say what is configured, and whether the service can be used with it",
-		Description: `Looks at the configuration, and asks the service for its contract, its clock and one page of waits; it
-calls nothing back and changes nothing. Exits with the status of the first thing that is wrong.
+		Usage: "show the configuration, and test whether the service accepts it",
+		Description: `Checks the configuration, and asks the service for its contract, its clock and one page of waits. It
+sends no callback and changes nothing. Exits with the status of the first problem.
 
 Examples:
   flowcallback doctor
@@ -32,7 +30,7 @@ Examples:
 	}
 }
 
-// examine prints a line for each look, and returns what is wrong first.
+// examine prints a line for each check, and returns the first problem.
 func (a *app) examine(ctx context.Context) error {
 	var first error
 	report := func(what string, found string, err error) {
@@ -45,24 +43,24 @@ func (a *app) examine(ctx context.Context) error {
 		}
 		fmt.Fprintf(a.stdout, "%s  %-12s %s\n", mark, what, found)
 	}
-	a.retry = 0 // what is wrong is to be seen at once
+	a.retry = 0 // show a problem immediately
 	c, err := a.client()
 	report("settings", fmt.Sprintf("endpoint %s, project %s, credentials: %s", a.endpoint, a.projectID, a.credentialsFrom), err)
 	if err != nil {
 		return first
 	}
 	document, date, err := a.fetchContract(ctx)
-	report("endpoint", "it answers", err)
+	report("endpoint", "it responds", err)
 	if err != nil {
 		return first
 	}
 	switch document {
 	case openapi.Callback:
-		report("contract", "the service's is the one that this command checks against", nil)
+		report("contract", "the service has the same contract as this command", nil)
 	case "":
-		report("contract", "the service does not serve its contract, as the vendor's does not", nil)
+		report("contract", "the service does not publish its contract (the vendor's does not)", nil)
 	default:
-		report("contract", "", fmt.Errorf("%w serves another contract than this command checks against: one of them is of another release", errService))
+		report("contract", "", fmt.Errorf("%w has another contract than this command: one of them is an older release", errService))
 	}
 	found, err := skew(date)
 	report("clocks", found, err)
@@ -71,8 +69,8 @@ func (a *app) examine(ctx context.Context) error {
 	return first
 }
 
-// fetchContract returns the document that the service serves, empty if it serves none, and
-// its clock.
+// fetchContract returns the contract that the service publishes, or "", and the time of its
+// clock.
 func (a *app) fetchContract(ctx context.Context) (document string, date string, err error) {
 	location, err := url.JoinPath(a.endpoint, "openapi", "callback.yaml")
 	if err != nil {
@@ -99,20 +97,20 @@ func (a *app) fetchContract(ctx context.Context) (document string, date string, 
 	return string(body), answer.Header.Get("Date"), nil
 }
 
-// skew compares the clocks.
+// skew compares the clock of the service with this machine's.
 func skew(date string) (found string, err error) {
 	theirs, err := http.ParseTime(date)
 	if err != nil {
-		return "the service does not say its time", nil
+		return "the service does not report its time", nil
 	}
 	apart := time.Since(theirs).Abs().Round(time.Second)
-	if apart > maxSkew {
-		return "", fmt.Errorf("%w has a clock that is %s apart: signatures are refused", errService, span(apart))
+	if apart > signature.MaxClockSkew {
+		return "", fmt.Errorf("%w has a clock that differs by %s, so signatures are refused: correct one of the clocks", errService, span(apart))
 	}
-	return fmt.Sprintf("they are less than %s apart", span(apart+time.Second)), nil
+	return fmt.Sprintf("they differ by less than %s", span(apart+time.Second)), nil
 }
 
-// tryCredentials asks for a page of waits, which needs them and changes nothing.
+// tryCredentials asks for a page of waits, which needs credentials and changes nothing.
 func tryCredentials(ctx context.Context, c *client.Client) (found string, err error) {
 	for _, err = range c.Waits.List(ctx, client.Filter{}) {
 		break
@@ -120,13 +118,13 @@ func tryCredentials(ctx context.Context, c *client.Client) (found string, err er
 	var answer *client.Error
 	switch {
 	case err == nil:
-		return "they are accepted, and may look at waits", nil
+		return "accepted, with permission to read waits", nil
 	case errors.Is(err, client.ErrForbidden):
-		return "they are accepted, and may not look at waits, or not in this project", nil
+		return "accepted, without permission to read waits in this project", nil
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotImplemented:
-		return "they are accepted; the service keeps no waits of its own", nil
+		return "accepted; the service does not offer waits", nil
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return "the service has nothing to try them on but a callback", nil
+		return "not tested; the service offers only the callback", nil
 	default:
 		return "", err
 	}

@@ -3,32 +3,71 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
-// What the exit status says.
+// Exit statuses.
 const (
 	exitDone        = 0
-	exitRefused     = 1   // the server refused or failed
-	exitUsage       = 2   // usage, or a bad request that was never sent
-	exitNotWaiting  = 3   // no longer or never waiting
-	exitCredentials = 4   // no credentials, wrong ones, or without the permission
-	exitUnreachable = 5   // no answer
-	exitInterrupted = 130 // a signal, as shells have it
+	exitRefused     = 1
+	exitUsage       = 2
+	exitNotWaiting  = 3
+	exitCredentials = 4
+	exitUnreachable = 5
+	exitFail        = 6
+	exitExpired     = 7
+	exitCancelled   = 8
+	exitInterrupted = 130
 )
 
-// errUsage is a command line that cannot be carried out.
+// exitStatuses describes the exit statuses. The help prints it.
+var exitStatuses = []struct {
+	status  int
+	meaning string
+}{
+	{exitDone, "done"},
+	{exitRefused, "the server refused or failed"},
+	{exitUsage, "wrong usage, or an invalid request that was not sent"},
+	{exitNotWaiting, "the state does not wait: unknown, expired, cancelled, or settled with another outcome"},
+	{exitCredentials, "missing or wrong credentials, or no permission"},
+	{exitUnreachable, "the server could not be reached"},
+	{exitFail, "waits await: the outcome is fail"},
+	{exitExpired, "waits await: the wait has expired"},
+	{exitCancelled, "waits await: the wait was cancelled"},
+	{exitInterrupted, "interrupted by a signal"},
+}
+
+// exitHelp returns the table of exit statuses.
+func exitHelp() string {
+	var b strings.Builder
+	for _, s := range exitStatuses {
+		fmt.Fprintf(&b, "  %-3d  %s\n", s.status, s.meaning)
+	}
+	return b.String()
+}
+
+// errUsage: the command line cannot be carried out.
 var errUsage = errors.New("usage")
 
-// errNotWaiting is a wait that ended without an outcome.
+// errNotWaiting: a wait cannot be cancelled because it has already left waiting.
 var errNotWaiting = errors.New("no longer waiting")
 
-// errService is a service that does not fit this command.
+// errService: the service does not fit this command.
 var errService = errors.New("the service")
 
+// notSuccess is the result of awaiting a wait that did not end with a success.
+type notSuccess struct{ status waits.Status }
+
+func (e notSuccess) Error() string { return "the wait ended with status " + string(e.status) }
+
+// exitCode returns the exit status for the result of a command.
 func exitCode(ctx context.Context, err error) int {
-	var answer *client.Error
+	var response *client.Error
+	var ended notSuccess
 	switch {
 	case err == nil:
 		return exitDone
@@ -36,24 +75,26 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.Is(err, errUsage):
 		return exitUsage
+	case errors.As(err, &ended):
+		return map[waits.Status]int{waits.Fail: exitFail, waits.Expired: exitExpired, waits.Cancelled: exitCancelled}[ended.status]
 	case errors.Is(err, errNotWaiting):
 		return exitNotWaiting
-	case errors.As(err, &answer):
-		return answerCode(answer)
+	case errors.As(err, &response):
+		return responseCode(response)
 	case errors.Is(err, errService):
 		return exitRefused
 	case errors.Is(err, client.ErrUnreachable):
 		return exitUnreachable
-	default: // the command line, a variable, a file, or a request that was never sent
+	default: // the command line, a variable, a file, or a request that was not sent
 		return exitUsage
 	}
 }
 
-func answerCode(answer *client.Error) int {
+func responseCode(response *client.Error) int {
 	switch {
-	case errors.Is(answer, client.ErrNotFound), errors.Is(answer, client.ErrConflict):
+	case errors.Is(response, client.ErrNotFound), errors.Is(response, client.ErrConflict):
 		return exitNotWaiting
-	case errors.Is(answer, client.ErrUnauthorized), errors.Is(answer, client.ErrForbidden):
+	case errors.Is(response, client.ErrUnauthorized), errors.Is(response, client.ErrForbidden):
 		return exitCredentials
 	default:
 		return exitRefused

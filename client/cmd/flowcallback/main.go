@@ -1,5 +1,5 @@
 // Command flowcallback calls back flows that wait, and opens and follows waits, from a
-// shell. Data goes to standard output, everything else to standard error.
+// shell. It writes data to standard output and everything else to standard error.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
 	err := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "flowcallback: %v\n", err)

@@ -118,7 +118,7 @@ func TestOutputFromFileAndStandardInput(t *testing.T) {
 	for output, want := range map[string]string{"@" + file: `fail "why" {"from":"file"}`, "-": `fail "why" {"from":"stdin"}`} {
 		id, _ := s.run(t, 0, with([]string{"waits", "open"}, state(output)...)...)
 		s.run(t, 0, with([]string{"fail"}, with(state(output), "--error", "why", "--output", output)...)...)
-		if got, _ := s.run(t, 0, "waits", "await", id); got != want {
+		if got, _ := s.run(t, 6, "waits", "await", id); got != want {
 			t.Errorf("waits await printed %q, want %q", got, want)
 		}
 	}
@@ -163,6 +163,8 @@ func TestExitStatus(t *testing.T) {
 	cancelled, _ := s.run(t, 0, with([]string{"waits", "open"}, state("cancelled")...)...)
 	s.run(t, 0, "waits", "cancel", cancelled)
 
+	expiring, _ := s.run(t, 0, with([]string{"waits", "open", "--timeout", "1s"}, state("expiring")...)...)
+
 	answering := func(status int) shell {
 		stub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 		t.Cleanup(stub.Close)
@@ -184,10 +186,10 @@ func TestExitStatus(t *testing.T) {
 		"variable is no flag":  {shell{environment: []string{"FLOWCALLBACK_JSON=maybe"}}, 2, "FLOWCALLBACK_JSON", []string{"waits", "list"}},
 		"misspelt command":     {s, 2, `unknown command "scuceed"`, with([]string{"scuceed"}, state("s")...)},
 		"misspelt below waits": {s, 2, `unknown command "opne"`, with([]string{"waits", "opne"}, state("s")...)},
-		"token with line end":  {shell{environment: append(s.environment, "FLOWCALLBACK_TOKEN=x\n")}, 2, "line end", []string{"waits", "list"}},
+		"token with line end":  {shell{environment: append(s.environment, "FLOWCALLBACK_TOKEN=x\n")}, 2, "contains white space", []string{"waits", "list"}},
 		"negative time":        {s, 2, "negative", []string{"--attempt-timeout", "-1s", "waits", "list"}},
 		"no such route":        {shell{environment: append(s.environment, s.environment[0]+"/v2")}, 1, "APIGW.0101", with([]string{"succeed"}, state("s")...)},
-		"cancelling too late":  {s, 3, "not withdrawn: no longer waiting: success", []string{"waits", "cancel", settled}},
+		"cancelling too late":  {s, 3, "not cancelled: no longer waiting: success", []string{"waits", "cancel", settled}},
 		"HTTPS where HTTP is":  {shell{environment: append(s.environment, strings.Replace(s.environment[0], "http:", "https:", 1), "FLOWCALLBACK_RETRY=1h")}, 5, "HTTPS", with([]string{"succeed"}, state("s")...)},
 		"no such file":         {s, 2, "no such file", with([]string{"succeed"}, with(state("s"), "--output", "@/no/such/file")...)},
 		"reason too long":      {s, 2, "error: must have at most", with([]string{"fail"}, with(state("s"), "--error", strings.Repeat("x", 999))...)},
@@ -205,7 +207,8 @@ func TestExitStatus(t *testing.T) {
 		"unknown state":        {s, 3, "FGS.5002", with([]string{"succeed"}, state("unknown")...)},
 		"another outcome":      {s, 3, "FLOWCALLBACK.CONFLICT", with([]string{"fail"}, state("settled")...)},
 		"cancelled":            {s, 3, "FLOWCALLBACK.CANCELLED", with([]string{"succeed"}, state("cancelled")...)},
-		"awaiting a cancelled": {s, 3, "no longer waiting: cancelled", []string{"waits", "await", cancelled}},
+		"awaiting a cancelled": {s, 8, "ended with status cancelled", []string{"waits", "await", cancelled}},
+		"awaiting an expired":  {s, 7, "ended with status expired", []string{"waits", "await", expiring}},
 		"wrong credentials":    {answering(401), 4, "HTTP 401", with([]string{"succeed"}, state("s")...)},
 		"no permission":        {answering(403), 4, "HTTP 403", with([]string{"succeed"}, state("s")...)},
 		"nobody there":         {s, 5, "refused", with([]string{"--endpoint", "http://127.0.0.1:1", "succeed"}, state("s")...)},
@@ -262,7 +265,7 @@ func TestConfig(t *testing.T) {
 	}
 
 	for text, want := range map[string]string{
-		"endpoint: x\nbogus: y\n": "line 2: bogus: is no flag",
+		"endpoint: x\nbogus: y\n": "line 2: bogus: is not a flag",
 		"- a\n":                   "want lines of",
 		"retry: often\n":          "line 1: retry: ",
 		"a: [\n":                  "yaml: ",

@@ -21,13 +21,13 @@ func (a *app) printJSON(value any) error {
 	return encoder.Encode(value)
 }
 
-// printOutcome prints what a wait ended with.
+// printOutcome prints the outcome of a wait.
 func (a *app) printOutcome(wait waits.Wait) error {
 	if a.json {
 		return a.printJSON(wait)
 	}
 	if wait.Outcome == nil {
-		return nil // its status is said on standard error
+		return nil // the error message has the status
 	}
 	_, err := fmt.Fprintln(a.stdout, outcomeText(wait))
 	return err
@@ -60,13 +60,13 @@ func (a *app) printWaits(list iter.Seq2[waits.Wait, error]) error {
 		if wait.Status == waits.Waiting {
 			left = span(wait.ExpiresAt.Sub(now))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", wait.WaitID, printable(wait.WorkflowID), printable(wait.RunID), printable(wait.StateID),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", wait.WaitID, printable(wait.WorkflowID), printable(string(wait.RunID)), printable(string(wait.StateID)),
 			span(age), left, colored(a.stdout, wait.Status))
 	}
 	return table.Flush()
 }
 
-// printSettled prints a line of the feed.
+// printSettled prints one outcome of the feed.
 func (a *app) printSettled(settled client.Settled) error {
 	if a.json {
 		return a.printJSON(struct {
@@ -76,7 +76,7 @@ func (a *app) printSettled(settled client.Settled) error {
 	}
 	text := strings.TrimPrefix(outcomeText(settled.Wait), string(settled.Status))
 	return write(a.stdout, settled.SettledAt.Format(time.RFC3339), settled.WaitID,
-		printable(settled.WorkflowID), printable(settled.RunID), printable(settled.StateID), colored(a.stdout, settled.Status)+text)
+		printable(settled.WorkflowID), printable(string(settled.RunID)), printable(string(settled.StateID)), colored(a.stdout, settled.Status)+text)
 }
 
 func write(w io.Writer, columns ...any) error {

@@ -152,7 +152,7 @@ func TestDoctor(t *testing.T) {
 	sick("wrong credentials", 4, "WRONG  credentials", answer("", "", 401, refused))
 	sick("another contract", 1, "WRONG  contract", answer("openapi: 3.0.3", "", 200, `{"waits":[]}`))
 	sick("another time", 1, "WRONG  clocks", answer("", "Mon, 02 Jan 2006 15:04:05 GMT", 200, `{"waits":[]}`))
-	sick("without a contract", 0, "does not serve its contract", answer("", "", 404, `{"error_code":"APIGW.0101","error_msg":"The API does not exist."}`))
+	sick("without a contract", 0, "does not publish its contract", answer("", "", 404, `{"error_code":"APIGW.0101","error_msg":"The API does not exist."}`))
 	text, _ := shell{environment: []string{"FLOWCALLBACK_PROJECT_ID=p"}}.run(t, 5, "--endpoint", "http://127.0.0.1:1", "doctor")
 	if !strings.Contains(text, "WRONG  endpoint") {
 		t.Errorf("nobody there: doctor printed\n%s", text)

@@ -13,24 +13,24 @@ import (
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
-// isTerminal reports whether a person reads what is written to w.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	return ok && isatty.IsTerminal(file.Fd())
 }
 
-// hasColor reports whether what is written to w may be coloured: on a terminal, unless
-// NO_COLOR is set (no-color.org) or the terminal is a dumb one.
+// hasColor reports whether output to w may have colour: on a terminal, unless NO_COLOR is set
+// (no-color.org) or the terminal is dumb.
 func hasColor(w io.Writer) bool {
 	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// colors are of the statuses, as a terminal wants them.
+// colors are the terminal's escape sequences for the statuses.
 var colors = map[waits.Status]string{
 	waits.Waiting: "\x1b[33m", waits.Success: "\x1b[32m", waits.Fail: "\x1b[31m", waits.Expired: "\x1b[90m", waits.Cancelled: "\x1b[90m",
 }
 
-// colored is a status as it is shown on w.
+// colored returns a status in its colour if w shows colours.
 func colored(w io.Writer, status waits.Status) string {
 	if !hasColor(w) {
 		return string(status)
@@ -38,8 +38,7 @@ func colored(w io.Writer, status waits.Status) string {
 	return colors[status] + string(status) + "\x1b[0m"
 }
 
-// countDown shows on a terminal how long a wait may still last, until the function that it
-// returns is called.
+// countDown shows on a terminal how much time a wait has left, until stop is called.
 func countDown(ctx context.Context, w io.Writer, wait waits.Wait) (stop func()) {
 	if !isTerminal(w) || wait.Status != waits.Waiting {
 		return func() {}
@@ -65,7 +64,7 @@ func countDown(ctx context.Context, w io.Writer, wait waits.Wait) (stop func()) 
 	}
 }
 
-// span is a duration as people say it, in its two largest units.
+// span formats a duration in its two largest units.
 func span(d time.Duration) string {
 	s := int(max(0, d).Seconds())
 	switch {

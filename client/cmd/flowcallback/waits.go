@@ -9,13 +9,14 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
 func (a *app) waits() *cli.Command {
 	return &cli.Command{
 		Name:     "waits",
-		Usage:    "the side that waits (flowcallbackd has it, the vendor's service has not)",
+		Usage:    "open, await, list, cancel and follow waits (flowcallbackd only)",
 		Action:   noCommand,
 		Commands: []*cli.Command{a.open(), a.await(), a.list(), a.cancel(), a.follow()},
 	}
@@ -27,24 +28,24 @@ func (a *app) open() *cli.Command {
 	var input, executionID string
 	return &cli.Command{
 		Name:  "open",
-		Usage: "open a wait, or find the one that is known already",
-		Description: `Prints the wait's id. A state has one wait: where one is known under these ids, it is left as it is,
-and standard error says so if it waits no more.
+		Usage: "open a wait, or find the existing one",
+		Description: `Prints the id of the wait. A state has one wait: if it exists already, it stays as it is, and a
+message on standard error says so if it no longer waits.
 
 Examples:
   flowcallback waits open --workflow-id order-approval --run-id R --state-id S --timeout 2h
   flowcallback waits open --workflow-id order-approval --run-id R --state-id S --input '{"order":4711}'`,
 		Flags: append(stateFlags(&state),
-			&cli.DurationFlag{Name: "timeout", Destination: &timeout, HideDefault: true, Usage: "`DURATION` to wait at most, in whole seconds, such as 90s or 24h (default: the server's)"},
+			&cli.DurationFlag{Name: "timeout", Destination: &timeout, HideDefault: true, Usage: "`DURATION` until the deadline, in whole seconds, such as 90s or 24h (default: the server's)"},
 			&cli.StringFlag{Name: "input", Destination: &input, Usage: "what a person needs to see to decide, a `JSON` object; @FILE reads it from a file, - from standard input"},
-			&cli.StringFlag{Name: "execution-id", Destination: &executionID, Usage: "`ID` to answer the callback with (default: the run's)"},
+			&cli.StringFlag{Name: "execution-id", Destination: &executionID, Usage: "`ID` that the callback returns (default: the run id)"},
 		),
 		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
 			if c.IsSet("timeout") && (timeout <= 0 || timeout%time.Second != 0) {
 				return fmt.Errorf("%w: --timeout %s: want whole seconds, at least one", errUsage, timeout)
 			}
 			request := waits.OpenWaitRequest{
-				WorkflowID: state.Workflow, RunID: state.Run, StateID: state.State,
+				WorkflowID: state.Workflow, RunID: callback.RunID(state.Run), StateID: callback.StateID(state.State),
 				TimeoutSeconds: int(timeout / time.Second), ExecutionID: executionID,
 			}
 			if c.IsSet("input") {
@@ -65,7 +66,7 @@ Examples:
 				return err
 			}
 			if wait.Status != waits.Waiting {
-				fmt.Fprintf(a.stderr, "flowcallback: the wait of this state is not open any more: %s\n", wait.Status)
+				fmt.Fprintf(a.stderr, "flowcallback: the wait of this state exists and no longer waits: %s\n", wait.Status)
 			}
 			if a.json {
 				return a.printJSON(wait)
@@ -79,9 +80,10 @@ Examples:
 func (a *app) await() *cli.Command {
 	return a.onWait(&cli.Command{
 		Name:  "await",
-		Usage: "block until a wait has its outcome, and print it",
-		Description: `Prints the outcome: result, error and output. Exits with 3 if the wait expired or was cancelled. On a
-terminal it shows how long the wait may still last.
+		Usage: "block until a wait has an outcome, and print it",
+		Description: `Prints the outcome: result, error and output. Exits with 0 only if the result is success: with 6 if it
+is fail, with 7 if the wait expired, and with 8 if it was cancelled. On a terminal it shows the time
+that is left.
 
 Examples:
   flowcallback waits await 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa
@@ -99,8 +101,8 @@ Examples:
 		if err := a.printOutcome(wait); err != nil {
 			return err
 		}
-		if wait.Outcome == nil {
-			return fmt.Errorf("%w: %s", errNotWaiting, wait.Status)
+		if wait.Status != waits.Success {
+			return notSuccess{wait.Status}
 		}
 		return nil
 	})
@@ -109,8 +111,8 @@ Examples:
 func (a *app) cancel() *cli.Command {
 	return a.onWait(&cli.Command{
 		Name:  "cancel",
-		Usage: "withdraw a wait",
-		Description: `Exits with 3 if the wait has its outcome already, or has expired: it then stays as it is.
+		Usage: "cancel a wait",
+		Description: `Exits with 3 if the wait is already settled or has expired. It then stays as it is.
 
 Example:
   flowcallback waits cancel 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa`,
@@ -120,7 +122,7 @@ Example:
 		}
 		wait, err := c.Waits.Get(ctx, id)
 		if err == nil && wait.Status != waits.Cancelled {
-			err = fmt.Errorf("it was not withdrawn: %w: %s", errNotWaiting, wait.Status)
+			err = fmt.Errorf("not cancelled: %w: %s", errNotWaiting, wait.Status)
 		}
 		return err
 	})
@@ -151,14 +153,14 @@ func (a *app) list() *cli.Command {
 	var filter client.Filter
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list waits, newest first, with their age and the time left",
+		Usage: "list waits with their age and the time left, newest first",
 		Description: `Examples:
   flowcallback waits list --status waiting --oldest
   flowcallback waits list --json | jq -r .wait_id`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "status", Destination: (*string)(&filter.Status), Usage: "only waits in this `STATUS`: waiting, success, fail, expired or cancelled"},
+			&cli.StringFlag{Name: "status", Destination: (*string)(&filter.Status), Usage: "only waits with this `STATUS`: waiting, success, fail, expired or cancelled"},
 			&cli.StringFlag{Name: "workflow-id", Destination: &filter.Workflow, Usage: "only waits of the flow with this `ID`"},
-			&cli.BoolFlag{Name: "oldest", Destination: &filter.OldestFirst, Usage: "list those first that were opened first"},
+			&cli.BoolFlag{Name: "oldest", Destination: &filter.OldestFirst, Usage: "list the oldest waits first"},
 		},
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			caller, err := a.client()
@@ -175,15 +177,16 @@ func (a *app) follow() *cli.Command {
 	return &cli.Command{
 		Name:  "follow",
 		Usage: "print waits as they leave waiting, until interrupted",
-		Description: `One line for each wait that was settled, expired or cancelled, in that order. With --json the last
-object of each answer of the server has a member cursor: once everything up to it was acted on,
---after goes on from there. Going on from an earlier one repeats some and skips none.
+		Description: `Prints one line for each wait that was settled, expired or cancelled, in the order in which that
+happened. With --json, the last object of each response of the server has a member "cursor". After
+everything up to it was processed, --after continues from there. Continuing from an earlier cursor
+repeats outcomes and skips none.
 
 Examples:
   flowcallback waits follow
   flowcallback --json waits follow --after 127 | jq -r '.status + " " + .state_id'`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "after", Destination: &after, Usage: "`CURSOR` to go on from (default: the oldest outcome that the server keeps)"},
+			&cli.StringFlag{Name: "after", Destination: &after, Usage: "`CURSOR` to continue from (default: the oldest outcome that the server keeps)"},
 		},
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			caller, err := a.client()

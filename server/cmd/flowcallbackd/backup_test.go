@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -21,7 +22,7 @@ func TestBackup(t *testing.T) {
 	const n = 200
 	var ids [n]string
 	settle := func(i int) {
-		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i)})
+		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))})
 		if err == nil {
 			_, err = c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: fmt.Sprint(i)}, nil)
 		}
@@ -51,7 +52,7 @@ func TestBackup(t *testing.T) {
 		return string(output), err
 	}
 	for _, file := range []string{strings.TrimPrefix(engine, "sqlite:"), copied} {
-		if output, err := check(file); err != nil || output != file+" is whole\n" {
+		if output, err := check(file); err != nil || output != file+" is not damaged\n" {
 			t.Errorf("check %s: %v\n%s", file, err, output)
 		}
 	}

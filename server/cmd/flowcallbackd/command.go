@@ -11,23 +11,23 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/flowcallback/flowcallback/server"
 	"github.com/flowcallback/flowcallback/server/auth"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
 const description = `flowcallbackd enforces the contract of POST /v2/{project_id}/fgs/workflows/{workflow_id}/callback
-on every request and durably resumes the flow that waits. The contract itself is served at
-/openapi/callback.yaml, and that of the side that waits at /openapi/waits.yaml.
+on every request and durably resumes the flow that waits. It serves the contract at
+/openapi/callback.yaml, and the API of the waiting side at /openapi/waits.yaml.
 
-Without --auth it listens on loopback only. On SIGHUP it reads the file of --auth anew; a broken
-one changes nothing, and the log says what is wrong with it.
+Without --auth it listens on loopback only. On SIGHUP it reloads the file of --auth. If the file is
+wrong, nothing changes and the log says why.
 
-It stops on SIGINT and SIGTERM: it takes no new connections, answers long-polls with what
-they have, finishes the requests it took and closes its file. A second signal ends it at once.
+On SIGINT and SIGTERM it stops: it accepts no new connections, answers long-polls with what they
+have, finishes running requests and closes its file. A second signal ends it immediately.
 
-Each flag can be set by its environment variable; the flag wins. How Temporal is reached besides
-(TLS, API key) is set as for all of its clients: by variables that begin with TEMPORAL_, or by its
-configuration file.
+Each flag has an environment variable; the flag wins. TLS and the API key of Temporal are set as
+for all Temporal clients: by variables that begin with TEMPORAL_, or in its configuration file.
 
 Examples:
   flowcallbackd --demo
@@ -39,7 +39,7 @@ Examples:
 // run executes the command line until it is done or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
-	twin := func(variable string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + variable) }
+	variable := func(name string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + name) }
 	command := &cli.Command{
 		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout), healthCommand(&s, stdout)},
 		Name:            "flowcallbackd",
@@ -56,67 +56,67 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		},
 		Flags: []cli.Flag{
 			&cli.StringFlag{
-				Name: "listen", Value: "127.0.0.1:8080", Destination: &s.listen, Sources: twin("LISTEN"),
-				Usage: "`ADDRESS` to serve HTTP on, as host:port; port 0 takes a free one. Beyond loopback it takes --auth or --insecure-no-auth",
+				Name: "listen", Value: "127.0.0.1:8080", Destination: &s.listen, Sources: variable("LISTEN"),
+				Usage: "`ADDRESS` to serve HTTP on, as host:port; port 0 chooses a free port. To listen on other addresses than loopback, pass --auth or --insecure-no-auth",
 			},
 			&cli.StringFlag{
-				Name: "auth", Destination: &s.auth, Sources: twin("AUTH"),
-				Usage: "`FILE` that says who may call (see README); read anew on SIGHUP. Without it everyone may who can reach the address",
+				Name: "auth", Destination: &s.auth, Sources: variable("AUTH"),
+				Usage: "`FILE` that lists who may call (see server/auth/README.md); reloaded on SIGHUP. Without it, everyone who can reach the address may call",
 			},
 			&cli.BoolFlag{
-				Name: "insecure-no-auth", Destination: &s.insecureNoAuth, Sources: twin("INSECURE_NO_AUTH"),
-				Usage: "listen beyond loopback without --auth: everyone who can reach the address may settle flows",
+				Name: "insecure-no-auth", Destination: &s.insecureNoAuth, Sources: variable("INSECURE_NO_AUTH"),
+				Usage: "listen on any address without --auth: everyone who can reach the address may settle flows",
 			},
 			&cli.StringFlag{
-				Name: "tls-cert", Destination: &s.tlsCert, Sources: twin("TLS_CERT"),
-				Usage: "PEM `FILE` with the certificate to serve HTTPS with, and its chain; read anew when it changes",
+				Name: "tls-cert", Destination: &s.tlsCert, Sources: variable("TLS_CERT"),
+				Usage: "PEM `FILE` with the certificate for HTTPS and its chain; reloaded when it changes",
 			},
 			&cli.StringFlag{
-				Name: "tls-key", Destination: &s.tlsKey, Sources: twin("TLS_KEY"),
-				Usage: "PEM `FILE` with the certificate's private key; read anew when it changes",
+				Name: "tls-key", Destination: &s.tlsKey, Sources: variable("TLS_KEY"),
+				Usage: "PEM `FILE` with the private key of the certificate; reloaded when it changes",
 			},
 			&cli.StringFlag{
-				Name: "engine", Value: "sqlite:flowcallback.db", Destination: &s.engine, Sources: twin("ENGINE"),
-				Usage: "where waits live, as a `URL`: sqlite:PATH keeps them in a file; temporal://HOST:PORT resumes activities of Temporal, in the namespace that is named like the project; temporal://HOST:PORT/NAMESPACE in that one",
+				Name: "engine", Value: "sqlite:flowcallback.db", Destination: &s.engine, Sources: variable("ENGINE"),
+				Usage: "`URL` of the store: sqlite:PATH stores waits in a file; temporal://HOST:PORT resumes activities of Temporal in the namespace with the name of the project; temporal://HOST:PORT/NAMESPACE resumes them in that namespace",
 			},
 			&cli.Int64Flag{
-				Name: "max-body", Value: 256 << 10, Destination: &s.maxBody, Sources: twin("MAX_BODY"),
-				Usage: "largest request body that is taken, in `BYTES`",
+				Name: "max-body", Value: server.DefaultMaxBody, Destination: &s.maxBody, Sources: variable("MAX_BODY"),
+				Usage: "largest request body, in `BYTES`",
 			},
 			&cli.StringFlag{
-				Name: "unknown", Value: "reject", Destination: &s.unknown, Sources: twin("UNKNOWN"),
-				Usage: "what to do with a callback for a state that nobody waits for yet: `reject|hold` (hold keeps it for when the wait is opened; SQLite only)",
+				Name: "unknown", Value: "reject", Destination: &s.unknown, Sources: variable("UNKNOWN"),
+				Usage: "what to do with a callback for an unknown state: `reject|hold`. hold stores it until the wait is opened (SQLite only)",
 			},
 			&cli.DurationFlag{
-				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: twin("RETENTION"),
-				Usage: "how long settled waits and held callbacks are kept, as a `DURATION` such as 168h; 0 keeps them for ever (SQLite only: Temporal has its own)",
+				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: variable("RETENTION"),
+				Usage: "`DURATION` such as 168h for which settled waits and held callbacks are kept; 0 keeps them without limit (SQLite only: Temporal has its own retention)",
 			},
 			&cli.StringFlag{
-				Name: "log-format", Value: "text", Destination: &s.logFormat, Sources: twin("LOG_FORMAT"),
+				Name: "log-format", Value: "text", Destination: &s.logFormat, Sources: variable("LOG_FORMAT"),
 				Usage: "format of the log on standard error: `text|json`",
 			},
 			&cli.BoolFlag{
-				Name: "demo", Destination: &s.demo, Sources: twin("DEMO"),
-				Usage: "open a wait, print the curl that resumes it, and print the outcome when it comes; without --engine the waits are gone at exit",
+				Name: "demo", Destination: &s.demo, Sources: variable("DEMO"),
+				Usage: "open a wait, print the curl command that resumes it, and print the outcome. Without --engine, the waits are deleted at exit",
 			},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return fmt.Errorf("unexpected argument %q (see flowcallbackd --help)", c.Args().First())
 			}
-			s.throwaway = s.demo && !c.IsSet("engine")
+			s.temporary = s.demo && !c.IsSet("engine")
 			return serve(ctx, s, stdout, stderr)
 		},
 	}
 	return command.Run(ctx, args)
 }
 
-// tokenCommand makes tokens for the file of --auth.
+// tokenCommand creates tokens for the file of --auth.
 func tokenCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:        "token",
-		Usage:       "make a token, and the hash of it that the file of --auth wants",
-		Description: "Give the token to whoever is to call; it is shown once and kept nowhere.",
+		Usage:       "create a token and its hash for the file of --auth",
+		Description: "Give the token to the caller. It is printed once and not stored.",
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return fmt.Errorf("unexpected argument %q (see flowcallbackd token --help)", c.Args().First())
@@ -133,11 +133,11 @@ func backupCommand(s *settings, stdout io.Writer) *cli.Command {
 	var target string
 	return &cli.Command{
 		Name:      "backup",
-		Usage:     "copy the SQLite engine's file while a server is using it",
+		Usage:     "copy the SQLite file while a server uses it",
 		ArgsUsage: "FILE",
-		Description: `The copy holds everything that was answered by then. FILE must not exist. To restore it, stop the
-server, move it to the place of the engine's file, remove the old one's -wal and -shm beside it,
-and start the server.`,
+		Description: `The copy has everything that was answered before the backup. FILE must not exist. To restore a copy,
+stop the server, replace the file of --engine with the copy, delete the old -wal and -shm files
+beside it, and start the server.`,
 		Arguments: []cli.Argument{&cli.StringArg{Name: "FILE", Destination: &target}},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if target == "" || c.Args().Present() {
@@ -160,9 +160,9 @@ and start the server.`,
 func checkCommand(s *settings, stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:  "check",
-		Usage: "look for damage in the SQLite engine's file while a server may be using it",
-		Description: `It reads the whole file. The server itself looks for a moment at start only. If the file is
-damaged, restore a backup.`,
+		Usage: "look for damage in the SQLite file, also while a server uses it",
+		Description: `It reads the whole file. The server checks only a part of it at start. If the file is damaged,
+restore a backup.`,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return fmt.Errorf("unexpected argument %q (see flowcallbackd check --help)", c.Args().First())
@@ -174,7 +174,7 @@ damaged, restore a backup.`,
 			if err := sqlite.Check(ctx, path); err != nil {
 				return fmt.Errorf("check: %w", err)
 			}
-			_, err = fmt.Fprintf(stdout, "%s is whole\n", path)
+			_, err = fmt.Fprintf(stdout, "%s is not damaged\n", path)
 			return err
 		},
 	}
@@ -184,12 +184,12 @@ damaged, restore a backup.`,
 func (s settings) sqliteFile() (string, error) {
 	scheme, path, _ := strings.Cut(s.engine, ":")
 	if scheme != "sqlite" || path == "" {
-		return "", fmt.Errorf("--engine %q: only the SQLite engine has a file, named as sqlite:PATH", s.engine)
+		return "", fmt.Errorf("--engine %q: only the SQLite engine has a file; want sqlite:PATH", s.engine)
 	}
 	return path, nil
 }
 
-// version is what the build says of itself.
+// version returns the version of the build.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
@@ -17,7 +18,7 @@ func callbackOf(state, headers, body string) string {
 
 func (x *target) open(t *testing.T, state string) {
 	t.Helper()
-	if _, err := x.client.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state}); err != nil {
+	if _, err := x.client.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -97,7 +98,7 @@ func TestCrashes(t *testing.T) {
 
 // work opens a wait and ends it in one way or the other; what is not answered is not noted.
 func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
-	wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state})
+	wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)})
 	if err != nil {
 		return
 	}

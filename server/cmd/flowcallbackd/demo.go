@@ -7,37 +7,84 @@ import (
 	"io"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// demo plays the side that waits: it opens a wait under the contract's example ids, says
-// how to resume it, and prints the outcome when it comes. It ends with ctx.
+// secondState is the state of the demo's second wait. The examples in the documentation use
+// it, so that they work against a running demo.
+const secondState callback.StateID = "second-approval"
+
+// demonstrator plays the flow in --demo: it opens waits, says how to resume them, and
+// prints the outcome of the first.
+type demonstrator struct {
+	opener   engine.Opener
+	reader   engine.Reader
+	endpoint string // of this server
+	token    bool   // calls need a token
+	stdout   io.Writer
+}
+
+// demo runs the demo until ctx ends.
 func demo(ctx context.Context, e engine.Engine, token bool, endpoint string, stdout io.Writer) error {
-	keeper, ok := e.(engine.Waits)
-	if !ok {
-		return errors.New("--demo needs an engine that keeps waits itself, such as sqlite")
+	opener, opens := e.(engine.Opener)
+	reader, reads := e.(engine.Reader)
+	if !opens || !reads {
+		return errors.New("--demo needs an engine that stores waits, such as sqlite")
 	}
+	d := demonstrator{opener: opener, reader: reader, endpoint: endpoint, token: token, stdout: stdout}
+	if err := d.run(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (d demonstrator) run(ctx context.Context) error {
 	published, err := contract.Callback()
 	if err != nil {
 		return err
 	}
 	ids := published.Operation("createCallbackWorkflow").Examples()
-	project, workflow, run, state := ids["project_id"], ids["workflow_id"], ids["X-Workflow-Run-Id"], ids["X-Workflow-State-Id"]
-	wait, _, err := keeper.OpenWait(ctx, project, waits.OpenWaitRequest{
-		WorkflowID: workflow, RunID: run, StateID: state,
-		TimeoutSeconds: int((24 * time.Hour).Seconds()),
-		Input:          []byte(`{"question":"May the order go out?"}`),
-	})
+	key := engine.Key{
+		ProjectID: ids["project_id"], WorkflowID: ids["workflow_id"],
+		RunID: callback.RunID(ids["X-Workflow-Run-Id"]), StateID: callback.StateID(ids["X-Workflow-State-Id"]),
+	}
+	wait, err := d.open(ctx, key, `{"question":"May the order go out?","order":4711,"amount":"129.90"}`)
 	if err != nil {
 		return err
 	}
+	d.printHowTo(key)
+	for wait.Status == waits.Waiting {
+		if wait, err = d.reader.GetWait(ctx, key.ProjectID, wait.WaitID, time.Hour); err != nil {
+			return err
+		}
+	}
+	d.printOutcome(wait)
+	key.StateID = secondState
+	if _, err := d.open(ctx, key, `{"question":"May the refund be paid?","order":4711,"amount":"12.50"}`); err != nil {
+		return err
+	}
+	fmt.Fprintf(d.stdout, "The flow waits again, at state %s.\n", key.StateID)
+	return nil
+}
+
+func (d demonstrator) open(ctx context.Context, key engine.Key, input string) (waits.Wait, error) {
+	wait, _, err := d.opener.OpenWait(ctx, key.ProjectID, waits.OpenWaitRequest{
+		WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID,
+		TimeoutSeconds: int((24 * time.Hour).Seconds()),
+		Input:          []byte(input),
+	})
+	return wait, err
+}
+
+func (d demonstrator) printHowTo(key engine.Key) {
 	credential := ""
-	if token {
+	if d.token {
 		credential = "    -H \"X-Auth-Token: $TOKEN\" \\\n"
 	}
-	fmt.Fprintf(stdout, `A flow waits. Resume it from another terminal:
+	fmt.Fprintf(d.stdout, `A flow waits. Resume it from another terminal:
 
   curl -i %s/v2/%s/fgs/workflows/%s/callback \
 %s    -H 'Content-Type: application/json' \
@@ -45,19 +92,18 @@ func demo(ctx context.Context, e engine.Engine, token bool, endpoint string, std
     -H 'X-Workflow-State-Id: %s' \
     -d '{"result":"success","output":{"message":"success","result":200}}'
 
-`, endpoint, project, workflow, credential, run, state)
-	wait, err = keeper.GetWait(ctx, project, wait.WaitID, ctx.Done())
+Or approve it in a browser: %s/console/?project=%s
+
+`, d.endpoint, key.ProjectID, key.WorkflowID, credential, key.RunID, key.StateID, d.endpoint, key.ProjectID)
+}
+
+func (d demonstrator) printOutcome(wait waits.Wait) {
 	switch {
-	case ctx.Err() != nil:
-		return nil
-	case err != nil:
-		return err
 	case wait.Outcome == nil:
-		fmt.Fprintf(stdout, "The flow waits no more: %s.\n", wait.Status)
+		fmt.Fprintf(d.stdout, "The flow no longer waits: %s.\n", wait.Status)
 	case wait.Outcome.Error != "":
-		fmt.Fprintf(stdout, "The flow goes on: %s (%s) with %s\n", wait.Status, wait.Outcome.Error, wait.Outcome.Output)
+		fmt.Fprintf(d.stdout, "The flow goes on: %s (%s) with %s\n", wait.Status, wait.Outcome.Error, wait.Outcome.Output)
 	default:
-		fmt.Fprintf(stdout, "The flow goes on: %s with %s\n", wait.Status, wait.Outcome.Output)
+		fmt.Fprintf(d.stdout, "The flow goes on: %s with %s\n", wait.Status, wait.Outcome.Output)
 	}
-	return nil
 }

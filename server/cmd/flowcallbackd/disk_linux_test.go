@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -46,7 +47,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	var ids []string
 	for i := range n {
-		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i)})
+		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +194,7 @@ func TestReadOnlyFile(t *testing.T) {
 			server.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		}
 		output, err := server.CombinedOutput()
-		if err == nil || !strings.Contains(string(output), path) || !strings.Contains(string(output), "may be written by whoever runs the server") {
+		if err == nil || !strings.Contains(string(output), path) || !strings.Contains(string(output), "check that the server's user may write it") {
 			t.Errorf("flowcallbackd on a read-only file, folder %v: %v, %s; want it to say what to do", modes.folder, err, output)
 		}
 	}

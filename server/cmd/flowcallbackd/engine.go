@@ -9,19 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/engine/temporal"
 )
 
-// openEngine chooses an engine by the scheme of its URL and opens it.
+// openEngine opens the engine that the scheme of --engine names.
 func openEngine(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
 	switch scheme, _, _ := strings.Cut(s.engine, ":"); {
-	case scheme == "sqlite" || s.throwaway:
+	case scheme == "sqlite" || s.temporary:
 		return openSQLite(ctx, s, registry, logger)
 	case scheme == "temporal":
 		return openTemporal(s, logger)
@@ -30,10 +28,10 @@ func openEngine(ctx context.Context, s settings, registry *prometheus.Registry, 
 	}
 }
 
-// openTemporal prepares a connection to Temporal, which need not be there.
+// openTemporal prepares a connection to Temporal, which may be unreachable.
 func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error, error) {
 	if s.unknown != "reject" {
-		return nil, nil, fmt.Errorf("--unknown %q: with Temporal a callback can only be rejected where nobody waits", s.unknown)
+		return nil, nil, fmt.Errorf("--unknown %q: the Temporal engine cannot hold callbacks for unknown states", s.unknown)
 	}
 	e, err := temporal.Open(s.engine, temporal.Options{Logger: logger})
 	if err != nil {
@@ -42,9 +40,9 @@ func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error,
 	return e, e.Close, nil
 }
 
-// openSQLite opens the file that holds the waits.
+// openSQLite opens the SQLite file, or a temporary one for the demo.
 func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
-	options := sqlite.Options{Retention: s.retention, Logger: logger, Committed: newCommitMetrics(registry).observe}
+	options := sqlite.Options{Retention: s.retention, Metrics: registry, Logger: logger}
 	switch s.unknown {
 	case "reject":
 	case "hold":
@@ -53,20 +51,10 @@ func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, 
 		return nil, nil, fmt.Errorf("--unknown %q: want reject or hold", s.unknown)
 	}
 	if s.retention < 0 {
-		return nil, nil, fmt.Errorf("--retention %s: want a positive duration such as 168h, or 0 for ever", s.retention)
+		return nil, nil, fmt.Errorf("--retention %s: want a positive duration such as 168h, or 0 for no limit", s.retention)
 	}
-	published, err := contract.Callback()
-	if err != nil {
-		return nil, nil, err
-	}
-	options.ExecutionID = func(runID string) string {
-		if published.Fits("ExecutionId", runID) {
-			return runID
-		}
-		return uuid.NewString()
-	}
-	if s.throwaway {
-		return openThrowaway(ctx, options, registry, logger)
+	if s.temporary {
+		return openTemporary(ctx, options)
 	}
 	_, path, _ := strings.Cut(s.engine, ":")
 	if path == "" {
@@ -76,12 +64,11 @@ func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
 	}
-	registry.MustRegister(fileMetrics{e, logger})
 	return e, e.Close, nil
 }
 
-// openThrowaway opens a file that is gone when it is closed.
-func openThrowaway(ctx context.Context, options sqlite.Options, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
+// openTemporary opens a file that is deleted when the engine is closed.
+func openTemporary(ctx context.Context, options sqlite.Options) (engine.Engine, func() error, error) {
 	folder, err := os.MkdirTemp("", "flowcallbackd-demo-")
 	if err != nil {
 		return nil, nil, err
@@ -90,14 +77,13 @@ func openThrowaway(ctx context.Context, options sqlite.Options, registry *promet
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	registry.MustRegister(fileMetrics{e, logger})
 	return e, func() error { return errors.Join(e.Close(), os.RemoveAll(folder)) }, nil
 }
 
-// engineName is the engine as the log names it.
+// engineName returns the engine for the log.
 func (s settings) engineName() string {
-	if s.throwaway {
-		return "sqlite, thrown away at exit"
+	if s.temporary {
+		return "sqlite, temporary file"
 	}
 	return s.engine
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/servertest"
@@ -88,7 +89,7 @@ func openWaits(b *testing.B, path, run string, n int) (ids []string) {
 	defer e.Close()
 	ids = make([]string, n)
 	forEach(n, 256, func(i int) {
-		wait, _, err := e.OpenWait(b.Context(), "project", waits.OpenWaitRequest{WorkflowID: "w", RunID: run, StateID: fmt.Sprint(i), TimeoutSeconds: 86400})
+		wait, _, err := e.OpenWait(b.Context(), "project", waits.OpenWaitRequest{WorkflowID: "w", RunID: callback.RunID(run), StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 86400})
 		if err != nil {
 			b.Error(err)
 		}

@@ -81,9 +81,9 @@ func receive(t *testing.T, r *bufio.Reader, method string) (status int, code str
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
-	var failure callback.Error
+	var failure callback.CallbackError
 	_ = json.Unmarshal(body, &failure) // net/http's own answers are text
-	return response.StatusCode, failure.ErrorCode
+	return response.StatusCode, string(failure.ErrorCode)
 }
 
 const goodBody = `{"result":"success","output":{}}`

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -55,8 +57,20 @@ func TestDemo(t *testing.T) {
 	if err != nil || !bytes.Contains(output, []byte("200 OK")) || !bytes.Contains(output, []byte(`"execution_id"`)) {
 		t.Fatalf("%s\n%v\n%s", curl.String(), err, output)
 	}
-	if !lines.Scan() || lines.Text() != `The flow goes on: success with {"message":"success","result":200}` {
-		t.Errorf("the demo printed %q", lines.Text())
+	var printed []string
+	for lines.Scan() {
+		printed = append(printed, lines.Text())
+		if strings.HasPrefix(lines.Text(), "The flow waits again") {
+			break
+		}
+	}
+	want := []string{
+		"Or approve it in a browser: " + s.URL + "/console/?project=46b6f338fc3445b8846c71dfb1fbd9e8", "",
+		`The flow goes on: success with {"message":"success","result":200}`,
+		"The flow waits again, at state second-approval.",
+	}
+	if !slices.Equal(printed, want) {
+		t.Errorf("the demo printed %q, want %q", printed, want)
 	}
 	s.Stop(t)
 }
@@ -112,16 +126,16 @@ func TestStartsThatAreRefused(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		"every address":            {[]string{"--listen", ":8080"}, "others could reach it"},
-		"every IPv4 address":       {[]string{"--listen", "0.0.0.0:8080"}, "others could reach it"},
-		"address of a network":     {[]string{"--listen", "192.0.2.1:8080"}, "others could reach it"},
+		"every address":            {[]string{"--listen", ":8080"}, "other machines could reach"},
+		"every IPv4 address":       {[]string{"--listen", "0.0.0.0:8080"}, "other machines could reach"},
+		"address of a network":     {[]string{"--listen", "192.0.2.1:8080"}, "other machines could reach"},
 		"auth file that is broken": {[]string{"--auth", broken}, "not well-formed YAML: check indentation and quotes near line 1"},
 		"auth file that is absent": {[]string{"--auth", "/no/such/file"}, "no such file"},
 		"auth and no auth":         {[]string{"--auth", broken, "--insecure-no-auth"}, "contradict each other"},
 		"certificate without key":  {[]string{"--tls-cert", broken}, "go together"},
 		"broken certificate":       {[]string{"--tls-cert", broken, "--tls-key", broken}, "--tls-cert " + broken},
 		"no port":                  {[]string{"--listen", "127.0.0.1"}, "want host:port"},
-		"address in use":           {[]string{"--engine", file(t), "--listen", strings.TrimPrefix(running.URL, "http://")}, "another program listens there"},
+		"address in use":           {[]string{"--engine", file(t), "--listen", strings.TrimPrefix(running.URL, "http://")}, "another program uses this address"},
 		"file in use":              {[]string{"--engine", engine, "--listen", "127.0.0.1:0"}, "is open in another process"},
 		"unknown engine":           {[]string{"--engine", "mysql://x"}, "want sqlite:PATH"},
 		"unknown choice":           {[]string{"--unknown", "drop"}, "want reject or hold"},
@@ -170,7 +184,7 @@ func TestKillLosesNothing(t *testing.T) {
 		output := func(i int) string { return fmt.Sprintf(`{"round":%d,"state":%d}`, round, i) }
 		var ids [states]string
 		forEach(states, senders, func(i int) {
-			wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: fmt.Sprint(round), StateID: fmt.Sprint(i)})
+			wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: callback.RunID(fmt.Sprint(round)), StateID: callback.StateID(fmt.Sprint(i))})
 			if err != nil {
 				t.Errorf("Open: %v", err)
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -42,7 +43,7 @@ func TestMetrics(t *testing.T) {
 	c := newClient(t, s)
 	var ids []string
 	for _, state := range []string{"success", "fail", "cancelled", "waiting", "another"} {
-		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state})
+		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,20 +14,20 @@ import (
 	"github.com/flowcallback/flowcallback/server"
 )
 
-// settings are the flags, as they were given.
+// settings are the values of the flags.
 type settings struct {
 	listen, engine, unknown, logFormat string
 	maxBody                            int64
 	retention                          time.Duration
-	demo, throwaway                    bool
+	demo, temporary                    bool
 	auth, tlsCert, tlsKey              string
 	insecureNoAuth                     bool
 }
 
-// shutdownTime is how long requests that were taken may go on after the signal to stop.
-const shutdownTime = 30 * time.Second
+// shutdownTimeout limits how long running requests may take after the signal to stop.
+const shutdownTimeout = 30 * time.Second
 
-// serve runs the server until ctx ends or it fails, and leaves nothing running.
+// serve runs the server until ctx ends or it fails. It leaves nothing running.
 func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
 	logger, err := newLogger(s.logFormat, stderr)
 	if err != nil {
@@ -67,7 +67,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	listener, err := net.ListenTCP("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("--listen %s: another program listens there: stop it, or name another address, also by FLOWCALLBACKD_LISTEN", s.listen)
+		return fmt.Errorf("--listen %s: another program uses this address: stop it, or choose another address with --listen or FLOWCALLBACKD_LISTEN", s.listen)
 	case err != nil:
 		return fmt.Errorf("--listen %s: %w", s.listen, err)
 	}
@@ -101,19 +101,19 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 		return err
 	case <-ctx.Done():
 	}
-	logger.Info("stopping", "time", shutdownTime)
+	logger.Info("stopping", "timeout", shutdownTimeout)
 	drain()
 	<-demoDone
-	finishing, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	finishing, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if err := httpServer.Shutdown(finishing); err != nil {
-		return fmt.Errorf("requests were still under way after %s: %w", shutdownTime, err)
+		return fmt.Errorf("requests were still running after %s: %w", shutdownTimeout, err)
 	}
 	logger.Info("stopped")
 	return nil
 }
 
-// newHTTPServer bounds every phase of a request.
+// newHTTPServer limits the time of every phase of a request.
 func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -121,11 +121,12 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      2 * time.Minute, // longer than any long-poll
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    12 << 10, // net/http allows 4 KiB more than this: 16 KiB
+		MaxHeaderBytes:    12 << 10, // net/http adds 4 KiB: 16 KiB
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 }
 
+// newLogger returns a logger that writes to w in the given format.
 func newLogger(format string, w io.Writer) (*slog.Logger, error) {
 	switch format {
 	case "text":

@@ -18,7 +18,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// newRegistry has the metrics of the process and its build.
+// newRegistry returns a registry with the metrics of the process and its build.
 func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
@@ -28,12 +28,12 @@ func newRegistry() *prometheus.Registry {
 	return registry
 }
 
-// flushTime bounds how long the last spans may take to be sent.
-const flushTime = 5 * time.Second
+// flushTimeout limits how long the last spans may take to be sent.
+const flushTimeout = 5 * time.Second
 
-// traced sends a trace of each request over OTLP where the standard variables name an
-// endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT); the exporter
-// reads the other variables of that kind itself. Else it returns the handler as it is.
+// traced wraps the handler to send traces over OTLP, if the standard variables set an
+// endpoint (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT). The exporter
+// reads the other standard variables. Without an endpoint it returns the handler.
 func (s settings) traced(ctx context.Context, handler http.Handler) (http.Handler, func() error, error) {
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return handler, func() error { return nil }, nil
@@ -50,19 +50,19 @@ func (s settings) traced(ctx context.Context, handler http.Handler) (http.Handle
 	wrapped := otelhttp.NewHandler(handler, "flowcallbackd", otelhttp.WithTracerProvider(provider),
 		otelhttp.WithPropagators(propagation.TraceContext{}), otelhttp.WithFilter(isOperation))
 	return wrapped, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		return provider.Shutdown(ctx)
 	}, nil
 }
 
-// isOperation leaves out what machines ask for again and again.
+// isOperation excludes health checks, scrapes and pages from traces.
 func isOperation(r *http.Request) bool {
 	return strings.HasPrefix(r.URL.Path, "/v1/") || strings.HasPrefix(r.URL.Path, "/v2/")
 }
 
-// newExporter speaks the protocol that the standard variables name: http/protobuf unless
-// they say grpc.
+// newExporter uses the protocol that the standard variables set: http/protobuf by default,
+// or grpc.
 func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	protocol := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 	if protocol == "" {

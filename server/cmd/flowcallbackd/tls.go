@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// scheme is that of the server's URLs.
+// scheme returns the scheme of the server's URLs.
 func (s settings) scheme() string {
 	if s.tlsCert != "" {
 		return "https"
@@ -28,7 +28,7 @@ func (s settings) serveOn(httpServer *http.Server, listener net.Listener) error 
 	return httpServer.Serve(listener)
 }
 
-// tlsConfig returns how to serve HTTPS, nil without --tls-cert.
+// tlsConfig returns the TLS configuration, or nil without --tls-cert.
 func (s settings) tlsConfig(logger *slog.Logger) (*tls.Config, error) {
 	switch {
 	case s.tlsCert == "" && s.tlsKey == "":
@@ -46,15 +46,15 @@ func (s settings) tlsConfig(logger *slog.Logger) (*tls.Config, error) {
 	}, nil
 }
 
-// keyPair is a certificate that is read anew when one of its files changes. While they do
-// not fit each other (one was replaced and the other not yet), the one before counts.
+// keyPair is a certificate that is reloaded when one of its files changes. While the files do
+// not match (one was replaced and the other not yet), the old certificate stays in use.
 type keyPair struct {
 	cert, key string
 	logger    *slog.Logger
 
 	mu     sync.Mutex
 	loaded *tls.Certificate
-	seen   [2]time.Time // when the files had changed last, as of the last look
+	seen   [2]time.Time // modification times at the last load
 }
 
 func (k *keyPair) get() (*tls.Certificate, error) {
@@ -74,13 +74,13 @@ func (k *keyPair) get() (*tls.Certificate, error) {
 	switch {
 	case err == nil:
 		if k.loaded != nil {
-			k.logger.Info("read the certificate anew", "file", k.cert)
+			k.logger.Info("reloaded the certificate", "file", k.cert)
 		}
 		k.loaded = &pair
 	case k.loaded == nil:
 		return nil, err
 	default:
-		k.logger.Error("reading the certificate anew; the one before stays", "error", err)
+		k.logger.Error("the certificate was not reloaded; the old one stays in use", "error", err)
 	}
 	return k.loaded, nil
 }

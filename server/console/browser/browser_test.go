@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -154,7 +155,7 @@ func (f fixture) as(t *testing.T, options ...client.Option) fixture {
 
 func (f fixture) open(t *testing.T, workflow, state, input string) waits.Wait {
 	t.Helper()
-	request := waits.OpenWaitRequest{WorkflowID: workflow, RunID: "aa7d6479-141d-482f-b9bc-85b5cd14066b", StateID: state, TimeoutSeconds: 86400}
+	request := waits.OpenWaitRequest{WorkflowID: workflow, RunID: "aa7d6479-141d-482f-b9bc-85b5cd14066b", StateID: callback.StateID(state), TimeoutSeconds: 86400}
 	if input != "" {
 		request.Input = []byte(input)
 	}

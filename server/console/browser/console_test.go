@@ -55,7 +55,7 @@ func TestListIsLive(t *testing.T) {
 	b.until(t, rows+" === 'second,first'")
 	third := f.open(t, "third", "s", "")
 	b.until(t, rows+" === 'third,second,first'")
-	if _, err := f.client.Succeed(t.Context(), client.State{Workflow: third.WorkflowID, Run: third.RunID, State: "s"}, nil); err != nil {
+	if _, err := f.client.Succeed(t.Context(), client.State{Workflow: third.WorkflowID, Run: string(third.RunID), State: "s"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	b.until(t, rows+" === 'second,first'")

@@ -6,23 +6,25 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-func feeds(t *testing.T, s *KeeperSubject) {
+func feeds(t *testing.T, s *WaitsSubject) {
 	success, expired, fail, cancelled := s.open(t, "success"), s.open(t, "expired"), s.open(t, "fail"), s.open(t, "cancelled")
 	s.open(t, "waiting")
-	if page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, closed()); err != nil || len(page.Outcomes) != 0 || page.Next == "" {
-		t.Errorf("ListOutcomes of an empty feed = %+v, %v; want none and where to go on", page, err)
+	if page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, 0); err != nil || len(page.Outcomes) != 0 || page.Next == "" {
+		t.Errorf("ListOutcomes of an empty feed = %+v, %v; want none and a cursor", page, err)
 	}
 	s.settle(t, success, `{"a":1}`)
 	s.cancel(t, cancelled)
-	if _, err := s.Engine.Callback(t.Context(), key(fail), Fail("why", `{}`)); err != nil {
+	if _, err := s.Engine.Callback(t.Context(), engine.Callback{Key: key(fail), Request: Fail("why", `{}`)}); err != nil {
 		t.Fatalf("Callback: %v", err)
 	}
-	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 2, closed())
+	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 2, 0)
 	if err != nil || len(page.Outcomes) != 2 || page.Outcomes[0].WaitID != success.WaitID || page.Outcomes[1].WaitID != cancelled.WaitID ||
 		page.Outcomes[1].Outcome != nil || page.Outcomes[0].Outcome == nil {
 		t.Errorf("ListOutcomes = %+v, %v", page, err)
@@ -31,24 +33,24 @@ func feeds(t *testing.T, s *KeeperSubject) {
 		t.Errorf("feed after the first page = %v, want %v", got, fail.WaitID)
 	}
 	s.Advance(t, day)
-	next, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+	next, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, time.Minute)
 	for err == nil && len(next.Outcomes) < 5 {
-		next, err = s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+		next, err = s.Engine.ListOutcomes(t.Context(), project, "", 10, time.Minute)
 	}
 	if err != nil || !slices.ContainsFunc(next.Outcomes, func(w waits.Wait) bool { return w.WaitID == expired.WaitID && w.Status == waits.Expired }) {
 		t.Errorf("feed past the deadline = %+v, %v; want %v in it", next, err, expired.WaitID)
 	}
 }
 
-func feedsConcurrently(t *testing.T, s *KeeperSubject) {
+func feedsConcurrently(t *testing.T, s *WaitsSubject) {
 	const writers, each = 8, 25
 	var group sync.WaitGroup
 	for w := range writers {
 		group.Go(func() {
 			for i := range each {
-				wait, _, err := s.Engine.OpenWait(t.Context(), project, open(fmt.Sprint(w, "/", i)))
+				wait, _, err := s.Engine.OpenWait(t.Context(), project, open(callback.StateID(fmt.Sprint(w, "/", i))))
 				if err == nil {
-					_, err = s.Engine.Callback(t.Context(), key(wait), Success(`{}`))
+					_, err = s.Engine.Callback(t.Context(), engine.Callback{Key: key(wait), Request: Success(`{}`)})
 				}
 				if err != nil {
 					t.Errorf("writer %d: %v", w, err)
@@ -59,7 +61,7 @@ func feedsConcurrently(t *testing.T, s *KeeperSubject) {
 	seen := map[string]int{}
 	cursor := ""
 	for len(seen) < writers*each && !t.Failed() {
-		page, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, nil)
+		page, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, time.Minute)
 		if err != nil {
 			t.Fatalf("ListOutcomes(%q): %v", cursor, err)
 		}
@@ -71,16 +73,16 @@ func feedsConcurrently(t *testing.T, s *KeeperSubject) {
 	group.Wait()
 	for id, n := range seen {
 		if n != 1 {
-			t.Errorf("wait %s stands %d times in the feed", id, n)
+			t.Errorf("wait %s is in the feed %d times", id, n)
 		}
 	}
 }
 
-func pollsFeed(t *testing.T, s *KeeperSubject) {
+func pollsFeed(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
 	arrived := make(chan waits.OutcomePage, 1)
 	go func() {
-		page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, nil)
+		page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, time.Minute)
 		if err != nil {
 			t.Errorf("ListOutcomes: %v", err)
 		}
@@ -92,10 +94,10 @@ func pollsFeed(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func cursorSurvives(t *testing.T, s *KeeperSubject) {
+func cursorSurvives(t *testing.T, s *WaitsSubject) {
 	first, second := s.open(t, "first"), s.open(t, "second")
 	s.settle(t, first, `{}`)
-	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, closed())
+	page, err := s.Engine.ListOutcomes(t.Context(), project, "", 10, 0)
 	if err != nil {
 		t.Fatalf("ListOutcomes: %v", err)
 	}
@@ -106,9 +108,9 @@ func cursorSurvives(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func foreignCursors(t *testing.T, s *KeeperSubject) {
+func foreignCursors(t *testing.T, s *WaitsSubject) {
 	for _, cursor := range []string{"x", "-1", "01", "1e3", "99999999999999999999", "4711"} {
-		if _, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, closed()); !errors.Is(err, engine.ErrCursor) {
+		if _, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, 0); !errors.Is(err, engine.ErrCursor) {
 			t.Errorf("ListOutcomes(%q): %v, want %v", cursor, err, engine.ErrCursor)
 		}
 	}
@@ -120,10 +122,10 @@ func foreignCursors(t *testing.T, s *KeeperSubject) {
 }
 
 // follow reads the feed to its present end.
-func (s *KeeperSubject) follow(t *testing.T, after string) (ids []string) {
+func (s *WaitsSubject) follow(t *testing.T, after string) (ids []string) {
 	t.Helper()
 	for {
-		page, err := s.Engine.ListOutcomes(t.Context(), project, after, 100, closed())
+		page, err := s.Engine.ListOutcomes(t.Context(), project, after, 100, 0)
 		if err != nil {
 			t.Fatalf("ListOutcomes(%q): %v", after, err)
 		}

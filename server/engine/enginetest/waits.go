@@ -11,34 +11,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// A Keeper is an engine that keeps the waits itself.
-type Keeper interface {
-	engine.Engine
-	engine.Waits
-}
-
-// A KeeperSubject is one such engine under test.
-type KeeperSubject struct {
-	Engine  Keeper
-	Advance func(t *testing.T, d time.Duration)
-	Reopen  func(t *testing.T)
-}
-
 const project = "project"
 
-// Waits runs the suite of engine.Waits; start returns a new, empty subject.
-func Waits(t *testing.T, start func(*testing.T) *KeeperSubject) {
-	cases := map[string]func(*testing.T, *KeeperSubject){
+// Waits runs the suite of the waiting side: engine.Opener, Reader and Feed. start returns a
+// new, empty subject.
+func Waits(t *testing.T, start func(*testing.T) *WaitsSubject) {
+	cases := map[string]func(*testing.T, *WaitsSubject){
 		"opening twice returns the first wait":             opensOnce,
 		"opening a settled key returns its outcome":        opensSettled,
 		"wait of another project is not found":             otherProject,
 		"poll returns as soon as the wait is settled":      pollsWait,
 		"poll returns as soon as the deadline passes":      pollsDeadline,
-		"poll returns when it has lasted long enough":      pollsEnough,
+		"poll returns when its time is over":               pollsTimeout,
+		"poll returns when its context ends":               pollsContext,
+		"poll on another copy returns with the outcome":    pollsAnother,
+		"callback during cancel settles or is refused":     racesCancel,
+		"callback during open settles or is not found":     racesOpen,
+		"racing opens open one wait":                       opensOnceInRace,
 		"list walks every wait once while others are open": lists,
 		"list filters by status and workflow":              filters,
 		"list goes from the oldest on, too":                listsOldest,
@@ -57,7 +51,7 @@ func Waits(t *testing.T, start func(*testing.T) *KeeperSubject) {
 	}
 }
 
-func opensOnce(t *testing.T, s *KeeperSubject) {
+func opensOnce(t *testing.T, s *WaitsSubject) {
 	request := open("state")
 	request.Input = []byte(`{"order":4711}`)
 	request.ExecutionID = "execution"
@@ -80,7 +74,7 @@ func opensOnce(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func opensSettled(t *testing.T, s *KeeperSubject) {
+func opensSettled(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
 	s.settle(t, wait, `{"a":1}`)
 	again, opened, err := s.Engine.OpenWait(t.Context(), project, open("state"))
@@ -89,57 +83,149 @@ func opensSettled(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func otherProject(t *testing.T, s *KeeperSubject) {
+func otherProject(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
-	if _, err := s.Engine.GetWait(t.Context(), "another", wait.WaitID, closed()); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := s.Engine.GetWait(t.Context(), "another", wait.WaitID, 0); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("GetWait of another project: %v, want %v", err, engine.ErrNotFound)
 	}
 	if err := s.Engine.CancelWait(t.Context(), "another", wait.WaitID); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("CancelWait of another project: %v, want %v", err, engine.ErrNotFound)
 	}
-	if _, err := s.Engine.GetWait(t.Context(), project, "unknown", closed()); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := s.Engine.GetWait(t.Context(), project, "unknown", 0); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("GetWait of an unknown id: %v, want %v", err, engine.ErrNotFound)
 	}
 	if page, err := s.Engine.ListWaits(t.Context(), "another", listing(10)); err != nil || len(page.Waits) != 0 {
 		t.Errorf("ListWaits of another project = %+v, %v; want none", page, err)
 	}
 	s.settle(t, wait, `{}`)
-	if page, err := s.Engine.ListOutcomes(t.Context(), "another", "", 10, closed()); err != nil || len(page.Outcomes) != 0 {
+	if page, err := s.Engine.ListOutcomes(t.Context(), "another", "", 10, 0); err != nil || len(page.Outcomes) != 0 {
 		t.Errorf("ListOutcomes of another project = %+v, %v; want none", page, err)
 	}
 }
 
-func pollsWait(t *testing.T, s *KeeperSubject) {
+func pollsWait(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
-	settled := s.poll(wait.WaitID)
+	settled := poll(s.Engine, wait.WaitID)
 	s.settle(t, wait, `{"a":1}`)
 	if got := <-settled; got.err != nil || got.wait.Status != waits.Success {
 		t.Errorf("GetWait while it was settled = %+v, %v", got.wait, got.err)
 	}
 }
 
-func pollsDeadline(t *testing.T, s *KeeperSubject) {
+func pollsDeadline(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
-	expired := s.poll(wait.WaitID)
+	expired := poll(s.Engine, wait.WaitID)
 	s.Advance(t, day)
 	if got := <-expired; got.err != nil || got.wait.Status != waits.Expired || !got.wait.SettledAt.Equal(wait.ExpiresAt) {
 		t.Errorf("GetWait while its deadline passed = %+v, %v", got.wait, got.err)
 	}
 }
 
-func pollsEnough(t *testing.T, s *KeeperSubject) {
+func pollsTimeout(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
-	if got := s.get(t, wait.WaitID); got.Status != waits.Waiting {
-		t.Errorf("GetWait that may not block = %+v", got)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.Engine.GetWait(ctx, project, wait.WaitID, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("GetWait with an ended context: %v, want %v", err, context.Canceled)
+	for _, time := range []time.Duration{0, time.Millisecond} {
+		if got, err := s.Engine.GetWait(t.Context(), project, wait.WaitID, time); err != nil || got.Status != waits.Waiting {
+			t.Errorf("GetWait for %s = %+v, %v; want it waiting", time, got, err)
+		}
 	}
 }
 
-func lists(t *testing.T, s *KeeperSubject) {
+func pollsContext(t *testing.T, s *WaitsSubject) {
+	wait := s.open(t, "state")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Engine.GetWait(ctx, project, wait.WaitID, time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("GetWait with an ended context: %v, want %v", err, context.Canceled)
+	}
+	if _, err := s.Engine.ListOutcomes(ctx, project, "", 10, time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("ListOutcomes with an ended context: %v, want %v", err, context.Canceled)
+	}
+}
+
+func pollsAnother(t *testing.T, s *WaitsSubject) {
+	if s.Another == nil {
+		t.Skip("the store has only one engine")
+	}
+	another := s.Another(t)
+	wait := s.open(t, "state")
+	settled := poll(another, wait.WaitID)
+	s.settle(t, wait, `{"a":1}`)
+	if got := <-settled; got.err != nil || got.wait.Status != waits.Success {
+		t.Errorf("GetWait on another copy while it was settled = %+v, %v", got.wait, got.err)
+	}
+}
+
+// A callback and a cancel race. If the callback is accepted, its outcome stands; if it is
+// refused, the wait is cancelled.
+func racesCancel(t *testing.T, s *WaitsSubject) {
+	for i := range 20 {
+		wait := s.open(t, fmt.Sprint(i))
+		var group sync.WaitGroup
+		var callbackErr error
+		group.Go(func() {
+			_, callbackErr = s.Engine.Callback(t.Context(), engine.Callback{Key: key(wait), Request: Success(`{}`)})
+		})
+		s.cancel(t, wait)
+		group.Wait()
+		got := s.get(t, wait.WaitID)
+		switch {
+		case callbackErr == nil && got.Status != waits.Success:
+			t.Errorf("Callback was accepted, but the wait is %s", got.Status)
+		case callbackErr != nil && (!errors.Is(callbackErr, engine.ErrCancelled) || got.Status != waits.Cancelled):
+			t.Errorf("Callback: %v, and the wait is %s; want %v and cancelled", callbackErr, got.Status, engine.ErrCancelled)
+		}
+	}
+}
+
+// A callback and an open race. If the callback is accepted, the wait has its outcome.
+func racesOpen(t *testing.T, s *WaitsSubject) {
+	for i := range 20 {
+		request := open(callback.StateID(fmt.Sprint(i)))
+		var group sync.WaitGroup
+		var callbackErr error
+		group.Go(func() {
+			key := engine.Key{ProjectID: project, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID}
+			_, callbackErr = s.Engine.Callback(t.Context(), engine.Callback{Key: key, Request: Success(`{}`)})
+		})
+		opened, _, err := s.Engine.OpenWait(t.Context(), project, request)
+		if err != nil {
+			t.Fatalf("OpenWait: %v", err)
+		}
+		group.Wait()
+		got := s.get(t, opened.WaitID)
+		switch {
+		case callbackErr == nil && got.Status != waits.Success:
+			t.Errorf("Callback was accepted, but the wait is %s", got.Status)
+		case callbackErr != nil && (!errors.Is(callbackErr, engine.ErrNotFound) || got.Status != waits.Waiting):
+			t.Errorf("Callback: %v, and the wait is %s; want %v and waiting", callbackErr, got.Status, engine.ErrNotFound)
+		}
+	}
+}
+
+func opensOnceInRace(t *testing.T, s *WaitsSubject) {
+	const racers = 8
+	ids := make([]string, racers)
+	var opened atomic.Int64
+	var group sync.WaitGroup
+	for i := range racers {
+		group.Go(func() {
+			wait, isNew, err := s.Engine.OpenWait(t.Context(), project, open("state"))
+			if err != nil {
+				t.Errorf("OpenWait: %v", err)
+			}
+			if isNew {
+				opened.Add(1)
+			}
+			ids[i] = wait.WaitID
+		})
+	}
+	group.Wait()
+	if slices.Sort(ids); opened.Load() != 1 || len(slices.Compact(ids)) != 1 {
+		t.Errorf("%d racing opens opened %d waits: %v", racers, opened.Load(), ids)
+	}
+}
+
+func lists(t *testing.T, s *WaitsSubject) {
 	var want []string
 	for i := range 25 {
 		want = append(want, s.open(t, fmt.Sprint("state ", i)).WaitID)
@@ -166,7 +252,7 @@ func lists(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func filters(t *testing.T, s *KeeperSubject) {
+func filters(t *testing.T, s *WaitsSubject) {
 	waiting, success, cancelled := s.open(t, "waiting"), s.open(t, "success"), s.open(t, "cancelled")
 	other := open("other")
 	other.WorkflowID = "other"
@@ -195,7 +281,7 @@ func filters(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func listsExpired(t *testing.T, s *KeeperSubject) {
+func listsExpired(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
 	s.Advance(t, day)
 	if got := s.list(t, waits.Waiting, ""); len(got) != 0 {
@@ -209,22 +295,22 @@ func listsExpired(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-// Deadlines pass while many callbacks are under way: whoever was shown an expired wait must
-// not learn of a callback that settled it, nor its sender be told that it did.
-func expiryStands(t *testing.T, s *KeeperSubject) {
+// Deadlines pass during many callbacks. If a wait was shown as expired, no callback may have
+// settled it.
+func expiryStands(t *testing.T, s *WaitsSubject) {
 	const n = 100
 	var all []waits.Wait
 	for i := range n {
 		all = append(all, s.open(t, fmt.Sprint(i)))
 	}
-	large := `{"a":"` + strings.Repeat("x", 30_000) + `"}` // so that committing them all takes its time
+	large := `{"a":"` + strings.Repeat("x", 30_000) + `"}` // so that the commits take time
 	s.Advance(t, day-10*time.Millisecond)
 	var group sync.WaitGroup
 	var settled [n]bool
 	var done atomic.Int64
 	for i, wait := range all {
 		group.Go(func() {
-			_, err := s.Engine.Callback(t.Context(), key(wait), Success(large))
+			_, err := s.Engine.Callback(t.Context(), engine.Callback{Key: key(wait), Request: Success(large)})
 			settled[i] = err == nil
 			done.Add(1)
 		})
@@ -247,18 +333,18 @@ func expiryStands(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func closes(t *testing.T, s *KeeperSubject) {
+func closes(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
 	before := s.Engine
-	polled := s.poll(wait.WaitID)
+	polled := poll(s.Engine, wait.WaitID)
 	s.Reopen(t)
 	if got := <-polled; got.err != nil && !errors.Is(got.err, engine.ErrUnavailable) {
 		t.Errorf("GetWait while the engine was closed: %v, want %v", got.err, engine.ErrUnavailable)
 	}
-	_, err := before.GetWait(t.Context(), project, wait.WaitID, closed())
+	_, err := before.GetWait(t.Context(), project, wait.WaitID, 0)
 	_, _, openErr := before.OpenWait(t.Context(), project, open("another"))
 	_, listErr := before.ListWaits(t.Context(), project, listing(1))
-	_, feedErr := before.ListOutcomes(t.Context(), project, "", 1, closed())
+	_, feedErr := before.ListOutcomes(t.Context(), project, "", 1, 0)
 	for call, err := range map[string]error{"GetWait": err, "OpenWait": openErr, "ListWaits": listErr, "ListOutcomes": feedErr, "Ready": before.Ready(t.Context())} {
 		if !errors.Is(err, engine.ErrUnavailable) {
 			t.Errorf("%s of a closed engine: %v, want %v", call, err, engine.ErrUnavailable)
@@ -266,7 +352,7 @@ func closes(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func cancels(t *testing.T, s *KeeperSubject) {
+func cancels(t *testing.T, s *WaitsSubject) {
 	wait, settled := s.open(t, "cancelled"), s.open(t, "settled")
 	s.settle(t, settled, `{"a":1}`)
 	for range 2 {
@@ -284,7 +370,7 @@ func cancels(t *testing.T, s *KeeperSubject) {
 	}
 }
 
-func open(state string) waits.OpenWaitRequest {
+func open(state callback.StateID) waits.OpenWaitRequest {
 	return waits.OpenWaitRequest{WorkflowID: "workflow", RunID: "run", StateID: state, TimeoutSeconds: int(day / time.Second)}
 }
 
@@ -294,38 +380,32 @@ func key(w waits.Wait) engine.Key {
 	return engine.Key{ProjectID: w.ProjectID, WorkflowID: w.WorkflowID, RunID: w.RunID, StateID: w.StateID}
 }
 
-func closed() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}
-
-func (s *KeeperSubject) open(t *testing.T, state string) waits.Wait {
+func (s *WaitsSubject) open(t *testing.T, state string) waits.Wait {
 	t.Helper()
-	wait, opened, err := s.Engine.OpenWait(t.Context(), project, open(state))
+	wait, opened, err := s.Engine.OpenWait(t.Context(), project, open(callback.StateID(state)))
 	if err != nil || !opened {
 		t.Fatalf("OpenWait(%s): opened %t, %v", state, opened, err)
 	}
 	return wait
 }
 
-func (s *KeeperSubject) settle(t *testing.T, wait waits.Wait, output string) {
+func (s *WaitsSubject) settle(t *testing.T, wait waits.Wait, output string) {
 	t.Helper()
-	if _, err := s.Engine.Callback(t.Context(), key(wait), Success(output)); err != nil {
+	if _, err := s.Engine.Callback(t.Context(), engine.Callback{Key: key(wait), Request: Success(output)}); err != nil {
 		t.Fatalf("Callback(%s): %v", wait.StateID, err)
 	}
 }
 
-func (s *KeeperSubject) cancel(t *testing.T, wait waits.Wait) {
+func (s *WaitsSubject) cancel(t *testing.T, wait waits.Wait) {
 	t.Helper()
 	if err := s.Engine.CancelWait(t.Context(), project, wait.WaitID); err != nil {
 		t.Fatalf("CancelWait(%s): %v", wait.StateID, err)
 	}
 }
 
-func (s *KeeperSubject) get(t *testing.T, waitID string) waits.Wait {
+func (s *WaitsSubject) get(t *testing.T, waitID string) waits.Wait {
 	t.Helper()
-	wait, err := s.Engine.GetWait(t.Context(), project, waitID, closed())
+	wait, err := s.Engine.GetWait(t.Context(), project, waitID, 0)
 	if err != nil {
 		t.Fatalf("GetWait(%s): %v", waitID, err)
 	}
@@ -338,17 +418,16 @@ type polled struct {
 }
 
 // poll starts a GetWait that blocks until the wait leaves waiting.
-func (s *KeeperSubject) poll(waitID string) <-chan polled {
+func poll(e WaitsEngine, waitID string) <-chan polled {
 	answer := make(chan polled, 1)
-	e := s.Engine
 	go func() {
-		wait, err := e.GetWait(context.Background(), project, waitID, nil)
+		wait, err := e.GetWait(context.Background(), project, waitID, time.Minute)
 		answer <- polled{wait, err}
 	}()
 	return answer
 }
 
-func (s *KeeperSubject) list(t *testing.T, status waits.Status, workflow string) (ids []string) {
+func (s *WaitsSubject) list(t *testing.T, status waits.Status, workflow string) (ids []string) {
 	t.Helper()
 	params := listing(100)
 	if status != "" {
@@ -371,7 +450,7 @@ func equal(a, b waits.Wait) bool {
 	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
 }
 
-func listsOldest(t *testing.T, s *KeeperSubject) {
+func listsOldest(t *testing.T, s *WaitsSubject) {
 	var want, got []string
 	for i := range 5 {
 		want = append(want, s.open(t, fmt.Sprint(i)).WaitID)

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Backup writes a copy of the file at path to target, as it stands at one instant, while an
-// engine may be serving from it, in this process or another. The copy is whole and synced
-// when Backup returns, and target is not there before; it must not exist.
+// Backup writes a copy of the file at path, as of one instant, to target, which must not
+// exist. An engine may use the file at the same time, in this process or another. Target
+// appears only when the copy is complete and synced.
 func Backup(ctx context.Context, path, target string) (err error) {
 	path, err = resolve(path)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return err // opening it would make it
+		return err // connect would create it
 	}
 	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fmt.Errorf("%s exists: name a file that does not", target), err)
@@ -53,7 +53,7 @@ func syncFile(path string) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// remove deletes what may not be there.
+// remove deletes a file that may not exist.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -11,22 +11,22 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// checkTime bounds how long Open looks for damage, so that starting does not take longer the
-// more waits there are. What it does not get to is found by Check, or when it is touched.
+// checkTime limits how long Open looks for damage, so that the start stays fast however
+// large the file is. Check reads the rest.
 const checkTime = 100 * time.Millisecond
 
-// errDamaged is what a check found.
+// errDamaged is the result of a check that found damage.
 var errDamaged = errors.New("it is damaged")
 
-// Check reads the whole file at path and says what is damaged in it, nil if nothing is. An
-// engine may be serving from it meanwhile. It takes a second for some hundred megabytes.
+// Check reads the whole file at path and returns what is damaged, or nil. An engine may use
+// the file at the same time. It reads some hundred megabytes a second.
 func Check(ctx context.Context, path string) (err error) {
 	path, err = resolve(path)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return err // opening it would make it
+		return err // connect would create it
 	}
 	conn, err := connect(path, 5*time.Second, "query_only = 1")
 	if err != nil {
@@ -43,7 +43,7 @@ func Check(ctx context.Context, path string) (err error) {
 	return nil
 }
 
-// checkShortly looks for damage for as long as checkTime.
+// checkShortly looks for damage for at most checkTime.
 func checkShortly(ctx context.Context, conn *sqlite.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()

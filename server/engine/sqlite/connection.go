@@ -14,7 +14,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// connect opens a connection of its own to the file.
+// connect opens a new connection to the file.
 func connect(path string, busy time.Duration, pragmas ...string) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
@@ -36,8 +36,9 @@ func set(conn *sqlite.Conn, busy time.Duration, pragmas []string) error {
 	return nil
 }
 
-// readers are the connections that read. They see commits only. Each is a goroutine's own,
-// which lends its stack to SQLite: a long-poll that looked once would keep a stack as deep.
+// readers are the connections that read. They see only commits. Each belongs to a goroutine
+// of its own: SQLite needs a deep stack, and the goroutine of a long-poll that ran it once
+// would keep that stack.
 type readers struct {
 	path    string
 	conns   []*sqlite.Conn
@@ -46,7 +47,7 @@ type readers struct {
 	running sync.WaitGroup
 }
 
-// job is what a reader does for a caller.
+// job is a read for a caller.
 type job struct {
 	ctx  context.Context
 	do   func(*sqlite.Conn) error
@@ -79,7 +80,7 @@ func (r *readers) serve(conn *sqlite.Conn) {
 	}
 }
 
-// close has what is under way finished.
+// close waits for running reads and closes the connections.
 func (r *readers) close() error {
 	close(r.stop)
 	r.running.Wait()
@@ -90,8 +91,7 @@ func (r *readers) close() error {
 	return errors.Join(failures...)
 }
 
-// query calls row with each row that the query answers with. It returns ctx.Err() where ctx
-// ended before.
+// query runs a query and calls row with each row. It returns ctx.Err() if ctx ends first.
 func (r *readers) query(ctx context.Context, query string, row func(*sqlite.Stmt) error, arguments ...any) error {
 	j := job{ctx, func(conn *sqlite.Conn) error { return execute(conn, query, row, arguments...) }, make(chan error, 1)}
 	select {
@@ -112,19 +112,19 @@ func (r *readers) query(ctx context.Context, query string, row func(*sqlite.Stmt
 	}
 }
 
-// execute runs a statement, prepared the first time, and calls row with each row. row may be
-// nil; it ends the statement early by errEnough.
+// execute runs a statement, which it prepares once, and calls row with each row. row may be
+// nil. It may return errPageFull to end the statement early.
 func execute(conn *sqlite.Conn, statement string, row func(*sqlite.Stmt) error, arguments ...any) error {
 	err := sqlitex.Execute(conn, statement, &sqlitex.ExecOptions{Args: arguments, ResultFunc: row})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, errPageFull) {
 		return nil
 	}
 	return err
 }
 
-var errEnough = errors.New("enough rows")
+var errPageFull = errors.New("page is full")
 
-// text returns a column's text as bytes, nil if it is NULL.
+// text returns the text of a column as bytes, or nil if it is NULL.
 func text(row *sqlite.Stmt, column int) []byte {
 	if row.ColumnIsNull(column) {
 		return nil

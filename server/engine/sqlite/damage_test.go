@@ -12,6 +12,7 @@ import (
 	driver "zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
@@ -30,10 +31,10 @@ func filled(t *testing.T, n int) (path string) {
 		t.Fatal(err)
 	}
 	for i := range n {
-		request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i), TimeoutSeconds: 3600, Input: []byte(`{}`)}
+		request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 3600, Input: []byte(`{}`)}
 		_, _, err := e.OpenWait(t.Context(), "p", request)
 		if err == nil && i%2 == 0 {
-			_, err = e.Callback(t.Context(), engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i)}, enginetest.Success(`{}`))
+			_, err = e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}, Request: enginetest.Success(`{}`)})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -114,10 +115,10 @@ func TestDamageWhileServing(t *testing.T) {
 	}
 	defer e.Close()
 	damage(t, path, outcomes) // which no reader has read yet
-	if _, err := e.ListOutcomes(t.Context(), "p", "", 10, closedChannel()); err == nil || !strings.Contains(err.Error(), "restore a backup") {
+	if _, err := e.ListOutcomes(t.Context(), "p", "", 10, 0); err == nil || !strings.Contains(err.Error(), "restore a backup") {
 		t.Errorf("ListOutcomes of a damaged feed: %v; want what to do", err)
 	}
-	if _, err := e.Callback(t.Context(), engine.Key{}, enginetest.Success(`{}`)); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := e.Callback(t.Context(), engine.Callback{Key: engine.Key{}, Request: enginetest.Success(`{}`)}); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("Callback that does not meet it: %v, want %v", err, engine.ErrNotFound)
 	}
 }

@@ -79,9 +79,3 @@ func execute(t *testing.T, path, command string) {
 		t.Fatal(err)
 	}
 }
-
-func closedChannel() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}

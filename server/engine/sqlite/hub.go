@@ -2,12 +2,12 @@ package sqlite
 
 import "sync"
 
-// A topic is something to be woken for: a wait that leaves waiting, by its id, or a
-// project's feed.
+// A topic is an event that long-polls wait for: a wait with the given id leaves waiting, or
+// the feed of a project grows.
 type topic struct{ wait, feed string }
 
-// hub wakes long-polls. Whoever wants to be woken subscribes first and looks second, so
-// that nothing is missed in between.
+// hub wakes long-polls. A long-poll subscribes before it reads, so that it misses nothing
+// between the two.
 type hub struct {
 	mu     sync.Mutex
 	groups map[topic]*group
@@ -20,8 +20,8 @@ type group struct {
 
 func newHub() *hub { return &hub{groups: map[topic]*group{}} }
 
-// subscribe returns a channel that is closed at the next publish of t, and what to call
-// when it is no longer needed.
+// subscribe returns a channel that the next publish of t closes, and a function that ends
+// the subscription.
 func (h *hub) subscribe(t topic) (woken <-chan struct{}, leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -7,11 +7,11 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// digest is a key as it is stored and looked up: the SHA-256 of its ids, each with its
-// length before it, so that no two keys run into each other. It keeps the index that every
-// callback goes through small however long the ids are.
+// digest returns the form of a key in the store: the SHA-256 of its ids, each after its
+// length, so that different keys have different digests. It keeps the index small, however
+// long the ids are; every callback reads that index.
 func digest(key engine.Key) []byte {
-	ids := [...]string{key.ProjectID, key.WorkflowID, key.RunID, key.StateID}
+	ids := [...]string{key.ProjectID, key.WorkflowID, string(key.RunID), string(key.StateID)}
 	var buffer [256]byte
 	text := buffer[:0]
 	for _, id := range ids {

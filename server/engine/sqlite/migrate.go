@@ -10,17 +10,17 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// migrations are the steps of the schema, in the order of their names. A step that was
-// released is never changed: another one follows it.
+// migrations are the steps of the schema in the order of their names. A released step is
+// never changed; changes are new steps.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// applicationID marks the file as one of ours (PRAGMA application_id): "FlCb".
+// applicationID marks the file as this engine's (PRAGMA application_id): "FlCb".
 const applicationID = 0x466c4362
 
-// migrate brings the schema up to date; PRAGMA user_version counts the steps taken. Each
-// step is one transaction.
+// migrate runs the steps that the file lacks, each in a transaction. PRAGMA user_version
+// counts the steps.
 func migrate(conn *sqlite.Conn) error {
 	version, err := versionOf(conn)
 	if err != nil {
@@ -33,7 +33,7 @@ func migrate(conn *sqlite.Conn) error {
 	if version > len(steps) {
 		return fmt.Errorf("it was written by a newer release (schema %d, this one knows %d): run that release, or restore a backup made before it", version, len(steps))
 	}
-	// It is ours, or empty: from here on it may be written to. The mode stays with the file.
+	// The file is this engine's or empty, so it may be written. It keeps the journal mode.
 	if err := sqlitex.ExecuteTransient(conn, "PRAGMA journal_mode = WAL", nil); err != nil {
 		return err
 	}
@@ -45,8 +45,8 @@ func migrate(conn *sqlite.Conn) error {
 	return nil
 }
 
-// versionOf returns how many steps the file has taken; the error says if it is another
-// program's.
+// versionOf returns how many steps the file has. The error says if it belongs to another
+// program.
 func versionOf(conn *sqlite.Conn) (version int, err error) {
 	var owner, tables int
 	for query, value := range map[string]*int{
@@ -73,6 +73,6 @@ func step(conn *sqlite.Conn, name string, version int) error {
 	if err != nil {
 		return err
 	}
-	// ExecuteScript makes one transaction of it.
+	// ExecuteScript runs the script in one transaction.
 	return sqlitex.ExecuteScript(conn, fmt.Sprintf("%s\nPRAGMA user_version = %d; PRAGMA application_id = %d;", script, version, applicationID), nil)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -14,28 +15,27 @@ import (
 
 const (
 	feedLast  = `SELECT last FROM feed`
-	feedAfter = `
-SELECT w.id, w.wait_id, w.project_id, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.status,
-       w.created_at, w.expires_at, o.seq, (SELECT input FROM inputs WHERE wait = w.id),
-       o.result, o.error, o.output, o.settled_at, o.caller
+	feedAfter = waitColumns + `
 FROM outcomes o
 JOIN waits w ON w.id = o.wait
 WHERE o.project_id = ? AND o.seq > ? ORDER BY o.seq LIMIT ?`
 )
 
-// ListOutcomes implements engine.Waits. Its cursors are places in the feed.
-func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limit int, enough <-chan struct{}) (waits.OutcomePage, error) {
-	var place int64
+// ListOutcomes implements engine.Feed. Its cursors are positions in the feed.
+func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limit int, wait time.Duration) (waits.OutcomePage, error) {
+	var position int64
 	if after != "" {
 		var err error
-		if place, err = parseCursor(after); err != nil {
+		if position, err = parseCursor(after); err != nil {
 			return waits.OutcomePage{}, err
 		}
 	}
+	timeout, stop := timeoutAfter(wait)
+	defer stop()
 	for {
 		woken, leave := e.hub.subscribe(topic{feed: projectID})
-		page, err := e.outcomes(ctx, projectID, place, limit)
-		if err != nil || len(page.Outcomes) > 0 || !e.pause(ctx, woken, enough) {
+		page, err := e.outcomes(ctx, projectID, position, limit)
+		if err != nil || len(page.Outcomes) > 0 || !e.pause(ctx, woken, timeout) {
 			leave()
 			return page, errors.Join(err, e.ended(ctx))
 		}

@@ -9,40 +9,44 @@ import (
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
-// pageBytes bounds the JSON that one page carries, whatever its limit: a page ends early
-// rather than fill the memory of both sides.
+// pageBytes limits the JSON of a page, whatever its limit: a page ends early rather than
+// take much memory on both sides.
 const pageBytes = 4 << 20
 
-// selectWait reads waits in the order of columns that scanWait wants. A statement with an
-// outer join is compiled anew for each value that its WHERE compares with, which costs ten
-// times what finding one row does; such a value is best hidden in a subquery.
-const selectWait = `
+// waitColumns are the columns that scanWait reads, of a wait w and its outcome o.
+const waitColumns = `
 SELECT w.id, w.wait_id, w.project_id, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.status,
        w.created_at, w.expires_at, w.seq, (SELECT input FROM inputs WHERE wait = w.id),
        o.result, o.error, o.output, o.settled_at, o.caller
+`
+
+// selectWait selects waits with their outcomes, if they have one. SQLite compiles a
+// statement with an outer join again for each value in its WHERE clause, which costs ten
+// times as much as finding one row. A subquery around the value avoids that.
+const selectWait = waitColumns + `
 FROM waits w
 LEFT JOIN outcomes o ON o.project_id = w.project_id AND o.seq = w.seq
 `
 
-// record is a wait with what orders it.
+// record is a wait with its positions in the list and the feed.
 type record struct {
 	wait    waits.Wait
 	id, seq int64
 }
 
-// page collects up to limit waits, fewer where they are large.
+// page collects at most limit waits, and fewer if they are large.
 type page struct {
 	limit   int
 	records []record
-	more    bool // some were left
+	more    bool // the statement has more rows
 	size    int
 }
 
-// add takes the present row; it ends the statement when the page is full.
+// add appends the current row, or ends the statement if the page is full.
 func (p *page) add(row *sqlite.Stmt) error {
 	if len(p.records) == p.limit || p.size > pageBytes {
 		p.more = true
-		return errEnough
+		return errPageFull
 	}
 	r := scanWait(row)
 	p.records = append(p.records, r)
@@ -53,7 +57,7 @@ func (p *page) add(row *sqlite.Stmt) error {
 	return nil
 }
 
-// due are those of its waits that are past their deadline.
+// due returns the waits of the page that are past their deadline.
 func (p *page) due(now int64) (due []record) {
 	for _, r := range p.records {
 		if r.isDue(now) {
@@ -63,7 +67,7 @@ func (p *page) due(now int64) (due []record) {
 	return due
 }
 
-// scanWait reads the columns of selectWait.
+// scanWait reads waitColumns.
 func scanWait(row *sqlite.Stmt) record {
 	r := record{
 		id: row.ColumnInt64(0),
@@ -71,8 +75,8 @@ func scanWait(row *sqlite.Stmt) record {
 			WaitID:      row.ColumnText(1),
 			ProjectID:   row.ColumnText(2),
 			WorkflowID:  row.ColumnText(3),
-			RunID:       row.ColumnText(4),
-			StateID:     row.ColumnText(5),
+			RunID:       callback.RunID(row.ColumnText(4)),
+			StateID:     callback.StateID(row.ColumnText(5)),
 			ExecutionID: row.ColumnText(6),
 			Status:      waits.Status(row.ColumnText(7)),
 			CreatedAt:   instant(row.ColumnInt64(8)),
@@ -94,15 +98,15 @@ func scanWait(row *sqlite.Stmt) record {
 
 func instant(milliseconds int64) time.Time { return time.UnixMilli(milliseconds).UTC() }
 
-// isDue reports whether a wait is past its deadline and stored as waiting all the same.
+// isDue reports whether a wait is past its deadline but still stored as waiting.
 func (r *record) isDue(now int64) bool {
 	return r.wait.Status == waits.Waiting && r.wait.ExpiresAt.UnixMilli() <= now
 }
 
-// expireAt has a wait that is due shown as expired. It may be shown so once Engine.expire
-// was called with that time: whatever the writer did before is in what was read since, and
-// whatever it does later finds the wait due as well.
-func (r *record) expireAt(now int64) {
+// showExpired shows a wait that is due as expired. That is correct only after Engine.expire
+// was called with the same time: earlier changes of the writer are in what was read since,
+// and its later changes see the wait as due too.
+func (r *record) showExpired(now int64) {
 	if r.isDue(now) {
 		r.wait.Status, r.wait.SettledAt = waits.Expired, &r.wait.ExpiresAt
 	}

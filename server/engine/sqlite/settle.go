@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -11,10 +12,10 @@ import (
 )
 
 const (
-	selectState   = `SELECT id, wait_id, project_id, execution_id, status, expires_at, seq FROM waits `
-	stateByKey    = selectState + `WHERE key = ?`
-	stateByID     = selectState + `WHERE project_id = ? AND wait_id = ?`
-	stateByRow    = selectState + `WHERE id = ?`
+	selectWaitRow = `SELECT id, wait_id, project_id, execution_id, status, expires_at, seq FROM waits `
+	waitRowByKey  = selectWaitRow + `WHERE key = ?`
+	waitRowByID   = selectWaitRow + `WHERE project_id = ? AND wait_id = ?`
+	waitRowByRow  = selectWaitRow + `WHERE id = ?`
 	outcomeOf     = `SELECT result, error, output FROM outcomes WHERE project_id = ? AND seq = ?`
 	settleWait    = `UPDATE waits SET status = ?, seq = ? WHERE id = ?`
 	appendOutcome = `INSERT INTO outcomes (project_id, seq, wait, settled_at, added_at, result, error, output, caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -24,84 +25,86 @@ const (
 	unhold    = `DELETE FROM held WHERE key = ?`
 )
 
-// brought is an outcome and who brings it.
-type brought struct {
+// sentOutcome is an outcome and the principal that sent it.
+type sentOutcome struct {
 	waits.Outcome
 
-	caller string
+	principal string
 }
 
 // Callback implements engine.Engine.
-func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.Request) (executionID string, err error) {
-	brought := brought{engine.OutcomeOf(request), engine.CallerOf(ctx)}
-	id := digest(key)
-	return commit(ctx, e.writer, func(t *tx) (string, error) { return e.callback(t, id, key.RunID, brought) })
+func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID string, err error) {
+	sent := sentOutcome{engine.OutcomeOf(c.Request), c.Principal}
+	key := digest(c.Key)
+	return commit(ctx, e.writer, func(t *tx) (string, error) { return e.callback(t, key, c.RunID, sent) })
 }
 
-func (e *Engine) callback(t *tx, key []byte, runID string, brought brought) (executionID string, err error) {
-	s, found, err := t.stateByKey(key)
+func (e *Engine) callback(t *tx, key []byte, runID callback.RunID, sent sentOutcome) (executionID string, err error) {
+	row, found, err := t.waitByDigest(key)
 	switch {
 	case err != nil:
 		return "", err
 	case !found:
-		return e.callbackUnknown(t, key, runID, brought)
+		return e.callbackUnknown(t, key, runID, sent)
 	}
-	now := e.now()
-	if s.status == waits.Waiting && !s.isDue(now) {
-		return s.executionID, t.settle(s, waits.Status(brought.Result), &brought, now, now)
-	}
-	switch s.status {
-	case waits.Waiting:
-		// The sweeper has not come by yet. That it is expired now is durable with the
-		// refusal, so that a clock set back cannot revive it.
-		if err := t.expire(s, now); err != nil {
+	stored := engine.Stored{Status: row.status, Deadline: instant(row.expiresAt)}
+	if row.status == waits.Success || row.status == waits.Fail {
+		settled, err := t.outcome(row)
+		if err != nil {
 			return "", err
 		}
-		return "", refuse(engine.ErrExpired, "callback of wait %s", s.waitID)
-	case waits.Expired:
-		return "", refuse(engine.ErrExpired, "callback of wait %s", s.waitID)
-	case waits.Cancelled:
-		return "", refuse(engine.ErrCancelled, "callback of wait %s", s.waitID)
+		stored.Same = engine.Same(settled, sent.Outcome)
 	}
-	settled, err := t.outcome(s)
+	now := e.now()
+	settle, refusal := engine.Decide(stored, instant(now))
+	switch {
+	case settle:
+		return row.executionID, t.settle(row, waits.Status(sent.Result), &sent, now, now)
+	case refusal == nil:
+		return row.executionID, nil
+	case row.isDue(now):
+		// The sweeper has not seen the wait yet. The expiry becomes durable with the
+		// refusal, so that a clock that is set back cannot revive the wait.
+		if err := t.expire(row, now); err != nil {
+			return "", err
+		}
+	}
+	return "", refuse(refusal, "callback of wait %s", row.waitID)
+}
+
+// callbackUnknown answers a callback for an unknown state, and holds it if the engine holds
+// such callbacks.
+func (e *Engine) callbackUnknown(t *tx, key []byte, runID callback.RunID, sent sentOutcome) (executionID string, err error) {
+	if !e.options.HoldUnknown {
+		_, err := engine.Decide(engine.Stored{}, time.Time{})
+		return "", refuse(err, "callback of an unknown state")
+	}
+	executionID, held, found, err := t.held(key)
 	if err != nil {
 		return "", err
 	}
-	if !engine.Same(settled, brought.Outcome) {
-		return "", refuse(engine.ErrConflict, "callback of wait %s", s.waitID)
-	}
-	return s.executionID, nil
-}
-
-// callbackUnknown answers for a state that nobody waits for.
-func (e *Engine) callbackUnknown(t *tx, key []byte, runID string, brought brought) (executionID string, err error) {
-	if !e.options.HoldUnknown {
-		return "", refuse(engine.ErrNotFound, "callback of an unknown state")
-	}
-	executionID, held, found, err := t.held(key)
-	switch {
-	case err != nil:
-		return "", err
-	case found && !engine.Same(held.Outcome, brought.Outcome):
-		return "", refuse(engine.ErrConflict, "callback of a state held for execution %s", executionID)
-	case found:
+	if found {
+		_, err := engine.Decide(engine.Stored{Status: waits.Status(held.Result), Same: engine.Same(held.Outcome, sent.Outcome)}, time.Time{})
+		if err != nil {
+			return "", refuse(err, "callback of a state held for execution %s", executionID)
+		}
 		return executionID, nil
 	}
-	executionID = e.options.ExecutionID(runID)
-	return executionID, t.execute(hold, key, executionID, brought.Result, brought.Error, string(brought.Output), brought.caller, e.now())
+	executionID = engine.ExecutionID(runID)
+	return executionID, t.execute(hold, key, executionID, sent.Result, sent.Error, string(sent.Output), sent.principal, e.now())
 }
 
 // held returns the callback that is held for key, if there is one.
-func (t *tx) held(key []byte) (executionID string, held brought, found bool, err error) {
+func (t *tx) held(key []byte) (executionID string, held sentOutcome, found bool, err error) {
 	err = execute(t.conn, heldByKey, func(row *sqlite.Stmt) error {
-		held, executionID, found = brought{scanOutcome(row), row.ColumnText(4)}, row.ColumnText(3), true
+		held, executionID, found = sentOutcome{scanOutcome(row), row.ColumnText(4)}, row.ColumnText(3), true
 		return nil
 	}, key)
 	return executionID, held, found, err
 }
 
-// outcome returns what settled s.
-func (t *tx) outcome(s state) (outcome waits.Outcome, err error) {
+// outcome returns the outcome of a settled wait.
+func (t *tx) outcome(s waitRow) (outcome waits.Outcome, err error) {
 	err = execute(t.conn, outcomeOf, func(row *sqlite.Stmt) error {
 		outcome = scanOutcome(row)
 		return nil
@@ -113,10 +116,10 @@ func scanOutcome(row *sqlite.Stmt) waits.Outcome {
 	return waits.Outcome{Result: callback.Result(row.ColumnText(0)), Error: row.ColumnText(1), Output: text(row, 2)}
 }
 
-// settle moves a wait out of waiting, as of the time at, and appends it to the feed now.
-// brought is nil for the expired and the cancelled. Like stateByKey it binds by hand: every
-// callback passes here.
-func (t *tx) settle(s state, status waits.Status, brought *brought, at, now int64) error {
+// settle moves a wait out of waiting as of the time at, and appends it to the feed as of
+// now. sent is nil if the wait expired or was cancelled. Like waitByDigest it binds by hand,
+// because every callback runs it.
+func (t *tx) settle(s waitRow, status waits.Status, sent *sentOutcome, at, now int64) error {
 	t.seq++
 	update, err := t.conn.Prepare(settleWait)
 	if err != nil {
@@ -137,14 +140,14 @@ func (t *tx) settle(s state, status waits.Status, brought *brought, at, now int6
 	insert.BindInt64(3, s.id)
 	insert.BindInt64(4, at)
 	insert.BindInt64(5, now)
-	if brought != nil { // what is not bound is NULL
-		insert.BindText(6, string(brought.Result))
-		insert.BindText(8, string(brought.Output))
-		if brought.Error != "" {
-			insert.BindText(7, brought.Error)
+	if sent != nil { // a parameter that is not bound is NULL
+		insert.BindText(6, string(sent.Result))
+		insert.BindText(8, string(sent.Output))
+		if sent.Error != "" {
+			insert.BindText(7, sent.Error)
 		}
-		if brought.caller != "" {
-			insert.BindText(9, brought.caller)
+		if sent.principal != "" {
+			insert.BindText(9, sent.principal)
 		}
 	}
 	if _, err := insert.Step(); err != nil {
@@ -157,12 +160,12 @@ func (t *tx) settle(s state, status waits.Status, brought *brought, at, now int6
 }
 
 // expire moves a wait that is due out of waiting, as of its deadline.
-func (t *tx) expire(s state, now int64) error {
+func (t *tx) expire(s waitRow, now int64) error {
 	return t.settle(s, waits.Expired, nil, s.expiresAt, now)
 }
 
-// state is what deciding over a wait needs of its row.
-type state struct {
+// waitRow has the columns of a wait that a change needs.
+type waitRow struct {
 	id          int64
 	waitID      string
 	projectID   string
@@ -172,11 +175,12 @@ type state struct {
 	seq         int64
 }
 
-func (s state) isDue(now int64) bool { return s.status == waits.Waiting && s.expiresAt <= now }
+// isDue reports whether a waiting wait is past its deadline.
+func (s waitRow) isDue(now int64) bool { return s.status == waits.Waiting && s.expiresAt <= now }
 
-// stateByKey returns the state of the wait under key, if there is one.
-func (t *tx) stateByKey(key []byte) (s state, found bool, err error) {
-	query, err := t.conn.Prepare(stateByKey)
+// waitByDigest returns the wait with the given key, if there is one.
+func (t *tx) waitByDigest(key []byte) (s waitRow, found bool, err error) {
+	query, err := t.conn.Prepare(waitRowByKey)
 	if err != nil {
 		return s, false, err
 	}
@@ -185,21 +189,21 @@ func (t *tx) stateByKey(key []byte) (s state, found bool, err error) {
 	if !found {
 		return s, false, err
 	}
-	s = scanState(query)
+	s = scanWaitRow(query)
 	return s, true, query.Reset()
 }
 
-// state returns the state of the wait that the query finds, if it finds one.
-func (t *tx) state(query string, arguments ...any) (s state, found bool, err error) {
+// waitRow returns the wait that the query finds, if it finds one.
+func (t *tx) waitRow(query string, arguments ...any) (s waitRow, found bool, err error) {
 	err = execute(t.conn, query, func(row *sqlite.Stmt) error {
-		s, found = scanState(row), true
+		s, found = scanWaitRow(row), true
 		return nil
 	}, arguments...)
 	return s, found, err
 }
 
-func scanState(row *sqlite.Stmt) state {
-	return state{
+func scanWaitRow(row *sqlite.Stmt) waitRow {
+	return waitRow{
 		id:          row.ColumnInt64(0),
 		waitID:      row.ColumnText(1),
 		projectID:   row.ColumnText(2),

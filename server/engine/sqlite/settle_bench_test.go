@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
@@ -27,7 +28,7 @@ func BenchmarkSettle(b *testing.B) {
 			}
 			defer e.Close()
 			for i := range b.N {
-				if _, _, err := e.OpenWait(b.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(i), TimeoutSeconds: 86400}); err != nil {
+				if _, _, err := e.OpenWait(b.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 86400}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -37,8 +38,8 @@ func BenchmarkSettle(b *testing.B) {
 			b.SetParallelism(max(1, callers/runtime.GOMAXPROCS(0)))
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: fmt.Sprint(next.Add(1) - 1)}
-					if _, err := e.Callback(b.Context(), key, request); err != nil {
+					key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(next.Add(1) - 1))}
+					if _, err := e.Callback(b.Context(), engine.Callback{Key: key, Request: request}); err != nil {
 						b.Error(err)
 					}
 				}
@@ -91,7 +92,7 @@ func BenchmarkRetention(b *testing.B) {
 
 func openAll(b *testing.B, e *sqlite.Engine, run string) {
 	forAll(b.N, func(i int) {
-		if _, _, err := e.OpenWait(b.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: run, StateID: fmt.Sprint(i), TimeoutSeconds: 86400}); err != nil {
+		if _, _, err := e.OpenWait(b.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: callback.RunID(run), StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 86400}); err != nil {
 			b.Error(err)
 		}
 	})
@@ -100,7 +101,7 @@ func openAll(b *testing.B, e *sqlite.Engine, run string) {
 func settleAll(b *testing.B, e *sqlite.Engine, run string) {
 	request := enginetest.Success(`{"message":"success","result":200}`)
 	forAll(b.N, func(i int) {
-		if _, err := e.Callback(b.Context(), engine.Key{ProjectID: "p", WorkflowID: "w", RunID: run, StateID: fmt.Sprint(i)}, request); err != nil {
+		if _, err := e.Callback(b.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: callback.RunID(run), StateID: callback.StateID(fmt.Sprint(i))}, Request: request}); err != nil {
 			b.Error(err)
 		}
 	})

@@ -1,11 +1,12 @@
-// Package sqlite keeps waits in one SQLite file: the embedded engine, for one machine.
+// Package sqlite stores waits in one SQLite file. It is the embedded engine, for one
+// machine.
 //
-// An answer means: committed, with the write-ahead log synced (WAL, synchronous=FULL). One
-// writer commits whatever is queued in one transaction, so durability is paid once for
-// many callbacks. Readers have connections of their own and see commits only.
+// A call returns after its change is committed and the write-ahead log is synced (WAL,
+// synchronous=FULL). One writer commits all queued changes in one transaction, so that many
+// callbacks share one sync. Readers have their own connections and see only commits.
 //
-// One process at a time may have a file open. The package refuses to share it, to open a
-// file of another program or of a newer release, and to work without a deadline on a wait.
+// Only one process at a time can open a file. The package refuses to share a file, to open
+// a file of another program or of a newer release, and to store a wait without a deadline.
 package sqlite
 
 import (
@@ -19,6 +20,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"zombiezen.com/go/sqlite"
 
 	"github.com/flowcallback/flowcallback/server/engine"
@@ -26,52 +28,54 @@ import (
 
 var (
 	_ engine.Engine = (*Engine)(nil)
-	_ engine.Waits  = (*Engine)(nil)
+	_ engine.Opener = (*Engine)(nil)
+	_ engine.Reader = (*Engine)(nil)
+	_ engine.Feed   = (*Engine)(nil)
 )
 
-// cacheSize is the memory that the writer keeps pages in, at most: 64 MiB hold what every
-// callback looks up, the index of keys, of more than a million waits.
+// cacheSize limits the writer's page cache to 64 MiB. That holds the index of keys, which
+// every callback reads, of more than a million waits.
 const cacheSize = "cache_size = -65536"
 
-// Options are the choices of Open; the zero value is the default of each.
+// DefaultBusyTimeout is the default of Options.BusyTimeout.
+const DefaultBusyTimeout = 5 * time.Second
+
+// Options configure Open. A zero field has the default that its comment names.
 type Options struct {
-	// HoldUnknown keeps callbacks for states that nobody waits for yet and hands them
-	// over when the wait is opened. They count against Retention. Off by default: then
-	// they are refused with engine.ErrNotFound.
+	// HoldUnknown holds callbacks for unknown states, and hands a callback over when the
+	// wait is opened. Held callbacks count against Retention. Default: callbacks for
+	// unknown states are refused with engine.ErrNotFound.
 	HoldUnknown bool
 
-	// Retention is how long waits are kept after they left waiting, and held callbacks
-	// after they came. 0 keeps them for ever.
+	// Retention is how long a wait is kept after it left waiting, and a held callback
+	// after it arrived. Default: 0, without limit.
 	Retention time.Duration
-
-	// ExecutionID names the execution of a run when whoever opened the wait named none.
-	// Default: a new UUID each.
-	ExecutionID func(runID string) string
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 
-	// NewID returns a new wait_id. Default: UUIDs of version 7.
+	// NewID returns a new wait id. Default: UUIDs of version 7.
 	NewID func() string
 
-	// BusyTimeout is how long a change waits for another program that holds the file (a
-	// backup, a look with sqlite3) before it is refused. Default: 5 seconds.
+	// BusyTimeout is how long a change waits for another program that has locked the file
+	// (a backup, or a person with sqlite3) before it is refused. Default:
+	// DefaultBusyTimeout.
 	BusyTimeout time.Duration
 
-	// Committed is told of each transaction that was committed: how many changes it made
-	// durable together, and how long it took, the sync included. It must not block.
-	// Default: nobody is told.
+	// Committed is called after each committed transaction, before its callers are
+	// answered, with the number of changes in it and the time that it took, including the
+	// sync. The writer waits for it. Default: not called.
 	Committed func(changes int, took time.Duration)
 
-	// Logger hears of what no caller is told: failures of the background work.
-	// Default: slog.Default().
+	// Metrics registers the metrics of the engine (metrics.go). Default: no metrics.
+	Metrics prometheus.Registerer
+
+	// Logger receives failures of the background work, which no caller sees. Default:
+	// slog.Default().
 	Logger *slog.Logger
 }
 
 func (o *Options) setDefaults() {
-	if o.ExecutionID == nil {
-		o.ExecutionID = func(string) string { return uuid.NewString() }
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -79,7 +83,7 @@ func (o *Options) setDefaults() {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
 	}
 	if o.BusyTimeout == 0 {
-		o.BusyTimeout = 5 * time.Second
+		o.BusyTimeout = DefaultBusyTimeout
 	}
 	if o.Committed == nil {
 		o.Committed = func(int, time.Duration) {}
@@ -89,7 +93,7 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Engine is an open file. It implements engine.Engine and engine.Waits.
+// Engine is an open file. It implements all interfaces of package engine.
 type Engine struct {
 	options Options
 	readers *readers
@@ -99,9 +103,8 @@ type Engine struct {
 	close   func() error
 }
 
-// Open opens the file at path, creating it where there is none, brings its schema up to
-// date and starts the background work, which Close ends. It fails at once where another
-// process has the file open.
+// Open opens the file at path or creates it, migrates its schema, and starts the background
+// work, which Close ends. It fails immediately if another process has the file open.
 func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	options.setDefaults()
 	path, err := resolve(path)
@@ -113,7 +116,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	lock := flock.New(path + ".lock")
 	switch locked, err := lock.TryLock(); {
 	case err != nil:
-		return nil, fmt.Errorf("%s.lock cannot be opened: check that the folder and the file may be written by whoever runs the server: %w", path, err)
+		return nil, fmt.Errorf("%s.lock cannot be opened: check that the server's user may write the folder and the file: %w", path, err)
 	case !locked:
 		return nil, fmt.Errorf("%s is open in another process: two servers cannot share a file; stop the other one or name another file", path)
 	}
@@ -134,7 +137,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.readers.close)
-	if e.writer, err = startWriter(path, conn, e.hub, options.Committed); err != nil {
+	if e.writer, err = startWriter(path, conn, e.hub, e.committed()); err != nil {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.writer.close)
@@ -142,6 +145,11 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(err, undo.close())
 	}
 	undo.add(e.startSweeper())
+	if options.Metrics != nil {
+		if err := options.Metrics.Register(statsCollector{e}); err != nil {
+			return nil, errors.Join(err, undo.close())
+		}
+	}
 	e.close = sync.OnceValue(func() error {
 		close(e.closed)
 		return undo.close()
@@ -149,12 +157,13 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	return e, nil
 }
 
-// Close ends the background work and closes the file. Changes under way are finished first,
-// long-polls end; they and later calls return engine.ErrUnavailable.
+// Close ends the background work and closes the file. Queued changes are committed first.
+// Blocked and later calls return engine.ErrUnavailable.
 func (e *Engine) Close() error { return e.close() }
 
-// Ready reports whether the file can be read, and whether the last commit succeeded; if it
-// did not, it tries another one, so that a server that nobody calls meanwhile recovers.
+// Ready implements engine.Engine. The engine is ready if the file can be read and the last
+// commit succeeded. If that commit failed, Ready tries another one, so that a server without
+// traffic recovers.
 func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.ended(ctx); err != nil {
 		return err
@@ -168,16 +177,16 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return nil
 }
 
-// tryWriting commits a change that means nothing.
+// tryWriting commits a change that has no effect.
 func (e *Engine) tryWriting(ctx context.Context) error {
 	return e.writer.do(ctx, func(t *tx) error { return t.execute(tryWriting) })
 }
 
-// now is the present as it is stored.
+// now returns the present in the unit of the file.
 func (e *Engine) now() int64 { return e.options.Now().UnixMilli() }
 
-// resolve returns the one name of a file, so that two names of it meet at one lock. (Hard
-// links are two files to it.)
+// resolve returns the path of a file without symbolic links, so that all of its names lead
+// to one lock. It does not recognize hard links.
 func resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -186,30 +195,30 @@ func resolve(path string) (string, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real, nil
 	}
-	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // the file is yet to be made
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // the file does not exist yet
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be opened: check that its folder exists: %w", path, err)
 	}
 	return filepath.Join(folder, filepath.Base(path)), nil
 }
 
-// explain adds to an error of the store which file it is about, and what to do.
+// explain adds the path and what to do to an error of the store.
 func explain(path string, err error) error {
 	if errors.Is(err, errDamaged) {
 		return fmt.Errorf("%s: restore a backup, or move it away to start empty: %w", path, err)
 	}
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return fmt.Errorf("%s is damaged or no SQLite file: restore a backup, or move it away to start empty: %w", path, err)
+		return fmt.Errorf("%s is damaged or not an SQLite file: restore a backup, or move it away to start empty: %w", path, err)
 	case sqlite.ResultCantOpen:
-		return fmt.Errorf("%s cannot be opened: check that its folder exists and may be written: %w", path, err)
+		return fmt.Errorf("%s cannot be opened: check that its folder exists and can be written: %w", path, err)
 	case sqlite.ResultReadOnly:
-		return fmt.Errorf("%s may not be written: check that it and its folder may be written by whoever runs the server: %w", path, err)
+		return fmt.Errorf("%s cannot be written: check that the server's user may write it and its folder: %w", path, err)
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// closers are what is to be undone, in reverse order.
+// closers are called in reverse order.
 type closers []func() error
 
 func (c *closers) add(f func() error) { *c = append(*c, f) }

@@ -13,8 +13,7 @@ const (
 	countWaits = `INSERT INTO counts (status, waits) VALUES (?, ?) ON CONFLICT (status) DO UPDATE SET waits = waits + excluded.waits`
 	allCounts  = `SELECT status, waits FROM counts`
 
-	// The oldest wait of each project that has one, going from project to project by the
-	// index rather than through it.
+	// The oldest waiting wait. The statement steps from project to project by the index.
 	oldestWait = `
 WITH RECURSIVE project (id) AS (
   SELECT min(project_id) FROM waits WHERE status = 'waiting'
@@ -25,19 +24,20 @@ SELECT min((SELECT created_at FROM waits WHERE status = 'waiting' AND project_id
 FROM project WHERE id IS NOT NULL`
 )
 
-// Stats are what an operator wants to know of a file. Reading them takes no longer the more
-// waits there are; it does with the number of projects.
+// Stats describe a file for operators. The time to read them grows with the number of
+// projects, not with the number of waits.
 type Stats struct {
-	// Waits are how many there are of each status, stored as such: one past its deadline
-	// counts as waiting for the moment until the sweeper comes by.
+	// Waits is the number of waits by stored status. A wait past its deadline counts as
+	// waiting until the sweeper expires it.
 	Waits map[waits.Status]int64
-	// Oldest is for how long the oldest wait has waited, 0 if none does.
+	// Oldest is the age of the oldest waiting wait, or 0 if there is none.
 	Oldest time.Duration
-	// Queued are the changes that wait for the writer now, of QueueCapacity at most.
+	// Queued is the number of changes that wait for the writer; the queue holds at most
+	// QueueCapacity.
 	Queued, QueueCapacity int
 }
 
-// Stats reads the stats. Where the file cannot be read, what needs no reading is there.
+// Stats reads the stats. With an error it returns those that need no file.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{
 		Waits:  map[waits.Status]int64{waits.Waiting: 0, waits.Success: 0, waits.Fail: 0, waits.Expired: 0, waits.Cancelled: 0},

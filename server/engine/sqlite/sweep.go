@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// sweepInterval is how late a deadline is noticed at most when nobody looks; whoever
-	// looks sees it at once.
+	// sweepInterval is the longest time after a deadline until the wait expires, unless a
+	// call reads the wait first.
 	sweepInterval = 250 * time.Millisecond
-	// forgetInterval is how often retention looks for what is too old.
+	// forgetInterval is the time between two runs of retention.
 	forgetInterval = 10 * time.Second
 )
 
-// A pace bounds what the background work takes of the writer: each step does so much, and
-// rests so many times as long as it took the writer itself. What a deadline leaves behind
-// when its wait was settled before comes as fast as callbacks do, and is dropped as fast.
+// A pace limits the share of the writer that background work takes: after each step, the
+// work rests for a multiple of the time that the step took. Expiry must keep up with
+// callbacks, because a settled wait leaves its deadline for the sweeper to delete.
 type pace struct{ step, rest int }
 
 var (
@@ -35,7 +35,7 @@ const (
 	allDue       = `SELECT expires_at, wait FROM deadlines WHERE expires_at <= ? ORDER BY expires_at, wait LIMIT ?`
 	dropDeadline = `DELETE FROM deadlines WHERE expires_at = ? AND wait = ?`
 
-	// The next project that has outcomes, without walking all of them.
+	// The next project that has outcomes.
 	projectAfter = `SELECT coalesce(min(project_id), '') FROM outcomes WHERE project_id > ?`
 
 	oldest        = `SELECT seq, wait, added_at FROM outcomes WHERE project_id = ? ORDER BY seq LIMIT ?`
@@ -45,8 +45,8 @@ const (
 	forgetHeld    = `DELETE FROM held WHERE key IN (SELECT key FROM held WHERE held_at <= ? ORDER BY held_at LIMIT ?)`
 )
 
-// startSweeper expires what is due and, apart from that, forgets what is too old, until the
-// function it returns is called.
+// startSweeper expires waits at their deadline and deletes waits after the retention, until
+// the returned function is called.
 func (e *Engine) startSweeper() (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -59,8 +59,8 @@ func (e *Engine) startSweeper() (stop func() error) {
 	}
 }
 
-// repeat does the work at intervals until ctx ends, and logs the first of its failures in a
-// row.
+// repeat does the work at intervals until ctx ends. Of consecutive failures it logs the
+// first.
 func (e *Engine) repeat(ctx context.Context, interval time.Duration, what string, work func(context.Context) error) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -73,13 +73,13 @@ func (e *Engine) repeat(ctx context.Context, interval time.Duration, what string
 		}
 		err := work(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			e.options.Logger.Error(what+" fails; it is tried again until it succeeds", "error", err)
+			e.options.Logger.Error(what+" failed; trying again", "error", err)
 		}
 		failing = err != nil
 	}
 }
 
-// expireDue expires the waits whose deadline has passed, a few in each transaction.
+// expireDue expires the waits that are past their deadline, some in each transaction.
 func (e *Engine) expireDue(ctx context.Context) error {
 	due := false
 	err := e.readers.query(ctx, firstDue, func(*sqlite.Stmt) error {
@@ -92,7 +92,7 @@ func (e *Engine) expireDue(ctx context.Context) error {
 	return e.inSteps(ctx, expiryPace, func(t *tx) (int, error) { return t.expireDue(e.now()) })
 }
 
-// expireDue expires what is due of the waits whose deadlines passed first.
+// expireDue expires the waits whose deadlines passed first.
 func (t *tx) expireDue(now int64) (int, error) {
 	type deadline struct{ expiresAt, wait int64 }
 	var deadlines []deadline
@@ -115,17 +115,17 @@ func (t *tx) expireDue(now int64) (int, error) {
 	return len(deadlines), nil
 }
 
-// expireRow expires the wait in a row, unless it has left waiting before or is forgotten.
+// expireRow expires the wait with a row id, unless it has left waiting or was deleted.
 func (t *tx) expireRow(id, now int64) error {
-	s, found, err := t.state(stateByRow, id)
+	s, found, err := t.waitRow(waitRowByRow, id)
 	if err == nil && found && s.isDue(now) {
 		err = t.expire(s, now)
 	}
 	return err
 }
 
-// expire has the writer expire waits that are due, as of now. A store that cannot be
-// written to does not keep anyone from reading: its failure is none here.
+// expire has the writer expire waits that are due as of now. It ignores a store that cannot
+// be written, so that waits can still be read.
 func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
 	err := e.writer.do(ctx, func(t *tx) error {
 		for _, r := range due {
@@ -141,8 +141,8 @@ func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
 	return err
 }
 
-// Forget deletes what left waiting longer ago than Options.Retention, and callbacks held
-// as long, a few in each transaction. The engine calls it by itself every few seconds.
+// Forget deletes waits that left waiting before Options.Retention, and callbacks held for as
+// long, some in each transaction. The engine calls it every few seconds.
 func (e *Engine) Forget(ctx context.Context) error {
 	if e.options.Retention == 0 {
 		return nil
@@ -165,13 +165,13 @@ func (e *Engine) Forget(ctx context.Context) error {
 	return err
 }
 
-// forget deletes the oldest outcomes of a project, and the waits they belong to.
+// forget deletes the oldest outcomes of a project, and their waits.
 func (t *tx) forget(project string, horizon int64) (int, error) {
 	type old struct{ seq, wait int64 }
 	var olds []old
 	err := execute(t.conn, oldest, func(row *sqlite.Stmt) error {
 		if row.ColumnInt64(2) > horizon {
-			return errEnough
+			return errPageFull
 		}
 		olds = append(olds, old{row.ColumnInt64(0), row.ColumnInt64(1)})
 		return nil
@@ -197,11 +197,11 @@ func (t *tx) forget(project string, horizon int64) (int, error) {
 	return len(olds), nil
 }
 
-// inSteps repeats a change, each time in a transaction among those of the callers and with
-// a rest in between, until it does less than a full step.
+// inSteps repeats a change at the given pace, each time among the changes of callers, until
+// it does less than a full step.
 func (e *Engine) inSteps(ctx context.Context, pace pace, step func(*tx) (int, error)) error {
 	for {
-		var took time.Duration // of the writer, without what it waits for the disk
+		var took time.Duration // in the writer, without the sync
 		n, err := commit(ctx, e.writer, func(t *tx) (int, error) {
 			start := time.Now()
 			defer func() { took = time.Since(start) }()

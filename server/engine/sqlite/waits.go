@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -23,29 +24,30 @@ const (
 	waitByID  = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE project_id = ? AND wait_id = ?)`
 )
 
-// The lists: ?3 is the status and ?5 the present, since a wait past its deadline does not
-// wait, whether the sweeper has come by or not. Those that wait have an index of their own.
+// Parts of the statements that list waits. ?3 is the status. ?5 is the present: a wait past
+// its deadline is expired, even if the sweeper has not seen it yet. Waiting waits have an
+// index of their own.
 const (
 	ofProject  = `w.project_id = ?1 AND (?4 = '' OR w.workflow_id = ?4)`
 	inStatus   = ` AND (?3 = '' OR w.status = ?3 OR (?3 = 'expired' AND w.status = 'waiting' AND w.expires_at <= ?5))`
 	stillWaits = ` AND ?3 = w.status AND w.status = 'waiting' AND w.expires_at > ?5`
 	newest     = ` AND w.id < ?2 ORDER BY w.id DESC LIMIT ?6`
-	oldest1st  = ` AND w.id > ?2 ORDER BY w.id LIMIT ?6`
+	oldestOnly = ` AND w.id > ?2 ORDER BY w.id LIMIT ?6`
 )
 
-// listQuery is the statement that lists waits in a status, any if it is empty.
+// listQuery returns the statement that lists waits with a status (empty: any).
 func listQuery(status waits.Status, oldestFirst bool) string {
 	filter, order := inStatus, newest
 	if status == waits.Waiting {
 		filter = stillWaits
 	}
 	if oldestFirst {
-		order = oldest1st
+		order = oldestOnly
 	}
 	return selectWait + `WHERE ` + ofProject + filter + order
 }
 
-// OpenWait implements engine.Waits.
+// OpenWait implements engine.Opener.
 func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
 	id := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
 	type answer struct {
@@ -61,7 +63,7 @@ func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.O
 
 func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
 	now := e.now()
-	known, found, err := t.stateByKey(key)
+	known, found, err := t.waitByDigest(key)
 	if err == nil && found && known.isDue(now) {
 		err = t.expire(known, now)
 	}
@@ -77,10 +79,10 @@ func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.Ope
 	}
 	if !isHeld {
 		if executionID = request.ExecutionID; executionID == "" {
-			executionID = e.options.ExecutionID(request.RunID)
+			executionID = engine.ExecutionID(request.RunID)
 		}
 	}
-	s := state{waitID: e.options.NewID(), projectID: projectID, expiresAt: now + int64(request.TimeoutSeconds)*1000}
+	s := waitRow{waitID: e.options.NewID(), projectID: projectID, expiresAt: now + int64(request.TimeoutSeconds)*1000}
 	err = t.execute(insertWait, key, s.waitID, projectID, request.WorkflowID, request.RunID, request.StateID, executionID, now, s.expiresAt)
 	s.id = t.conn.LastInsertRowID()
 	t.counts[waits.Waiting]++
@@ -110,24 +112,40 @@ func (t *tx) waitByKey(key []byte) (wait waits.Wait, err error) {
 	return wait, err
 }
 
-// GetWait implements engine.Waits.
-func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, enough <-chan struct{}) (waits.Wait, error) {
+// GetWait implements engine.Reader.
+func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait time.Duration) (waits.Wait, error) {
+	timeout, stop := timeoutAfter(wait)
+	defer stop()
 	for {
 		woken, leave := e.hub.subscribe(topic{wait: waitID})
-		wait, err := e.wait(ctx, projectID, waitID)
-		done := err != nil || wait.Status != waits.Waiting
-		lasts := !done && e.pause(ctx, woken, enough)
-		leave()
-		if !done && !lasts && e.ended(ctx) == nil { // as it stands by now
-			wait, err = e.wait(ctx, projectID, waitID)
+		found, err := e.wait(ctx, projectID, waitID)
+		if err != nil || found.Status != waits.Waiting {
+			leave()
+			return found, errors.Join(err, e.ended(ctx))
 		}
-		if !lasts {
-			return wait, errors.Join(err, e.ended(ctx))
+		news := e.pause(ctx, woken, timeout)
+		leave()
+		if err := e.ended(ctx); err != nil {
+			return found, err
+		}
+		if !news { // the deadline may have passed in the meantime
+			return e.wait(ctx, projectID, waitID)
 		}
 	}
 }
 
-// wait reads one wait as it stands.
+// timeoutAfter returns a channel that receives after d, or that is closed if d is 0.
+func timeoutAfter(d time.Duration) (timeout <-chan time.Time, stop func()) {
+	if d <= 0 {
+		closed := make(chan time.Time)
+		close(closed)
+		return closed, func() {}
+	}
+	timer := time.NewTimer(d)
+	return timer.C, func() { timer.Stop() }
+}
+
+// wait reads a wait as it is now.
 func (e *Engine) wait(ctx context.Context, projectID, waitID string) (waits.Wait, error) {
 	now := e.now()
 	for expired := false; ; expired = true {
@@ -143,7 +161,7 @@ func (e *Engine) wait(ctx context.Context, projectID, waitID string) (waits.Wait
 		case !found:
 			return r.wait, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
 		case expired || !r.isDue(now):
-			r.expireAt(now)
+			r.showExpired(now)
 			return r.wait, nil
 		}
 		if err := e.expire(ctx, []record{r}, now); err != nil {
@@ -152,18 +170,18 @@ func (e *Engine) wait(ctx context.Context, projectID, waitID string) (waits.Wait
 	}
 }
 
-// pause blocks until there may be news (true), or it has lasted long enough or the engine
-// is closed (false).
-func (e *Engine) pause(ctx context.Context, woken, enough <-chan struct{}) bool {
+// pause blocks until there may be news (true), or until the timeout, the end of ctx or the
+// end of the engine (false).
+func (e *Engine) pause(ctx context.Context, woken <-chan struct{}, timeout <-chan time.Time) bool {
 	select {
-	case <-enough:
+	case <-timeout:
 		return false
 	default:
 	}
 	select {
 	case <-woken:
 		return true
-	case <-enough:
+	case <-timeout:
 		return false
 	case <-e.closed:
 		return false
@@ -172,7 +190,7 @@ func (e *Engine) pause(ctx context.Context, woken, enough <-chan struct{}) bool 
 	}
 }
 
-// ended returns why no more is to be expected, nil if the engine is open and ctx goes on.
+// ended returns why a call must end, or nil if the engine is open and ctx has not ended.
 func (e *Engine) ended(ctx context.Context) error {
 	select {
 	case <-e.closed:
@@ -182,7 +200,7 @@ func (e *Engine) ended(ctx context.Context) error {
 	}
 }
 
-// ListWaits implements engine.Waits. Its cursors are the ids of rows.
+// ListWaits implements engine.Reader. Its cursors are row ids.
 func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams) (waits.WaitPage, error) {
 	answer := waits.WaitPage{Waits: []waits.Wait{}}
 	oldestFirst := params.Order != nil && *params.Order == waits.Oldest
@@ -225,7 +243,7 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 		return answer, errors.Join(err, e.ended(ctx))
 	}
 	for _, r := range found.records {
-		r.expireAt(now)
+		r.showExpired(now)
 		answer.Waits = append(answer.Waits, r.wait)
 	}
 	if found.more {
@@ -235,10 +253,10 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 	return answer, nil
 }
 
-// CancelWait implements engine.Waits.
+// CancelWait implements engine.Opener.
 func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error {
 	return e.writer.do(ctx, func(t *tx) error {
-		s, found, err := t.state(stateByID, projectID, waitID)
+		s, found, err := t.waitRow(waitRowByID, projectID, waitID)
 		now := e.now()
 		switch {
 		case err != nil:

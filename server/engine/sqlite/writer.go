@@ -16,31 +16,30 @@ import (
 )
 
 const (
-	// queueLength bounds what waits for the writer; more is refused with
-	// engine.ErrOverloaded, so that memory stays bounded and senders learn early.
+	// queueLength limits the changes that wait for the writer. More are refused with
+	// engine.ErrOverloaded, so that memory is bounded and senders learn early.
 	queueLength = 4096
-	// batchLength bounds a transaction, and with it how long its first change waits
-	// for its last.
+	// batchLength limits the changes of a transaction, and so the time that the first of
+	// them waits for the last.
 	batchLength = 256
 )
 
-// A change is what a transaction does for one caller. It may run twice, in a second
-// transaction after the first one was undone, so it keeps nothing between runs. A refusal
-// it returns is the caller's answer and leaves the transaction as it is; any other error
-// undoes it.
+// A change is the part of a transaction that serves one caller. It may run twice, because a
+// transaction may be rolled back and its changes run again. If it returns a refusal, that is
+// the caller's answer, and the transaction continues. Any other error rolls it back.
 type change func(*tx) error
 
-// A refusal is an answer of the engine rather than a failure of the store.
+// A refusal is an answer of the engine, not a failure of the store.
 type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
-// refuse wraps one of the engine's sentinels with what was tried.
+// refuse wraps a sentinel of package engine with what was tried.
 func refuse(sentinel error, format string, arguments ...any) error {
 	return refusal{fmt.Errorf("%s: %w", fmt.Sprintf(format, arguments...), sentinel)}
 }
 
-// writer is the one goroutine that writes. It takes what is queued, commits it in one
+// writer is the only goroutine that writes. It takes the queued changes, commits them in one
 // transaction and answers each.
 type writer struct {
 	path    string
@@ -53,18 +52,18 @@ type writer struct {
 
 	committed func(changes int, took time.Duration)
 
-	seq     int64                 // the last place given in the feed
-	failure atomic.Pointer[error] // of the last commit, nil if it succeeded
+	seq     int64                 // the last position of the feed
+	failure atomic.Pointer[error] // of the last commit, or nil
 }
 
 type request struct {
 	ctx    context.Context
 	change change
-	taken  atomic.Bool // by the writer, which will answer; or by a caller that leaves before
-	answer chan error  // buffered: the writer never waits for a caller
+	taken  atomic.Bool // by the writer, which will answer, or by its caller, which withdraws it
+	answer chan error  // buffered, so that the writer never waits for a caller
 }
 
-// startWriter starts the goroutine on a connection, which is the writer's from then on.
+// startWriter starts the goroutine. From then on it owns the connection.
 func startWriter(path string, conn *sqlite.Conn, hub *hub, committed func(int, time.Duration)) (*writer, error) {
 	w := &writer{
 		path: path, conn: conn, hub: hub, committed: committed,
@@ -83,9 +82,9 @@ func startWriter(path string, conn *sqlite.Conn, hub *hub, committed func(int, t
 	return w, nil
 }
 
-// do has c committed and returns its refusal, nil when it is durable, or why it could not
-// be stored. When ctx ends while c is queued, c is withdrawn and ctx.Err() returned; once
-// the writer has taken it, do waits for what becomes of it, so that its answer is true.
+// do commits a change. It returns nil when the change is durable, or the refusal, or why the
+// change could not be stored. If ctx ends while the change is queued, do withdraws it and
+// returns ctx.Err(). After the writer has taken it, do waits for the result.
 func (w *writer) do(ctx context.Context, c change) error {
 	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
 	select {
@@ -103,7 +102,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 		return err
 	case <-ctx.Done():
 		if r.taken.CompareAndSwap(false, true) {
-			r.change = nil // with what it would have stored
+			r.change = nil // frees what the change holds
 			return ctx.Err()
 		}
 	case <-w.stopped:
@@ -113,7 +112,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 		return err
 	case <-w.stopped:
 	}
-	select { // it may have been answered last
+	select { // the last batch may have answered
 	case err := <-r.answer:
 		return err
 	default:
@@ -121,8 +120,8 @@ func (w *writer) do(ctx context.Context, c change) error {
 	}
 }
 
-// commit is do for a change that returns something besides its refusal. What it returns is
-// read only once the change is durable, never while the writer may still be at it.
+// commit is do for a change that also returns a result. The result is read only after the
+// change is durable, never while the writer may still run it.
 func commit[T any](ctx context.Context, w *writer, c func(*tx) (T, error)) (T, error) {
 	var result, none T
 	err := w.do(ctx, func(t *tx) (err error) {
@@ -135,7 +134,7 @@ func commit[T any](ctx context.Context, w *writer, c func(*tx) (T, error)) (T, e
 	return result, nil
 }
 
-// close has what is queued committed, then ends the goroutine.
+// close commits the queued changes and ends the goroutine.
 func (w *writer) close() error {
 	w.closing.Do(func() { close(w.stop) })
 	<-w.stopped
@@ -159,9 +158,9 @@ func (w *writer) loop() {
 	}
 }
 
-// collect takes what is queued and leaves out what was withdrawn. It does not wait for more,
-// but it lets callers go first that are about to queue something and only want a processor:
-// a commit costs about as much for one change as for many.
+// collect takes the queued changes that were not withdrawn. It does not wait for more, but it
+// yields the processor once, so that callers that are about to queue a change can do so: a
+// commit costs about as much for one change as for many.
 func (w *writer) collect(first *request) (batch []*request) {
 	for next := first; next != nil; {
 		if next.taken.CompareAndSwap(false, true) {
@@ -178,7 +177,7 @@ func (w *writer) collect(first *request) (batch []*request) {
 	return batch
 }
 
-// next returns what is queued first, nil if nothing is.
+// next returns the first queued change, or nil.
 func (w *writer) next() *request {
 	select {
 	case r := <-w.queue:
@@ -188,9 +187,9 @@ func (w *writer) next() *request {
 	}
 }
 
-// commitBatch commits a batch in one transaction. Where that fails, each change is tried
-// again alone, so that one that cannot be stored does not take the others along; but where
-// no transaction can be begun at all, none is.
+// commitBatch commits a batch in one transaction. If that fails, it tries each change alone,
+// so that one change that cannot be stored does not fail the others. If no transaction can
+// begin, it tries none.
 func (w *writer) commitBatch(batch []*request) {
 	if len(batch) == 0 {
 		return
@@ -215,7 +214,7 @@ func (w *writer) commitBatch(batch []*request) {
 		for i, r := range batch {
 			w.commitBatch([]*request{r})
 			if failure := w.failure.Load(); failure != nil && errors.Is(*failure, errBegin) {
-				for _, rest := range batch[i+1:] { // each would wait as long for nothing
+				for _, rest := range batch[i+1:] { // each would wait as long, in vain
 					rest.answer <- *failure
 				}
 				return
@@ -225,15 +224,15 @@ func (w *writer) commitBatch(batch []*request) {
 }
 
 var (
-	// errBegin is a transaction that could not be begun.
+	// errBegin: the transaction could not begin.
 	errBegin = errors.New("beginning a transaction")
-	// errCommit is one that could not be committed.
+	// errCommit: the transaction could not be committed.
 	errCommit = errors.New("committing a transaction")
 )
 
-// commit runs the batch in one transaction and returns the answer of each, or why nothing
-// of it was stored. The transaction is not bound to any caller's context: who leaves early
-// must not undo the others.
+// commit runs a batch in one transaction. It returns the answer to each change, or why none
+// was stored. The transaction has no caller's context, because a caller that leaves early
+// must not roll back the changes of others.
 func (w *writer) commit(batch []*request) ([]error, error) {
 	start := time.Now()
 	t := &tx{conn: w.conn, seq: w.seq, counts: map[waits.Status]int{}}
@@ -262,27 +261,27 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 	return answers, nil
 }
 
-// overwrite puts a change that means nothing in the place of one that failed. A COMMIT
-// whose sync fails has written all of it to the log, from which a crash would bring it back
-// although it was refused; what is written next stands in its place, synced or not. (Whether
-// it survives a loss of power, only a disk that syncs can decide.)
+// overwrite commits a no-op over the WAL frames of a failed COMMIT, so that recovery cannot
+// replay them. A COMMIT whose sync fails has written its frames to the log, and the change
+// would reappear after a crash although it was refused. The next frames overwrite them,
+// synced or not. (A power failure may still undo that if the disk does not sync.)
 func (w *writer) overwrite() {
 	t := &tx{conn: w.conn}
 	_ = t.transact(func() error { return t.execute(tryWriting) }) // synced or not
 }
 
-// tryWriting changes what means nothing.
+// tryWriting is a change that has no effect.
 const tryWriting = `UPDATE feed SET tried = tried + 1`
 
-// tx is one transaction under way.
+// tx is a running transaction.
 type tx struct {
 	conn   *sqlite.Conn
 	seq    int64
-	woken  []topic              // to be told once it is committed
-	counts map[waits.Status]int // by how many each has changed
+	woken  []topic              // to publish after the commit
+	counts map[waits.Status]int // the change of each count
 }
 
-// transact does the work in a transaction.
+// transact runs work in a transaction.
 func (t *tx) transact(work func() error) error {
 	if err := t.execute("BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("%w: %w", errBegin, err)
@@ -294,13 +293,13 @@ func (t *tx) transact(work func() error) error {
 		}
 		err = fmt.Errorf("%w: %w", errCommit, err)
 	}
-	// After some failures SQLite has rolled back already and says so; either way nothing
+	// After some failures SQLite has already rolled back, and this fails. Either way nothing
 	// is left in memory.
 	_ = t.execute("ROLLBACK")
 	return err
 }
 
-// storeCounts adds the changes to the counts that are kept.
+// storeCounts adds the changes to the stored counts.
 func (t *tx) storeCounts() error {
 	for status, by := range t.counts {
 		if by == 0 {
@@ -313,14 +312,13 @@ func (t *tx) storeCounts() error {
 	return nil
 }
 
-// execute runs a statement that answers with no rows.
+// execute runs a statement that returns no rows.
 func (t *tx) execute(statement string, arguments ...any) error {
 	return execute(t.conn, statement, nil, arguments...)
 }
 
-// advanceFeed stores the last place that was given. That it was not given by somebody else
-// is sure as long as nobody else writes; a file that two processes reached by different
-// names is found out here, before it does harm.
+// advanceFeed stores the last position of the feed. It fails if another process has stored
+// one, which can happen if two processes open the file by different names.
 func (t *tx) advanceFeed() error {
 	if err := t.execute(`UPDATE feed SET last = ?1 WHERE last < ?1`, t.seq); err != nil {
 		return err

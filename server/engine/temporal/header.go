@@ -7,11 +7,11 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// resourceHeader is what Temporal's client sends a workflow's id in, besides in the request:
-// a hint for proxies. It cannot carry every id, and the client fails where it cannot.
+// resourceHeader is a header in which Temporal's client sends the workflow id as a hint for
+// proxies. The client fails if the id is not printable ASCII.
 const resourceHeader = "temporal-resource-id"
 
-// withResource returns a ctx in which that header is set, where the client could not.
+// withResource sets that header for workflow ids with which the client would fail.
 func withResource(ctx context.Context, workflowID string) context.Context {
 	if isPrintable(workflowID) {
 		return ctx
@@ -19,7 +19,7 @@ func withResource(ctx context.Context, workflowID string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, resourceHeader, "workflow:"+url.QueryEscape(workflowID))
 }
 
-// isPrintable reports whether text can be the value of a gRPC header: printable ASCII.
+// isPrintable reports whether text is printable ASCII, as the value of a gRPC header must be.
 func isPrintable(text string) bool {
 	for i := range len(text) {
 		if text[i] < 0x20 || text[i] > 0x7e {

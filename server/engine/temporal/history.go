@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -16,16 +17,16 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// trace is what the history of a run says of an activity.
-type trace struct {
+// verdict is what the history of a run says of an activity.
+type verdict struct {
 	scheduled bool
-	end       *historypb.HistoryEvent // of the activity, nil if there is none
-	closed    enumspb.EventType       // how the run ended, unspecified if it goes on
+	end       *historypb.HistoryEvent // of the activity, or nil
+	closed    enumspb.EventType       // how the run ended; unspecified if it has not
 }
 
-// read reads the history from its end, until it finds the activity. An id can be used again
-// in a run when its activity has ended: the last one counts.
-func (e *Engine) read(ctx context.Context, c completion) (t trace, err error) {
+// readVerdict reads the history backwards until it finds the activity. A run can use the id of an
+// ended activity again; the last one counts.
+func (e *Engine) readVerdict(ctx context.Context, c completion) (v verdict, err error) {
 	request := &workflowservice.GetWorkflowExecutionHistoryReverseRequest{
 		Namespace: c.namespace,
 		Execution: &commonpb.WorkflowExecution{WorkflowId: c.workflowID, RunId: c.runID},
@@ -34,27 +35,27 @@ func (e *Engine) read(ctx context.Context, c completion) (t trace, err error) {
 	for {
 		answer, err := e.service.GetWorkflowExecutionHistoryReverse(ctx, request)
 		if err != nil {
-			return t, err
+			return v, err
 		}
 		for _, event := range answer.GetHistory().GetEvents() {
 			if isClosing(event.GetEventType()) {
-				t.closed = event.GetEventType()
+				v.closed = event.GetEventType()
 			}
 			if scheduled := endOf(event); scheduled != 0 {
 				ends[scheduled] = event
 			}
 			if event.GetActivityTaskScheduledEventAttributes().GetActivityId() == c.activityID {
-				t.scheduled, t.end = true, ends[event.GetEventId()]
-				return t, nil
+				v.scheduled, v.end = true, ends[event.GetEventId()]
+				return v, nil
 			}
 		}
 		if request.NextPageToken = answer.GetNextPageToken(); len(request.NextPageToken) == 0 {
-			return t, nil
+			return v, nil
 		}
 	}
 }
 
-// endOf returns which event scheduled the activity that event ends, 0 if it ends none.
+// endOf returns the id of the event that scheduled the activity that event ends, or 0.
 func endOf(event *historypb.HistoryEvent) (scheduled int64) {
 	return max(
 		event.GetActivityTaskCompletedEventAttributes().GetScheduledEventId(),
@@ -75,46 +76,44 @@ func isClosing(event enumspb.EventType) bool {
 	}
 }
 
-// verdict is what a callback means, given the trace: nil, one of the engine's refusals, or
-// errUndecided where the activity has not ended as far as the history shows.
-func (t trace) verdict(outcome waits.Outcome) error {
+// stored returns the state in the form that engine.Decide reads. It is waiting if the
+// activity has not ended according to the history.
+func (v verdict) stored(outcome waits.Outcome) engine.Stored {
 	switch {
-	case !t.scheduled:
-		return engine.ErrNotFound
-	case t.end != nil:
-		return verdictOf(t.end, outcome)
-	case t.closed == enumspb.EVENT_TYPE_UNSPECIFIED:
-		return errUndecided
-	case t.closed == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
-		return engine.ErrExpired
+	case !v.scheduled:
+		return engine.Stored{}
+	case v.end != nil:
+		return endedState(v.end, outcome)
+	case v.closed == enumspb.EVENT_TYPE_UNSPECIFIED:
+		return engine.Stored{Status: waits.Waiting}
+	case v.closed == enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		return engine.Stored{Status: waits.Expired}
 	default:
-		return engine.ErrCancelled
+		return engine.Stored{Status: waits.Cancelled}
 	}
 }
 
-var errUndecided = errors.New("undecided")
-
-// verdictOf is the verdict over an activity that has ended.
-func verdictOf(end *historypb.HistoryEvent, outcome waits.Outcome) error {
+// endedState returns the state of an activity that has ended.
+func endedState(end *historypb.HistoryEvent, outcome waits.Outcome) engine.Stored {
+	settled, ok := outcomeOf(end)
+	same := ok && engine.Same(settled, outcome)
 	switch end.GetEventType() {
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+		return engine.Stored{Status: waits.Success, Same: same}
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
-		return engine.ErrExpired
-	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
-		return engine.ErrCancelled
+		return engine.Stored{Status: waits.Expired}
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-		// Failed by a worker that does not know the activity, or by Temporal: no
-		// callback brought that.
-		if end.GetActivityTaskFailedEventAttributes().GetFailure().GetApplicationFailureInfo().GetType() != failureType {
-			return engine.ErrCancelled
+		if end.GetActivityTaskFailedEventAttributes().GetFailure().GetApplicationFailureInfo().GetType() == failureType {
+			return engine.Stored{Status: waits.Fail, Same: same}
 		}
+		// A worker that does not know the activity failed it, or Temporal did.
+		return engine.Stored{Status: waits.Cancelled}
+	default:
+		return engine.Stored{Status: waits.Cancelled}
 	}
-	if settled, ok := outcomeOf(end); ok && engine.Same(settled, outcome) {
-		return nil
-	}
-	return engine.ErrConflict
 }
 
-// outcomeOf returns the outcome that an event holds, if it is one that a callback can bring.
+// outcomeOf returns the outcome in an event, if a callback can have caused the event.
 func outcomeOf(end *historypb.HistoryEvent) (outcome waits.Outcome, ok bool) {
 	if completed := end.GetActivityTaskCompletedEventAttributes(); completed != nil {
 		outcome.Result = callback.Success
@@ -131,7 +130,7 @@ func outcomeOf(end *historypb.HistoryEvent) (outcome waits.Outcome, ok bool) {
 	return outcome, ok
 }
 
-// valueOf returns the one JSON value that payloads are.
+// valueOf returns the JSON value of payloads that have exactly one.
 func valueOf(p *commonpb.Payloads) ([]byte, bool) {
 	if len(p.GetPayloads()) != 1 || string(p.Payloads[0].GetMetadata()[encodingKey]) != encodingJSON {
 		return nil, false
@@ -139,22 +138,23 @@ func valueOf(p *commonpb.Payloads) ([]byte, bool) {
 	return p.Payloads[0].GetData(), true
 }
 
-// decide says what a callback means for an activity that Temporal did not find waiting.
+// decide answers a callback for an activity that Temporal did not find waiting.
 func (e *Engine) decide(ctx context.Context, c completion) error {
 	pauses := newPauses()
 	for {
-		t, err := e.read(ctx, c)
+		v, err := e.readVerdict(ctx, c)
 		if isMissing(err) {
 			return fmt.Errorf("workflow run: %w", engine.ErrNotFound)
 		}
 		if err != nil {
 			return err
 		}
-		if err := t.verdict(c.outcome); !errors.Is(err, errUndecided) {
+		settle, err := engine.Decide(v.stored(c.outcome), time.Time{})
+		if !settle {
 			return wrap(err, c)
 		}
-		// Either it waits but no worker has taken it up yet, and then it can be completed
-		// in a moment; or its end is held back until the workflow's present task is done.
+		// The activity waits, but no worker has started it yet, so it can be completed soon.
+		// Or it has ended, and Temporal records that after the current workflow task.
 		if err := pauses.pause(ctx); err != nil {
 			return err
 		}
@@ -164,30 +164,31 @@ func (e *Engine) decide(ctx context.Context, c completion) error {
 	}
 }
 
-// confirm makes sure that Temporal has recorded the outcome that it took, rather than a failure
-// of its own because it is too large.
+// confirm returns nil after Temporal has recorded the outcome that it accepted. Temporal may
+// instead fail the activity later because the outcome is too large.
 func (e *Engine) confirm(ctx context.Context, c completion) error {
 	pauses := newPauses()
 	for {
-		t, err := e.read(ctx, c)
+		v, err := e.readVerdict(ctx, c)
 		if err != nil {
 			return err
 		}
-		if t.end != nil {
-			if _, ok := outcomeOf(t.end); !ok {
-				return fmt.Errorf("the activity was failed instead: %w", engine.ErrTooLarge)
+		if v.end != nil {
+			if _, ok := outcomeOf(v.end); !ok {
+				return fmt.Errorf("activity failed by Temporal: %w", engine.ErrTooLarge)
 			}
-			return wrap(verdictOf(t.end, c.outcome), c)
+			_, err := engine.Decide(v.stored(c.outcome), time.Time{})
+			return wrap(err, c)
 		}
-		// Its end is held back until the workflow's present task is done.
+		// Temporal records the end after the current workflow task.
 		if err := pauses.pause(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// isMissing reports whether Temporal does not know what was asked for, or finds that it
-// cannot exist.
+// isMissing reports whether Temporal answered that something does not exist, or that its id
+// is not valid.
 func isMissing(err error) bool {
 	var notFound *serviceerror.NotFound
 	var namespace *serviceerror.NamespaceNotFound

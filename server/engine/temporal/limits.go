@@ -12,62 +12,63 @@ import (
 )
 
 const (
-	// defaultLimit is Temporal's own default of limit.blobSize.error, for servers that do
-	// not say what theirs is.
+	// defaultLimit is Temporal's default of limit.blobSize.error, for servers that do not
+	// report their limit.
 	defaultLimit = 2 << 20
-	// limitAge is how long a namespace's limit is believed, by payloads of smallSize at most:
-	// nobody lowers it below that. For larger ones it is asked each time.
+	// limitAge is how long a namespace's limit is cached for payloads of at most smallSize,
+	// because a limit below that is unlikely. For larger payloads it is read each time.
 	limitAge  = 10 * time.Minute
 	smallSize = 16 << 10
 )
 
-// limits knows how large a payload each namespace takes. Temporal answers one that is larger
-// with success, and then fails the activity itself.
+// limits caches the payload limit of each namespace. Temporal answers success to a larger
+// payload, and then fails the activity.
 type limits struct {
 	mu    sync.Mutex
-	known map[string]limit
+	cache map[string]limit
 }
 
 type limit struct {
 	bytes int
-	told  bool // by Temporal, rather than its default
-	asked time.Time
+	exact bool // reported by Temporal, not assumed
+	read  time.Time
 }
 
-// check refuses with engine.ErrTooLarge what is larger than the namespace takes, and reports
-// whether that is sure: a Temporal that does not say its limit may have a lower one.
+// check refuses a payload above the limit with engine.ErrTooLarge, and reports whether the
+// limit is certain: a Temporal that does not report its limit may have a lower one.
 func (l *limits) check(ctx context.Context, e *Engine, namespace string, size int) (sure bool, err error) {
-	most, err := l.of(ctx, e, namespace, size)
+	most, err := l.get(ctx, e, namespace, size)
 	if err != nil {
 		return false, err
 	}
 	if size > most.bytes {
-		return false, fmt.Errorf("%d bytes for a namespace that takes %d: %w", size, most.bytes, engine.ErrTooLarge)
+		return false, fmt.Errorf("%d bytes, and the limit of the namespace is %d: %w", size, most.bytes, engine.ErrTooLarge)
 	}
-	return most.told || size <= smallSize, nil
+	return most.exact || size <= smallSize, nil
 }
 
-func (l *limits) of(ctx context.Context, e *Engine, namespace string, size int) (limit, error) {
+// get returns the limit of a namespace.
+func (l *limits) get(ctx context.Context, e *Engine, namespace string, size int) (limit, error) {
 	l.mu.Lock()
-	known, ok := l.known[namespace]
+	cached, ok := l.cache[namespace]
 	l.mu.Unlock()
-	if ok && size <= smallSize && time.Since(known.asked) < limitAge {
-		return known, nil
+	if ok && size <= smallSize && time.Since(cached.read) < limitAge {
+		return cached, nil
 	}
 	answer, err := e.service.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	if err != nil {
-		return known, err
+		return cached, err
 	}
 	bytes := int(answer.GetNamespaceInfo().GetLimits().GetBlobSizeLimitError())
-	known = limit{bytes, bytes > 0, time.Now()}
-	if !known.told {
-		known.bytes = defaultLimit
+	cached = limit{bytes, bytes > 0, time.Now()}
+	if !cached.exact {
+		cached.bytes = defaultLimit
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.known == nil {
-		l.known = map[string]limit{}
+	if l.cache == nil {
+		l.cache = map[string]limit{}
 	}
-	l.known[namespace] = known
-	return known, nil
+	l.cache[namespace] = cached
+	return cached, nil
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// pauses are what a decision waits between looks at Temporal, longer and longer.
+// pauses are the growing pauses between two reads of Temporal's history.
 type pauses struct{ next *backoff.ExponentialBackOff }
 
 func newPauses() pauses {

@@ -1,13 +1,12 @@
-// Package temporal resumes flows that live in Temporal: the engine for many machines. It
-// keeps no state of its own, so any number of servers work on one Temporal.
+// Package temporal settles states that wait in Temporal workflows. It stores nothing, so any
+// number of servers can use one Temporal.
 //
-// A state is an activity that waits to be completed from outside: the project is the
-// namespace (or all projects are in one), the workflow and the run are Temporal's, and the
-// state's id is the activity's. What a callback means, once the activity no longer waits,
-// is read from Temporal's history.
+// A state is an activity that is completed from outside. The project is the namespace, or
+// one namespace has all projects. The workflow id and the run id are Temporal's, and the
+// state id is the activity id. If the activity no longer waits, the engine reads from
+// Temporal's history what the callback means.
 //
-// The package knows no HTTP and keeps no waits; Temporal does. Package flow is for the
-// workflows that wait.
+// The package knows nothing of HTTP. Package flow is for workflows that wait.
 package temporal
 
 import (
@@ -38,47 +37,54 @@ import (
 
 var _ engine.Engine = (*Engine)(nil)
 
-// Options are the choices of Open; the zero value is the default of each.
+// Defaults of Options.
+const (
+	DefaultTimeout  = 5 * time.Second
+	DefaultIdentity = "flowcallbackd"
+)
+
+// Options configure Open. A zero field has the default that its comment names.
 type Options struct {
-	// Timeout bounds how long one call of Temporal is waited for, retries included; past
-	// it the callback is refused with engine.ErrUnavailable. Default: 5 seconds.
+	// Timeout limits a call of Temporal, including retries. After it the callback is
+	// refused with engine.ErrUnavailable. Default: DefaultTimeout.
 	Timeout time.Duration
 
-	// Identity is what Temporal's history names as who completed an activity, with the
-	// caller's name behind it where callers prove who they are. Default: "flowcallbackd".
+	// Identity is recorded in Temporal's history as the worker that completed an activity,
+	// followed by the principal if there is one. Default: DefaultIdentity.
 	Identity string
 
-	// Logger hears what Temporal's client has to say. Default: slog.Default().
+	// Logger receives the log of Temporal's client. Default: slog.Default().
 	Logger *slog.Logger
 }
 
 func (o *Options) setDefaults() {
 	if o.Timeout == 0 {
-		o.Timeout = 5 * time.Second
+		o.Timeout = DefaultTimeout
 	}
 	if o.Identity == "" {
-		o.Identity = "flowcallbackd"
+		o.Identity = DefaultIdentity
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 }
 
-// Engine is a connection to one Temporal. It implements engine.Engine, and not engine.Waits.
+// Engine is a connection to one Temporal. It implements engine.Engine and none of the
+// optional interfaces.
 type Engine struct {
 	options   Options
 	client    client.Client
 	service   workflowservice.WorkflowServiceClient
-	namespace string // of all projects; empty: the project is the namespace
+	namespace string // of all projects; if empty, the project is the namespace
 	limits    limits
 }
 
-// Open prepares a connection to the Temporal at location: temporal://HOST:PORT, where the
-// project is the namespace, or temporal://HOST:PORT/NAMESPACE. TLS, API key and headers come
-// from Temporal's own environment variables and configuration file. (See
-// go.temporal.io/sdk/contrib/envconfig.)
+// Open prepares a connection to the Temporal at location. The location is
+// temporal://HOST:PORT, where the project is the namespace, or
+// temporal://HOST:PORT/NAMESPACE. TLS, API key and headers come from Temporal's environment
+// variables and configuration file (go.temporal.io/sdk/contrib/envconfig).
 //
-// It does not reach for Temporal: that may be away, now and later, and Ready tells.
+// Open does not connect. Temporal may be unreachable then and later; Ready reports it.
 func Open(location string, options Options) (*Engine, error) {
 	options.setDefaults()
 	address, namespace, err := parse(location)
@@ -87,7 +93,7 @@ func Open(location string, options Options) (*Engine, error) {
 	}
 	configuration, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return nil, fmt.Errorf("the configuration of Temporal's clients (variables TEMPORAL_…, and its file): %w", err)
+		return nil, fmt.Errorf("configuration of Temporal's client (variables TEMPORAL_… and its file): %w", err)
 	}
 	configuration.HostPort = address
 	configuration.Identity = options.Identity
@@ -102,7 +108,7 @@ func Open(location string, options Options) (*Engine, error) {
 	return &Engine{options: options, client: connection, service: connection.WorkflowService(), namespace: namespace}, nil
 }
 
-// parse takes a location apart.
+// parse splits a location.
 func parse(location string) (address, namespace string, err error) {
 	u, err := url.Parse(location)
 	if err != nil {
@@ -121,7 +127,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Ready reports whether Temporal answers.
+// Ready implements engine.Engine: the engine is ready if Temporal answers.
 func (e *Engine) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.options.Timeout)
 	defer cancel()
@@ -132,13 +138,14 @@ func (e *Engine) Ready(ctx context.Context) error {
 }
 
 // Callback implements engine.Engine. It returns the run id.
-func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.Request) (executionID string, err error) {
-	// Temporal's stores read a run id as a UUID, in whatever letters.
-	if id, err := uuid.Parse(key.RunID); err != nil || id.String() != key.RunID {
+func (e *Engine) Callback(ctx context.Context, sent engine.Callback) (executionID string, err error) {
+	runID := string(sent.RunID)
+	// Temporal's stores accept any spelling of a UUID; an engine compares byte for byte.
+	if id, err := uuid.Parse(runID); err != nil || id.String() != runID {
 		return "", fmt.Errorf("run id: %w", engine.ErrNotFound)
 	}
-	c := e.completion(key, engine.OutcomeOf(request), engine.CallerOf(ctx))
-	if !isPrintable(c.namespace) { // the client sends it in a header, too
+	c := e.completion(sent)
+	if !isPrintable(c.namespace) { // the client sends it in a header too
 		return "", fmt.Errorf("namespace: %w", engine.ErrNotFound)
 	}
 	ctx, cancel := context.WithTimeout(withResource(ctx, c.workflowID), e.options.Timeout)
@@ -146,9 +153,10 @@ func (e *Engine) Callback(ctx context.Context, key engine.Key, request callback.
 	if err := e.settle(ctx, c); err != nil {
 		return "", refusal(err)
 	}
-	return key.RunID, nil
+	return runID, nil
 }
 
+// namespaceOf returns the namespace of a key's project.
 func (e *Engine) namespaceOf(key engine.Key) string {
 	if e.namespace != "" {
 		return e.namespace
@@ -156,7 +164,7 @@ func (e *Engine) namespaceOf(key engine.Key) string {
 	return key.ProjectID
 }
 
-// completion is how a callback completes an activity, or fails it.
+// completion is the request that completes or fails an activity.
 type completion struct {
 	namespace, workflowID, runID, activityID string
 
@@ -166,10 +174,14 @@ type completion struct {
 	failure  *failurepb.Failure // of a fail
 }
 
-func (e *Engine) completion(key engine.Key, outcome waits.Outcome, caller string) completion {
-	c := completion{identity: e.options.Identity, namespace: e.namespaceOf(key), workflowID: key.WorkflowID, runID: key.RunID, activityID: key.StateID, outcome: outcome}
-	if caller != "" {
-		c.identity += " for " + caller
+func (e *Engine) completion(sent engine.Callback) completion {
+	outcome := engine.OutcomeOf(sent.Request)
+	c := completion{
+		namespace: e.namespaceOf(sent.Key), workflowID: sent.WorkflowID, runID: string(sent.RunID), activityID: string(sent.StateID),
+		identity: e.options.Identity, outcome: outcome,
+	}
+	if sent.Principal != "" {
+		c.identity += " for " + sent.Principal
 	}
 	if outcome.Result == callback.Success {
 		c.result = payloads(outcome.Output)
@@ -185,7 +197,7 @@ func (e *Engine) completion(key engine.Key, outcome waits.Outcome, caller string
 	return c
 }
 
-// size is what Temporal measures against its limit.
+// size returns the size that Temporal compares with its limit.
 func (c completion) size() int {
 	if c.failure != nil {
 		return proto.Size(c.failure)
@@ -193,7 +205,7 @@ func (c completion) size() int {
 	return proto.Size(c.result)
 }
 
-// settle completes the activity. Where it does not wait, Temporal's history says why.
+// settle completes the activity. If it does not wait, Temporal's history says why.
 func (e *Engine) settle(ctx context.Context, c completion) error {
 	sure, err := e.limits.check(ctx, e, c.namespace, c.size())
 	if err != nil {
@@ -226,18 +238,17 @@ func (e *Engine) complete(ctx context.Context, c completion) error {
 	return err
 }
 
-// failureType is flow.FailureType, which workers in other languages rely on too. This
-// package does not import flow: a server links no worker.
+// failureType equals flow.FailureType; workers in other languages use it too. This package
+// does not import flow, because a server must not link a worker.
 const failureType = "FlowCallbackFailed"
 
-// What a payload says of its encoding, so that the default converters of all of Temporal's
-// SDKs read it.
+// The encoding of payloads, which the default converters of all Temporal SDKs read.
 const (
 	encodingKey  = "encoding"
 	encodingJSON = "json/plain"
 )
 
-// payloads is a JSON value as Temporal carries it, with every digit.
+// payloads returns a JSON value as Temporal's payloads, byte for byte.
 func payloads(value json.RawMessage) *commonpb.Payloads {
 	return &commonpb.Payloads{Payloads: []*commonpb.Payload{{
 		Metadata: map[string][]byte{encodingKey: []byte(encodingJSON)},
@@ -245,11 +256,11 @@ func payloads(value json.RawMessage) *commonpb.Payloads {
 	}}}
 }
 
-// refusal turns what Temporal answered into what engines return. What may pass by itself
-// (Temporal away, starting, moving a namespace to another cluster; a connection that ends) is
+// refusal returns the engine's error for an error of Temporal. Temporary errors (Temporal is
+// unreachable, starts, or moves a namespace to another cluster; a connection ends) are
 // engine.ErrUnavailable.
 func refusal(err error) error {
-	if isMissing(err) { // the namespace
+	if isMissing(err) { // the namespace does not exist
 		return fmt.Errorf("%w: Temporal: %w", engine.ErrNotFound, err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -264,7 +275,7 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: Temporal: %w", engine.ErrOverloaded, err)
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.Internal, codes.Canceled, codes.FailedPrecondition, codes.Unknown:
 		return fmt.Errorf("%w: Temporal: %w", engine.ErrUnavailable, err)
-	default: // such as credentials that it does not take: somebody has to do something
+	default: // for example wrong credentials, which an operator must correct
 		return err
 	}
 }

@@ -49,7 +49,7 @@ func TestAway(t *testing.T) {
 		t.Errorf("Ready: %v, want %v", err, engine.ErrUnavailable)
 	}
 	key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "00000000-0000-4000-8000-000000000000", StateID: "s"}
-	if _, err := e.Callback(t.Context(), key, enginetest.Success(`{}`)); !errors.Is(err, engine.ErrUnavailable) {
+	if _, err := e.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(`{}`)}); !errors.Is(err, engine.ErrUnavailable) {
 		t.Errorf("Callback: %v, want %v", err, engine.ErrUnavailable)
 	}
 }

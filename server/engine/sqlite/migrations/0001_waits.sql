@@ -1,11 +1,11 @@
 -- Times are Unix milliseconds. Ids are compared byte for byte (BINARY, the default). There are
 -- no foreign keys: one writer keeps the tables together, and checks would cost every settle.
 --
--- A settle touches three b-trees and no more: it rewrites the wait's row, takes it out of
--- waits_waiting and appends its outcome. What would make it touch a fourth stands elsewhere.
+-- A settle writes three b-trees: it rewrites the wait's row, removes it from waits_waiting and
+-- appends its outcome. Data that would add a fourth is in tables of its own.
 
--- One row a wait. What a settle rewrites is this row alone, so it is kept small: input and
--- outcome stand in tables of their own.
+-- One row for each wait. A settle rewrites this row, so it is small: input and outcome are in
+-- tables of their own.
 CREATE TABLE waits (
   id           INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of opening, never reused: the list's cursor
   key          BLOB    NOT NULL UNIQUE,           -- of project, workflow, run and state: 32 bytes (key.go)
@@ -18,13 +18,13 @@ CREATE TABLE waits (
   status       TEXT    NOT NULL,
   created_at   INTEGER NOT NULL,
   expires_at   INTEGER NOT NULL,
-  seq          INTEGER NOT NULL DEFAULT 0         -- its place in outcomes; 0 while waiting
+  seq          INTEGER NOT NULL DEFAULT 0         -- its position in outcomes; 0 while waiting
 ) STRICT;
 CREATE INDEX waits_of_project ON waits (project_id);
 CREATE INDEX waits_waiting    ON waits (project_id) WHERE status = 'waiting';
 
--- When to look at a wait again. A settle leaves its row here; the sweeper finds at the
--- deadline that there is nothing to expire, and takes it away.
+-- Deadlines for the sweeper. A settle leaves its row here; at the deadline the sweeper finds
+-- nothing to expire and deletes the row.
 CREATE TABLE deadlines (
   expires_at INTEGER NOT NULL,
   wait       INTEGER NOT NULL, -- waits.id
@@ -45,28 +45,27 @@ CREATE TABLE outcomes (
   result     TEXT,
   error      TEXT,
   output     TEXT,
-  caller     TEXT,             -- who brought it; NULL where callers prove nothing
+  caller     TEXT,             -- the principal that sent it; NULL if the server does not authenticate
   settled_at INTEGER NOT NULL, -- for the expired, their deadline
   added_at   INTEGER NOT NULL, -- when the row was added: what retention counts from
   PRIMARY KEY (project_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- The last seq given, kept apart so that retention can empty outcomes without a cursor ever
--- pointing into the future.
+-- The last seq. It is in a table of its own so that it stays when retention empties outcomes.
 CREATE TABLE feed (
   only  INTEGER PRIMARY KEY CHECK (only = 1),
   last  INTEGER NOT NULL,
-  tried INTEGER NOT NULL -- changed to see whether the file can be written to
+  tried INTEGER NOT NULL -- changed to test whether the file can be written
 ) STRICT;
 INSERT INTO feed VALUES (1, 0, 0);
 
--- How many waits there are of each status, kept as they change, so that nobody has to count.
+-- The number of waits by status, so that metrics need not count rows.
 CREATE TABLE counts (
   status TEXT    PRIMARY KEY,
   waits  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Callbacks for states that nobody waits for yet (--unknown=hold).
+-- Callbacks for unknown states (--unknown=hold).
 CREATE TABLE held (
   key          BLOB    PRIMARY KEY, -- as in waits
   execution_id TEXT    NOT NULL,

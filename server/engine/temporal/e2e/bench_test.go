@@ -14,6 +14,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/temporal/flow"
@@ -62,7 +63,7 @@ func BenchmarkTemporal(b *testing.B) {
 			if err != nil {
 				return err
 			}
-			r.Header = http.Header{"Content-Type": {"application/json"}, "X-Workflow-Run-Id": {key.RunID}, "X-Workflow-State-Id": {key.StateID}}
+			r.Header = http.Header{"Content-Type": {"application/json"}, "X-Workflow-Run-Id": {string(key.RunID)}, "X-Workflow-State-Id": {string(key.StateID)}}
 			answer, err := transport.RoundTrip(r)
 			if err != nil {
 				return err
@@ -79,7 +80,7 @@ func BenchmarkTemporal(b *testing.B) {
 	b.Run("direct", func(b *testing.B) {
 		keys := manyStates(b, f)
 		each(b, keys, func(key engine.Key) error {
-			return f.CompleteActivityByID(b.Context(), f.namespace, key.WorkflowID, key.RunID, key.StateID, request.Output, nil)
+			return f.CompleteActivityByID(b.Context(), f.namespace, key.WorkflowID, string(key.RunID), string(key.StateID), request.Output, nil)
 		})
 	})
 }
@@ -110,7 +111,7 @@ func manyStates(b *testing.B, f *flows) (keys []engine.Key) {
 	for len(keys) < b.N {
 		key := f.start(b, strconv.Itoa(statesEach-1), waitForMany)
 		for i := range min(statesEach, b.N-len(keys)) {
-			key.StateID = strconv.Itoa(i)
+			key.StateID = callback.StateID(strconv.Itoa(i))
 			keys = append(keys, key)
 		}
 	}

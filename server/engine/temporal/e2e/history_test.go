@@ -55,7 +55,7 @@ func TestHistory(t *testing.T) {
 	f.untilClosed(t, key)
 
 	history := &historypb.History{}
-	events := f.GetWorkflowHistory(t.Context(), key.WorkflowID, key.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := f.GetWorkflowHistory(t.Context(), key.WorkflowID, string(key.RunID), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
 		if err != nil {

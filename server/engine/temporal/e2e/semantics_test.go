@@ -22,8 +22,8 @@ import (
 
 func want(t *testing.T, what string, e *temporal.Engine, key engine.Key, request callback.Request, want error) {
 	t.Helper()
-	id, err := e.Callback(t.Context(), key, request)
-	if !is(err, want) || is(nil, want) != (id == key.RunID) {
+	id, err := e.Callback(t.Context(), engine.Callback{Key: key, Request: request})
+	if !is(err, want) || is(nil, want) != (id == string(key.RunID)) {
 		t.Errorf("%s: %q, %v; want %v", what, id, err, want)
 	}
 }
@@ -60,10 +60,10 @@ func TestAfterwards(t *testing.T) {
 		end  func(key engine.Key) error
 		want error
 	}{
-		"the flow was cancelled":  {func(k engine.Key) error { return f.CancelWorkflow(t.Context(), k.WorkflowID, k.RunID) }, engine.ErrCancelled},
-		"the flow was terminated": {func(k engine.Key) error { return f.TerminateWorkflow(t.Context(), k.WorkflowID, k.RunID, "") }, engine.ErrCancelled},
+		"the flow was cancelled":  {func(k engine.Key) error { return f.CancelWorkflow(t.Context(), k.WorkflowID, string(k.RunID)) }, engine.ErrCancelled},
+		"the flow was terminated": {func(k engine.Key) error { return f.TerminateWorkflow(t.Context(), k.WorkflowID, string(k.RunID), "") }, engine.ErrCancelled},
 		"the flow left the state behind": {func(k engine.Key) error {
-			return f.SignalWorkflow(t.Context(), k.WorkflowID, k.RunID, "leave", nil)
+			return f.SignalWorkflow(t.Context(), k.WorkflowID, string(k.RunID), "leave", nil)
 		}, engine.ErrCancelled},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestAfterwards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key := engine.Key{ProjectID: "default", WorkflowID: "short", RunID: started.GetRunID(), StateID: "aside"}
+		key := engine.Key{ProjectID: "default", WorkflowID: "short", RunID: callback.RunID(started.GetRunID()), StateID: "aside"}
 		f.untilPending(t, key)
 		f.untilClosed(t, key)
 		want(t, "past the run's timeout", e, key, first, engine.ErrExpired)
@@ -93,9 +93,9 @@ func TestAfterwards(t *testing.T) {
 		key := f.open(t, time.Hour)
 		for name, change := range map[string]func(*engine.Key){
 			"no UUID":                  func(k *engine.Key) { k.RunID = "run" },
-			"a UUID in capitals":       func(k *engine.Key) { k.RunID = strings.ToUpper(k.RunID) },
-			"a UUID in braces":         func(k *engine.Key) { k.RunID = "{" + k.RunID + "}" },
-			"another run":              func(k *engine.Key) { k.RunID = "00000000-0000-4000-8000-000000000000" },
+			"a UUID in capitals":       func(k *engine.Key) { k.RunID = callback.RunID(strings.ToUpper(string(k.RunID))) },
+			"a UUID in braces":         func(k *engine.Key) { string(k.RunID) = "{" + string(k.RunID) + "}" },
+			"another run":              func(k *engine.Key) { string(k.RunID) = "00000000-0000-4000-8000-000000000000" },
 			"a long workflow":          func(k *engine.Key) { k.WorkflowID = strings.Repeat("w", 2000) },
 			"a long state":             func(k *engine.Key) { k.StateID = strings.Repeat("s", 2000) },
 			"a workflow beyond ASCII":  func(k *engine.Key) { k.WorkflowID = "订单" },
@@ -147,7 +147,7 @@ func TestNotTakenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys = append(keys, engine.Key{ProjectID: "default", WorkflowID: id, RunID: started.GetRunID(), StateID: "State"})
+		keys = append(keys, engine.Key{ProjectID: "default", WorkflowID: id, RunID: callback.RunID(started.GetRunID()), StateID: "State"})
 		f.untilPending(t, keys[len(keys)-1])
 	}
 	success, fail := enginetest.Success(`{"a":1}`), enginetest.Fail("why", `{"a":1}`)
@@ -200,9 +200,9 @@ func TestHeldBackByATask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := engine.Key{ProjectID: "default", WorkflowID: "busy", RunID: started.GetRunID(), StateID: "State"}
+	key := engine.Key{ProjectID: "default", WorkflowID: "busy", RunID: callback.RunID(started.GetRunID()), StateID: "State"}
 	f.untilPending(t, key)
-	if err := f.SignalWorkflow(t.Context(), key.WorkflowID, key.RunID, "work", nil); err != nil {
+	if err := f.SignalWorkflow(t.Context(), key.WorkflowID, string(key.RunID), "work", nil); err != nil {
 		t.Fatal(err)
 	}
 	<-entered
@@ -211,7 +211,7 @@ func TestHeldBackByATask(t *testing.T) {
 	second := make(chan error, 1)
 	go func() {
 		for {
-			_, err := e.Callback(t.Context(), key, enginetest.Success(`{"second":true}`))
+			_, err := e.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(`{"second":true}`)})
 			if !errors.Is(err, engine.ErrUnavailable) {
 				second <- err
 				return
@@ -247,7 +247,7 @@ func TestTooLarge(t *testing.T) {
 	f.untilPending(t, key)
 	largest := limit // with what surrounds it
 	for ; ; largest-- {
-		_, err := e.Callback(t.Context(), key, enginetest.Success(output(largest)))
+		_, err := e.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(output(largest))})
 		if err == nil {
 			break
 		}
@@ -256,7 +256,7 @@ func TestTooLarge(t *testing.T) {
 		}
 	}
 	arrived := 0
-	if err := f.GetWorkflow(t.Context(), key.WorkflowID, key.RunID).Get(t.Context(), &arrived); err != nil || arrived != largest {
+	if err := f.GetWorkflow(t.Context(), key.WorkflowID, string(key.RunID)).Get(t.Context(), &arrived); err != nil || arrived != largest {
 		t.Errorf("of the largest that is taken, %d bytes, %d arrived, %v", largest, arrived, err)
 	}
 }
@@ -305,7 +305,7 @@ func TestPayload(t *testing.T) {
 		key := f.open(t, time.Hour)
 		want(t, "callback", e, key, request, errNone)
 		f.untilClosed(t, key)
-		events := f.GetWorkflowHistory(t.Context(), key.WorkflowID, key.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		events := f.GetWorkflowHistory(t.Context(), key.WorkflowID, string(key.RunID), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		found := false
 		for events.HasNext() {
 			event, err := events.Next()

@@ -55,7 +55,7 @@ func (c *copies) replace(t *testing.T, i int) {
 // that retries do together, until the answer is final.
 func (c *copies) settle(t *testing.T, key engine.Key, output string) (err error) {
 	for i := 0; t.Context().Err() == nil; i++ {
-		_, err = c.client(t, i).Succeed(t.Context(), client.State{Workflow: key.WorkflowID, Run: key.RunID, State: key.StateID}, []byte(output))
+		_, err = c.client(t, i).Succeed(t.Context(), client.State{Workflow: key.WorkflowID, Run: string(key.RunID), State: string(key.StateID)}, []byte(output))
 		var answer *client.Error
 		if errors.As(err, &answer) && answer.StatusCode == http.StatusInternalServerError {
 			t.Errorf("answered %v: what passes by itself is 503", err)
@@ -165,7 +165,7 @@ func TestTemporalAway(t *testing.T) {
 	if health, ready := get("/healthz"), get("/readyz"); health != 200 || ready != 503 {
 		t.Errorf("while Temporal is away: /healthz %d, /readyz %d; want 200 and 503", health, ready)
 	}
-	state := client.State{Workflow: key.WorkflowID, Run: key.RunID, State: key.StateID}
+	state := client.State{Workflow: key.WorkflowID, Run: string(key.RunID), State: string(key.StateID)}
 	_, err := c.client(t, 0).Succeed(t.Context(), state, []byte(`{"a":1}`))
 	var answer *client.Error
 	if !errors.As(err, &answer) || answer.Code != "FSS.0503" {

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
@@ -21,8 +24,8 @@ func openEngine(t testing.TB, d *development) *temporal.Engine {
 	return e
 }
 
-// The suite of all engines. Nobody sets a real Temporal's clock, so that a deadline that a
-// case passes by is a short one here.
+// The suite of all engines. A test cannot set the clock of a real Temporal, so deadlines that
+// a case lets pass are short ones.
 func TestCallbacks(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -37,13 +40,33 @@ func TestCallbacks(t *testing.T) {
 			return last
 		}
 		s.Cancel = func(t *testing.T, key engine.Key) {
-			if err := f.CancelWorkflow(t.Context(), key.WorkflowID, key.RunID); err != nil {
+			if err := f.CancelWorkflow(t.Context(), key.WorkflowID, string(key.RunID)); err != nil {
 				t.Fatal(err)
 			}
 			f.untilClosed(t, key)
 		}
 		s.Advance = func(t *testing.T, _ time.Duration) { f.untilClosed(t, last) }
 		s.Reopen = func(t *testing.T) { s.Engine = openEngine(t, d) }
+		s.Another = func(t *testing.T) engine.Engine { return openEngine(t, d) }
+		s.Principal = func(t *testing.T, key engine.Key) string { return f.principal(t, key) }
 		return s
 	})
+}
+
+// principal returns who completed the activity, as Temporal's history has it.
+func (f *flows) principal(t *testing.T, key engine.Key) string {
+	t.Helper()
+	events := f.GetWorkflowHistory(t.Context(), key.WorkflowID, string(key.RunID), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if completed := event.GetActivityTaskCompletedEventAttributes(); completed != nil {
+			_, principal, _ := strings.Cut(completed.GetIdentity(), temporal.DefaultIdentity+" for ")
+			return principal
+		}
+	}
+	t.Fatalf("the history of %v has no completed activity", key)
+	return ""
 }

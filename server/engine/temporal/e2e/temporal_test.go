@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/temporal/flow"
@@ -197,7 +198,7 @@ func (f *flows) startOn(t testing.TB, taskQueue, state string, run any, argument
 	if err != nil {
 		t.Fatalf("starting a workflow: %v", err)
 	}
-	return engine.Key{ProjectID: f.namespace, WorkflowID: id, RunID: started.GetRunID(), StateID: state}
+	return engine.Key{ProjectID: f.namespace, WorkflowID: id, RunID: callback.RunID(started.GetRunID()), StateID: callback.StateID(state)}
 }
 
 // open has a state wait.
@@ -213,7 +214,7 @@ func (f *flows) untilPending(t testing.TB, key engine.Key) {
 	t.Helper()
 	f.until(t, key, func(pending []string, _ enumspb.WorkflowExecutionStatus) bool {
 		for _, id := range pending {
-			if id == key.StateID {
+			if id == string(key.StateID) {
 				return true
 			}
 		}
@@ -232,7 +233,7 @@ func (f *flows) untilClosed(t testing.TB, key engine.Key) {
 func (f *flows) until(t testing.TB, key engine.Key, reached func(pending []string, status enumspb.WorkflowExecutionStatus) bool) {
 	t.Helper()
 	for {
-		d, err := f.DescribeWorkflowExecution(t.Context(), key.WorkflowID, key.RunID)
+		d, err := f.DescribeWorkflowExecution(t.Context(), key.WorkflowID, string(key.RunID))
 		if err != nil {
 			t.Fatalf("describing %v: %v", key, err)
 		}
@@ -254,7 +255,7 @@ func (f *flows) until(t testing.TB, key engine.Key, reached func(pending []strin
 // outcome blocks until the workflow returns its outcome.
 func (f *flows) outcome(t testing.TB, key engine.Key) (outcome waits.Outcome) {
 	t.Helper()
-	if err := f.GetWorkflow(t.Context(), key.WorkflowID, key.RunID).Get(t.Context(), &outcome); err != nil {
+	if err := f.GetWorkflow(t.Context(), key.WorkflowID, string(key.RunID)).Get(t.Context(), &outcome); err != nil {
 		t.Fatalf("workflow of %v: %v", key, err)
 	}
 	return outcome

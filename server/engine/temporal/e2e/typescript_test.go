@@ -40,10 +40,10 @@ func TestTypeScript(t *testing.T) {
 			if !lines.Scan() || json.Unmarshal(lines.Bytes(), &run) != nil {
 				t.Fatalf("the worker printed %q", lines.Text())
 			}
-			key := engine.Key{ProjectID: "default", WorkflowID: name, RunID: run.RunID, StateID: "approve"}
+			key := engine.Key{ProjectID: "default", WorkflowID: name, RunID: callback.RunID(run.RunID), StateID: "approve"}
 			f.untilPending(t, key)
 			for { // until the worker has taken it up
-				if _, err = e.Callback(t.Context(), key, test.request); !is(err, engine.ErrUnavailable) {
+				if _, err = e.Callback(t.Context(), engine.Callback{Key: key, Request: test.request}); !is(err, engine.ErrUnavailable) {
 					break
 				}
 			}

@@ -1,11 +1,11 @@
-// Package flow is for workflows on Temporal that wait for a callback: Await waits, and
-// whoever calls the state back through flowcallbackd resumes it.
+// Package flow is for Temporal workflows that wait for a callback. Await blocks until the
+// state is called back through flowcallbackd.
 //
-// What waits is an activity that nobody works on: it is started, left pending, and
-// completed from outside. A worker in another language needs nothing of this package; such
-// an activity of its own under the state's id does the same.
+// The waiting state is an activity that is started, left pending, and completed from
+// outside. Workers in other languages do not need this package: they schedule such an
+// activity with the state id as its activity id.
 //
-// The package knows no HTTP, and not the server.
+// The package knows nothing of HTTP or the server.
 package flow
 
 import (
@@ -28,34 +28,34 @@ import (
 const (
 	// Activity is the type of the activity that waits, as Register names it.
 	Activity = "FlowCallback"
-	// FailureType is the type of the application failure that a callback with the result
-	// fail ends the activity with. Its message is the callback's error, its only detail the
-	// callback's output.
+	// FailureType is the type of the application failure with which a callback with result
+	// fail ends the activity. Its message is the callback's error, and its only detail is
+	// the callback's output.
 	FailureType = "FlowCallbackFailed"
 )
 
-// Register lets a worker start what Await waits for. Call it once for each worker whose
+// Register registers the activity of Await with a worker. Call it once for each worker whose
 // workflows call Await.
 func Register(on worker.ActivityRegistry) {
 	on.RegisterActivityWithOptions(pending, activity.RegisterOptions{Name: Activity})
 }
 
-// pending leaves the activity open for whoever completes it by its id.
+// pending leaves the activity open, to be completed from outside by its id.
 func pending(context.Context, any) error { return activity.ErrResultPending }
 
 // Await blocks the workflow until the state stateID of its run is called back, and returns
-// the outcome, a fail like a success. input is handed to nobody; it stands in Temporal's
-// history, for people to see.
+// the outcome, with result success or fail. input is recorded in Temporal's history for
+// people to read.
 //
-// After timeout, which must be positive, it returns an error that is engine.ErrExpired. When
-// ctx is cancelled it returns one that is engine.ErrCancelled, at once; a callback that
-// comes while the workflow goes on is then still taken by Temporal, and lost on the workflow.
-// Any other error is a failure of the activity that no callback brought.
+// After timeout, which must be positive, Await returns an error that is engine.ErrExpired.
+// When ctx is cancelled, it returns an error that is engine.ErrCancelled immediately;
+// Temporal then still accepts a callback while the workflow runs, and the workflow does not
+// see it. Any other error is a failure of the activity without a callback.
 //
-// An id stands for one wait of a run: a workflow that waits again, in a loop, gives each round
-// an id of its own. Temporal would take the same one again, and with it a repeated callback
-// of the round before. The activity has one attempt and no
-// heartbeat: a second attempt would be a second wait, and nobody would send the heartbeats.
+// Use a state id only once in a run. A workflow that waits in a loop must number the rounds:
+// Temporal accepts the same activity id again, and a repeated callback of one round would
+// settle the next. The activity has one attempt and no heartbeat, because a second attempt
+// would be a second wait, and no worker would send heartbeats.
 func Await(ctx workflow.Context, stateID string, timeout time.Duration, input any) (waits.Outcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		ActivityID:             stateID,

@@ -1,7 +1,6 @@
-// Command example is a worker with one workflow that waits for a callback, as README tells
-// it: it starts a run, prints how to call it back, and prints what it went on with. It
-// reaches Temporal as Temporal's own tools do, at localhost:7233 unless TEMPORAL_ADDRESS
-// says otherwise.
+// Command example is a worker with one workflow that waits for a callback. It starts a run,
+// prints how to call it back, and prints the outcome. It finds Temporal as Temporal's own
+// tools do: at localhost:7233, or at TEMPORAL_ADDRESS.
 package main
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/temporal/flow"
 )
 
-// orderApproval goes on when its state "approve" is called back, or a day has passed.
+// orderApproval waits until its state "approve" is called back, for at most a day.
 func orderApproval(ctx workflow.Context, order string) (waits.Outcome, error) {
 	return flow.Await(ctx, "approve", 24*time.Hour, map[string]string{"order": order})
 }

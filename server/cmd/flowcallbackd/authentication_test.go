@@ -86,9 +86,9 @@ func TestAuth(t *testing.T) {
 	}{
 		"nobody":        {callBack(t, s), client.ErrUnauthorized},
 		"token":         {callBack(t, s, client.WithToken(token)), client.ErrNotFound},
-		"wrong token":   {callBack(t, s, client.WithToken("wrong")), client.ErrUnauthorized},
+		"wrong token":   {callBack(t, s, client.WithToken("guessed-token")), client.ErrUnauthorized},
 		"access key":    {callBack(t, s, right), client.ErrNotFound},
-		"wrong secret":  {callBack(t, s, client.WithAKSK("AKID", "wrong", "")), client.ErrUnauthorized},
+		"wrong secret":  {callBack(t, s, client.WithAKSK("AKID", "guessed-secret", "")), client.ErrUnauthorized},
 		"no permission": {newClient(t, s, client.WithToken(token)).Waits.Cancel(t.Context(), "w"), client.ErrForbidden},
 	} {
 		if !errors.Is(test.err, test.want) {
@@ -98,7 +98,7 @@ func TestAuth(t *testing.T) {
 
 	write(t, path, "principals: oops")
 	s.Signal(t, syscall.SIGHUP)
-	await(t, "a warning of the broken file", func() bool { return strings.Contains(s.Log(), "who may call stays as it was") })
+	await(t, "a warning of the broken file", func() bool { return strings.Contains(s.Log(), "the old one stays in use") })
 	if err := callBack(t, s, client.WithToken(token)); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("after a broken file: %v", err)
 	}
@@ -110,7 +110,7 @@ func TestAuth(t *testing.T) {
 		t.Errorf("the token that was taken out: %v", err)
 	}
 	s.Stop(t)
-	for _, secret := range []string{token, another, "SECRET", "temporary", "wrong"} {
+	for _, secret := range []string{token, another, "SECRET", "temporary", "guessed-token", "guessed-secret"} {
 		if strings.Contains(s.Log(), secret) {
 			t.Errorf("the log holds the secret %q", secret)
 		}

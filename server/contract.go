@@ -10,9 +10,7 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// enforce lets requests through that the contract allows for the operation, and nothing
-// else. The route is echo's match; the path's values are judged decoded, as the handler
-// gets them.
+// enforce refuses every request that the contract does not allow for the operation.
 func enforce(operation *contract.Operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -28,13 +26,13 @@ func enforce(operation *contract.Operation) echo.MiddlewareFunc {
 	}
 }
 
-// pathValues returns the values in the path.
+// pathValues returns the decoded values in the path, as handlers receive them.
 func pathValues(c echo.Context) (contract.PathValues, error) {
 	values := contract.PathValues{Names: c.ParamNames(), Values: c.ParamValues()}
 	if c.Request().URL.RawPath == "" {
 		return values, nil
 	}
-	values.Values = slices.Clone(values.Values) // they are echo's
+	values.Values = slices.Clone(values.Values) // they belong to echo
 	for i, raw := range values.Values {
 		var err error
 		if values.Values[i], err = pathValue(c, values.Names[i], raw); err != nil {
@@ -44,8 +42,8 @@ func pathValues(c echo.Context) (contract.PathValues, error) {
 	return values, nil
 }
 
-// pathValue decodes a value in the path, once: echo matches the path as it was sent, unless
-// net/http found nothing in it that needs its escaping kept.
+// pathValue decodes a value in the path once. Echo routes by URL.RawPath if it is set, and
+// else by URL.Path, which net/http has already decoded.
 func pathValue(c echo.Context, name, raw string) (string, error) {
 	if c.Request().URL.RawPath == "" {
 		return raw, nil
@@ -57,14 +55,14 @@ func pathValue(c echo.Context, name, raw string) (string, error) {
 	return value, nil
 }
 
-// binder hands the generated stubs the body that enforce has judged.
+// binder binds the checked body for the generated server.
 type binder struct{}
 
 // Bind implements echo.Binder.
 func (binder) Bind(target any, c echo.Context) error {
 	body, ok := c.Request().Body.(*contract.Body)
 	if !ok {
-		return errors.New("the body was not judged")
+		return errors.New("the body was not checked")
 	}
 	return body.Bind(target)
 }

@@ -1,4 +1,4 @@
-package client_test
+package integration
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func TestWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := collect(t, c.Waits.List(t.Context(), client.Filter{Status: waits.Success, Workflow: "workflow 1"}), func(w waits.Wait) string { return w.StateID }); len(got) != n/2 {
+	if got := collect(t, c.Waits.List(t.Context(), client.Filter{Status: waits.Success, Workflow: "workflow 1"}), func(w waits.Wait) string { return string(w.StateID) }); len(got) != n/2 {
 		t.Errorf("List with a filter = %d waits, want %d", len(got), n/2)
 	}
 

@@ -14,16 +14,16 @@ type callbackHandler struct{ engine engine.Engine }
 var _ callbackserver.StrictServerInterface = (*callbackHandler)(nil)
 
 func (h *callbackHandler) CreateCallbackWorkflow(ctx context.Context, r callbackserver.CreateCallbackWorkflowRequestObject) (callbackserver.CreateCallbackWorkflowResponseObject, error) {
-	key := engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.XWorkflowRunID, StateID: r.Params.XWorkflowStateID}
-	if u := underWayIn(ctx); u != nil {
-		u.result = string(r.Body.Result)
-	}
-	executionID, err := h.engine.Callback(ctx, key, *r.Body)
+	executionID, err := h.engine.Callback(ctx, engine.Callback{
+		Key:       engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.RunID, StateID: r.Params.StateID},
+		Request:   *r.Body,
+		Principal: requestOf(ctx).principal,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return callbackserver.CreateCallbackWorkflow200JSONResponse{
 		Body:    callback.Response{ExecutionID: executionID},
-		Headers: callbackserver.CreateCallbackWorkflow200ResponseHeaders{XRequestID: requestID(ctx)},
+		Headers: callbackserver.CreateCallbackWorkflow200ResponseHeaders{XRequestID: requestOf(ctx).id},
 	}, nil
 }

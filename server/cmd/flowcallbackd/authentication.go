@@ -15,11 +15,11 @@ import (
 	"github.com/flowcallback/flowcallback/server/auth"
 )
 
-// address resolves the address to listen on, and refuses one that others can reach while
-// everyone who can may call.
+// address resolves the address to listen on. Without authentication it refuses addresses
+// that other machines can reach.
 func (s settings) address() (*net.TCPAddr, error) {
 	if s.auth != "" && s.insecureNoAuth {
-		return nil, errors.New("--auth and --insecure-no-auth contradict each other: name one")
+		return nil, errors.New("--auth and --insecure-no-auth contradict each other: pass one of them")
 	}
 	if _, _, err := net.SplitHostPort(s.listen); err != nil {
 		return nil, fmt.Errorf("--listen %s: %w (want host:port, such as 127.0.0.1:8080)", s.listen, err)
@@ -29,12 +29,12 @@ func (s settings) address() (*net.TCPAddr, error) {
 		return nil, fmt.Errorf("--listen %s: %w", s.listen, err)
 	}
 	if !address.IP.IsLoopback() && s.auth == "" && !s.insecureNoAuth {
-		return nil, fmt.Errorf("--listen %s: others could reach it and settle flows: say who may call with --auth FILE, or listen on loopback, such as 127.0.0.1:8080 (--insecure-no-auth lets everyone in)", s.listen)
+		return nil, fmt.Errorf("--listen %s: other machines could reach this address and settle flows. Pass --auth FILE to say who may call, or listen on loopback, such as 127.0.0.1:8080 (--insecure-no-auth lets everyone call)", s.listen)
 	}
 	return address, nil
 }
 
-// authentication is how callers prove themselves, as the log names it.
+// authentication returns how callers authenticate, for the log.
 func (s settings) authentication() string {
 	switch {
 	case s.auth != "":
@@ -46,11 +46,11 @@ func (s settings) authentication() string {
 	}
 }
 
-// noForeignPages is who decides where everyone on this machine may call: everyone but a page
-// of another host in a browser here. A browser lets such a page read what it asks for under
-// its own name, and that name can be made to resolve to loopback (DNS rebinding). Programs
-// send none of the headers that are looked at, and may use any name.
-func noForeignPages(_ context.Context, call server.Call) (caller string, err error) {
+// refuseForeignPages authorizes everyone on this machine except pages of other hosts in a
+// browser. The host name of such a page can be made to resolve to loopback (DNS rebinding),
+// and the browser then lets the page read the responses. Programs send neither of the two
+// headers, and may use any host name.
+func refuseForeignPages(_ context.Context, call server.Call) (principal string, err error) {
 	r := call.Request
 	origin := r.Header.Get("Origin")
 	if origin == "" && r.Header.Get("Sec-Fetch-Site") == "" {
@@ -58,36 +58,35 @@ func noForeignPages(_ context.Context, call server.Call) (caller string, err err
 	}
 	page, err := url.Parse(origin)
 	if err != nil || !isThisMachine(r.Host) || (origin != "" && !isThisMachine(page.Host)) {
-		return "", fmt.Errorf("a page of another host: %w", server.ErrForbidden)
+		return "", fmt.Errorf("page of another host: %w", server.ErrForbidden)
 	}
 	return "", nil
 }
 
-// isThisMachine reports whether host, with a port or without, is a name of loopback that
-// nobody else can have.
+// isThisMachine reports whether host, with or without a port, always means loopback.
 func isThisMachine(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
 
-// authorize returns who decides. Until stop is called, SIGHUP has the file of --auth read
-// anew.
+// authorize returns the function that authorizes calls. Until stop is called, SIGHUP reloads
+// the file of --auth.
 func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop func(), err error) {
 	switch {
 	case s.insecureNoAuth:
 		return nil, func() {}, nil
 	case s.auth == "":
-		return noForeignPages, func() {}, nil
+		return refuseForeignPages, func() {}, nil
 	}
 	guard, err := auth.New(s.auth, auth.Options{Logger: logger})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--auth: %w", err)
 	}
 	if info, err := os.Stat(s.auth); err == nil && info.Mode().Perm()&0o077 != 0 {
-		logger.Warn("others on this machine may read the file of --auth, which can hold secrets: chmod 600", "file", s.auth)
+		logger.Warn("other users of this machine can read the file of --auth, which may contain secrets: chmod 600", "file", s.auth)
 	}
 	if s.tlsCert == "" {
-		logger.Warn("credentials travel in the clear: use --tls-cert and --tls-key, or a proxy with TLS in front")
+		logger.Warn("credentials are not encrypted on the network: use --tls-cert and --tls-key, or a TLS proxy in front")
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -96,10 +95,10 @@ func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop 
 		defer close(done)
 		for range hangups {
 			if err := guard.Reload(); err != nil {
-				logger.Error("reading the file of --auth anew; who may call stays as it was", "error", err)
+				logger.Error("the file of --auth was not reloaded; the old one stays in use", "error", err)
 				continue
 			}
-			logger.Info("read the file of --auth anew", "file", s.auth)
+			logger.Info("reloaded the file of --auth", "file", s.auth)
 		}
 	}()
 	return guard.Authorize, func() {

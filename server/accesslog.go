@@ -1,0 +1,55 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// everyRequest is the outermost middleware, for requests without a route too: it sets the
+// request id and the headers of every response, turns a panic into an error, and writes the
+// access log.
+func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			setResponseHeaders(c)
+			setRequestID(c)
+			err := callRecovered(next, c)
+			if err != nil {
+				c.Error(err) // responds now, so that the status is known
+			}
+			logRequest(logger, c, err, time.Since(start))
+			return nil
+		}
+	}
+}
+
+// logRequest writes one line about a request. It names the route, not the path, so that ids
+// of runs and states stay out of the log, as bodies do.
+func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Duration) {
+	ctx := c.Request().Context()
+	if errors.Is(err, ErrTooManyAttempts) || !logger.Enabled(ctx, slog.LevelInfo) {
+		return // package auth logs once that attempts are limited
+	}
+	attributes := []slog.Attr{
+		slog.String("request_id", requestID(c)),
+		slog.String("method", c.Request().Method),
+		slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status),
+		slog.Duration("duration", took),
+	}
+	if code := errorCode(c); code != "" {
+		attributes = append(attributes, slog.String("error_code", string(code)))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		attributes = append(attributes, slog.String("trace_id", span.TraceID().String()))
+	}
+	if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) { // the caller is not told the reason
+		attributes = append(attributes, slog.String("reason", err.Error()))
+	}
+	logger.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
+}

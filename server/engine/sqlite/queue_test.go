@@ -1,0 +1,160 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// A callback whose caller left before the writer took it leaves no trace; one that was taken
+// is answered truly.
+func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: 200 * time.Millisecond})
+	const attempts = 20
+	var ids []string
+	for i := range attempts {
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, wait.WaitID)
+	}
+	release := lockFile(t, f.path)
+	others, stop := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	for range 3 { // others keep the writer busy with a file that is locked
+		group.Go(func() {
+			for others.Err() == nil {
+				_, _ = f.Callback(others, engine.Callback{Key: engine.Key{}, Request: enginetest.Success(`{}`)})
+			}
+		})
+	}
+	withdrawn := 0
+	errs := make([]error, attempts)
+	for i := range attempts {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, errs[i] = f.Callback(ctx, engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}, Request: enginetest.Success(`{}`)})
+		cancel()
+		if errors.Is(errs[i], context.DeadlineExceeded) {
+			withdrawn++
+		}
+	}
+	release()
+	stop()
+	group.Wait()
+	if withdrawn == 0 {
+		t.Errorf("none of %d callbacks was withdrawn: %v", attempts, errs)
+	}
+	for i, id := range ids {
+		got, err := f.GetWait(t.Context(), "p", id, 0)
+		if err != nil || (errs[i] == nil) != (got.Status == waits.Success) {
+			t.Errorf("callback %d: %v, and then the wait is %+v, %v", i, errs[i], got, err)
+		}
+	}
+}
+
+// What callers withdraw keeps no memory, however long the store is stuck.
+func TestWithdrawnCallbacksKeepNoMemory(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
+	release := lockFile(t, f.path)
+	ctx, leave := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	const callers, size, batch = 800, 200_000, 256 // a batch, if the writer has taken one, stays
+	var entered sync.WaitGroup
+	entered.Add(callers)
+	left := make(chan struct{}, callers)
+	for i := range callers {
+		group.Go(func() {
+			request := enginetest.Success(`{"a":"` + strings.Repeat("x", size) + `"}`)
+			entered.Done()
+			_, _ = f.Callback(ctx, engine.Callback{Key: engine.Key{StateID: callback.StateID(fmt.Sprint(i))}, Request: request})
+			left <- struct{}{}
+		})
+	}
+	entered.Wait()
+	leave()
+	for range callers - batch {
+		<-left
+	}
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	if memory.HeapAlloc > (callers+batch)/2*size {
+		t.Errorf("%d bytes are kept after %d callers of %d bytes have left", memory.HeapAlloc, callers-batch, size)
+	}
+	release()
+	group.Wait()
+}
+
+// Beyond the bounded queue, callbacks are refused at once, whatever the store does; what was
+// queued is answered when it works again.
+func TestFullQueue(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
+	key := func(i int) engine.Key {
+		return engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}
+	}
+	const settled = 5
+	for i := range settled {
+		if _, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 3600}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := lockFile(t, f.path)
+	refused := make(chan struct{})
+	var once sync.Once
+	answers := make(chan error, 1<<16)
+	var group sync.WaitGroup
+	for i := 0; ; i++ { // until one is refused, while none can be committed
+		select {
+		case <-refused:
+		default:
+			group.Go(func() {
+				_, err := f.Callback(t.Context(), engine.Callback{Key: key(i), Request: enginetest.Success(`{}`)})
+				if errors.Is(err, engine.ErrOverloaded) {
+					once.Do(func() { close(refused) })
+				}
+				answers <- err
+			})
+			if len(answers) < cap(answers) {
+				continue
+			}
+		}
+		break
+	}
+	<-refused
+	release()
+	group.Wait()
+	close(answers)
+	counts := map[string]int{}
+	for err := range answers {
+		switch {
+		case err == nil:
+			counts["settled"]++
+		case errors.Is(err, engine.ErrNotFound):
+			counts["unknown"]++
+		case errors.Is(err, engine.ErrOverloaded):
+			counts["refused"]++
+		default:
+			t.Errorf("Callback: %v", err)
+		}
+	}
+	if counts["refused"] == 0 || counts["unknown"] < 1000 || counts["settled"] == 0 {
+		t.Errorf("answers: %v; want some refused, and the queued ones answered", counts)
+	}
+	for i := range settled { // a refused one left no trace, and all can be settled now
+		if _, err := f.Callback(t.Context(), engine.Callback{Key: key(i), Request: enginetest.Success(`{}`)}); err != nil {
+			t.Errorf("Callback %d afterwards: %v", i, err)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+func TestCallbacks(t *testing.T) {
+	enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
+		c := &crasher{}
+		f := newFile(t, sqlite.Options{Committed: c.committed})
+		var states atomic.Int64
+		ids := sync.Map{} // of the waits, by key
+		s := &enginetest.Subject{Engine: f.Engine, Advance: f.advance}
+		s.Open = func(t *testing.T, timeout time.Duration) engine.Key {
+			key := engine.Key{ProjectID: "Project", WorkflowID: "Workflow", RunID: "Run", StateID: callback.StateID(fmt.Sprint("State ", states.Add(1)))}
+			wait, _, err := f.OpenWait(t.Context(), key.ProjectID, waits.OpenWaitRequest{
+				WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID, TimeoutSeconds: int(timeout / time.Second),
+			})
+			if err != nil {
+				t.Fatalf("OpenWait: %v", err)
+			}
+			ids.Store(key, wait.WaitID)
+			return key
+		}
+		id := func(key engine.Key) string { id, _ := ids.Load(key); return id.(string) }
+		get := func(t *testing.T, key engine.Key) waits.Wait {
+			wait, err := f.GetWait(t.Context(), key.ProjectID, id(key), time.Minute)
+			if err != nil || wait.Outcome == nil {
+				t.Fatalf("GetWait = %+v, %v; want an outcome", wait, err)
+			}
+			return wait
+		}
+		s.Cancel = func(t *testing.T, key engine.Key) {
+			if err := f.CancelWait(t.Context(), key.ProjectID, id(key)); err != nil {
+				t.Fatalf("CancelWait: %v", err)
+			}
+		}
+		s.Outcome = func(t *testing.T, key engine.Key) waits.Outcome { return *get(t, key).Outcome }
+		s.Principal = func(t *testing.T, key engine.Key) string { return get(t, key).SettledBy }
+		s.Reopen = func(t *testing.T) { f.reopen(t); s.Engine = f.Engine }
+		s.Crash = func(t *testing.T, call func()) {
+			c.crash(t, f, call)
+			f.reopen(t)
+			s.Engine = f.Engine
+		}
+		return s
+	})
+}
+
+func startWaits(options sqlite.Options) func(t *testing.T) *enginetest.WaitsSubject {
+	return func(t *testing.T) *enginetest.WaitsSubject {
+		f := newFile(t, options)
+		s := &enginetest.WaitsSubject{Engine: f.Engine, Advance: f.advance}
+		s.Reopen = func(t *testing.T) { f.reopen(t); s.Engine = f.Engine }
+		return s
+	}
+}
+
+func TestWaits(t *testing.T) { enginetest.Waits(t, startWaits(sqlite.Options{})) }
+
+func TestHold(t *testing.T) { enginetest.Hold(t, startWaits(sqlite.Options{HoldUnknown: true})) }
+
+// crasher stops the writer after a commit and before the answer, and copies the files as
+// they are then: what a crash at that instant leaves.
+type crasher struct {
+	armed             atomic.Bool
+	stopped, released chan struct{}
+}
+
+func (c *crasher) committed(int, time.Duration) {
+	if c.armed.CompareAndSwap(true, false) {
+		close(c.stopped)
+		<-c.released
+	}
+}
+
+// crash runs call, and replaces f's files with those of the instant after its commit.
+func (c *crasher) crash(t *testing.T, f *file, call func()) {
+	t.Helper()
+	c.stopped, c.released = make(chan struct{}), make(chan struct{})
+	c.armed.Store(true)
+	called := make(chan struct{})
+	go func() { defer close(called); call() }()
+	<-c.stopped
+	copied := map[string][]byte{}
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(f.path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied[suffix] = data
+	}
+	close(c.released)
+	<-called
+	if err := f.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	f.path = filepath.Join(t.TempDir(), "crashed.db")
+	for suffix, data := range copied {
+		if err := os.WriteFile(f.path+suffix, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// file is an engine on a new file, with a clock that the test sets.
+type file struct {
+	*sqlite.Engine
+	path    string
+	options sqlite.Options
+	ahead   atomic.Int64 // of the real time, in nanoseconds
+}
+
+func newFile(t *testing.T, options sqlite.Options) *file {
+	t.Helper()
+	f := &file{path: filepath.Join(t.TempDir(), "waits ?&%20#.db"), options: options}
+	f.options.Now = func() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
+	f.open(t)
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return f
+}
+
+func (f *file) open(t *testing.T) {
+	t.Helper()
+	var err error
+	if f.Engine, err = sqlite.Open(t.Context(), f.path, f.options); err != nil {
+		t.Fatalf("Open(%s): %v", f.path, err)
+	}
+}
+
+func (f *file) reopen(t *testing.T) {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	f.open(t)
+}
+
+func (f *file) advance(_ *testing.T, d time.Duration) { f.ahead.Add(int64(d)) }
