@@ -94,10 +94,10 @@ func TestAfterwards(t *testing.T) {
 		for name, change := range map[string]func(*engine.Key){
 			"no UUID":                  func(k *engine.Key) { k.RunID = "run" },
 			"a UUID in capitals":       func(k *engine.Key) { k.RunID = callback.RunID(strings.ToUpper(string(k.RunID))) },
-			"a UUID in braces":         func(k *engine.Key) { string(k.RunID) = "{" + string(k.RunID) + "}" },
-			"another run":              func(k *engine.Key) { string(k.RunID) = "00000000-0000-4000-8000-000000000000" },
+			"a UUID in braces":         func(k *engine.Key) { k.RunID = "{" + k.RunID + "}" },
+			"another run":              func(k *engine.Key) { k.RunID = "00000000-0000-4000-8000-000000000000" },
 			"a long workflow":          func(k *engine.Key) { k.WorkflowID = strings.Repeat("w", 2000) },
-			"a long state":             func(k *engine.Key) { k.StateID = strings.Repeat("s", 2000) },
+			"a long state":             func(k *engine.Key) { k.StateID = callback.StateID(strings.Repeat("s", 2000)) },
 			"a workflow beyond ASCII":  func(k *engine.Key) { k.WorkflowID = "订单" },
 			"a state beyond ASCII":     func(k *engine.Key) { k.StateID = "订单" },
 			"a namespace beyond ASCII": func(k *engine.Key) { k.ProjectID = "订单" },
