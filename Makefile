@@ -1,5 +1,5 @@
-# What a person does here. Everything that a target needs beyond Go, a C compiler (for the race
-# detector) and make, it fetches itself.
+# Targets for people. A target installs what it needs beyond Go and make from Debian's packages,
+# if it can. The race detector needs a C compiler.
 
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -9,35 +9,38 @@ GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-run: ## start a server on which a flow waits, and print the curl that resumes it
+run: ## start a demo server on which a flow waits, and print the command that resumes it
 	@echo "Building flowcallbackd; the first time takes a minute or two."
 	@go build -o bin/ ./server/cmd/flowcallbackd && exec bin/flowcallbackd --demo
 
-test: curl strace ## run all tests, with the race detector
-	go test -race ./...
+RACE := $(if $(shell command -v $$(go env CC)),-race)
 
-interop: node ## drive the server with the official SDKs, and check the check with a second validator
+test: curl openssl strace ## run all tests, with the race detector if there is a C compiler
+	@test -n "$(RACE)" || echo "There is no C compiler, so the tests run without the race detector."
+	go test $(RACE) ./...
+
+interop: node ## test the server with the vendor's SDKs, and the validator against a second one
 	cd server/interop && npm ci --no-audit --no-fund
-	cd server/interop && go test -race -skip TestTools .
+	cd server/interop && go test $(RACE) -skip TestTools .
 
-contract-lint: node ## hold the contract against Redocly, Prism, Portman, openapi-typescript and oasdiff
+contract-lint: node ## test the contract with Redocly, Prism, Portman, openapi-typescript and oasdiff
 	cd server/interop/lint && npm ci --no-audit --no-fund
 	cd server/interop && go test -run TestTools -v .
 
-e2e: bin/temporal node ## run the Temporal engine against a real Temporal
+e2e: bin/temporal node ## test the Temporal engine against a real Temporal
 	cd server/engine/temporal/e2e/testdata/typescript && npm install --no-save --no-audit --no-fund
-	cd server/engine/temporal/e2e && PATH="$(CURDIR)/bin:$$PATH" go test -race .
+	cd server/engine/temporal/e2e && PATH="$(CURDIR)/bin:$$PATH" go test $(RACE) .
 
-browser-test: chromium node ## try the pages for people in Chromium
+browser-test: chromium node ## test the pages in Chromium
 	cd server/console/browser && npm ci --no-audit --no-fund && go test .
 
 dist: ## build static archives for all platforms into dist/, with checksums and SBOMs
 	go run ./server/cmd/dist
 
-dist-test: ## see that archives are static, whole and reproducible
+dist-test: ## test that archives are static, complete and reproducible
 	go test ./server/cmd/dist -dist
 
-bench: ## measure, and write the table of figures to server/benchmarks.md (about five minutes)
+bench: ## measure, and write the figures to server/benchmarks.md (about five minutes)
 	( go test -run '^$$' -bench 'Callback|Plain|Unvalidated|JSONValid' -count 3 ./server && \
 	  go test -run '^$$' -bench Loopback -benchtime 60000x -count 3 ./server && \
 	  go test -run '^$$' -bench Retention -benchtime 50000x -count 3 ./server/engine/sqlite && \
@@ -46,7 +49,7 @@ bench: ## measure, and write the table of figures to server/benchmarks.md (about
 	mv server/benchmarks.md.new server/benchmarks.md
 	@cat server/benchmarks.md
 
-soak: ## load a server for twenty minutes, and see that nothing grows
+soak: ## load a server for twenty minutes, and test that memory does not grow
 	go test -run TestSoak -soak 20m -timeout 30m -v ./server
 
 FUZZTIME = 2m
@@ -57,13 +60,13 @@ fuzz: ## run each fuzz target for FUZZTIME (2m)
 	go test -run '^$$' -fuzz FuzzFile -fuzztime $(FUZZTIME) ./server/auth
 	cd server/interop && go test -run '^$$' -fuzz FuzzSecondOpinion -fuzztime $(FUZZTIME) .
 
-vuln: ## look for known vulnerabilities; it needs the network
+vuln: ## look for known vulnerabilities (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 build: ## build both commands into bin/
 	go build -trimpath -o bin/ ./server/cmd/flowcallbackd ./client/cmd/flowcallback
 
-generate: ## generate gen/ anew from openapi/
+generate: ## generate gen/ from openapi/
 	go generate ./gen
 
 lint: ## check formatting and style
@@ -75,8 +78,8 @@ lint: ## check formatting and style
 clean: ## remove what was built
 	rm -rf bin dist
 
-# Temporal's command, whose development server the tests run; the newest that installs as a
-# module. From nothing it takes some minutes.
+# Temporal's command has the development server that the tests use. This is the newest version
+# that can be installed as a Go module. The first build takes some minutes.
 bin/temporal:
 	@echo "Building Temporal's command; the first time takes some minutes."
 	GOBIN="$(CURDIR)/bin" go install github.com/temporalio/cli/cmd/temporal@v1.5.1
@@ -84,15 +87,12 @@ bin/temporal:
 chromium:
 	@command -v chromium >/dev/null || (apt-get update && apt-get install -y chromium)
 
-# One test resumes the demo's flow with the curl that the demo prints.
-.PHONY: curl strace node chromium
-curl:
-	@command -v curl >/dev/null || (apt-get update && apt-get install -y curl)
+.PHONY: curl openssl strace node chromium
+curl openssl: # for the tests of the documents
+	@command -v $@ >/dev/null || (apt-get update && apt-get install -y $@)
 
-# One test has the disk fail to sync.
-strace:
+strace: # makes the disk fail in one test
 	@test "$$(uname)" != Linux || command -v strace >/dev/null || (apt-get update && apt-get install -y strace)
 
-# The SDKs and tools of the nested module run on Node.js 20 or later.
-node:
+node: # version 20 or later
 	@command -v npm >/dev/null || (apt-get update && apt-get install -y nodejs npm)

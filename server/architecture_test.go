@@ -75,6 +75,7 @@ var rules = []rule{
 	},
 	{"server/cmd/benchtable", nil, heavy, "a tool of the build needs nothing of the product"},
 	{"server/cmd/dist", nil, heavy, "a tool of the build needs nothing of the product"},
+	{"server/documents", nil, nil, "it has only tests"},
 	{"server/servertest", nil, heavy, "tests run the real commands, not their packages"},
 
 	{"client", []string{"gen/callback", "gen/waits", "gen/callbackclient", "gen/waitsclient", "openapi/signature"}, and(heavy, "github.com/getkin"), "programs that import the client must not pay for the server or the validator"},

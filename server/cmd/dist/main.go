@@ -1,7 +1,9 @@
-// Command dist builds what is released: static binaries of both commands for each platform,
-// in archives that are the same byte for byte whoever makes them of the same commit with the
-// same Go, their checksums, and a list of what is in them (SBOM, CycloneDX 1.6) that is read
-// from the binaries themselves. "make dist" runs it in the project's root.
+// Command dist builds the release: for each platform an archive with static binaries of both
+// commands, what operators need, and an SBOM (CycloneDX 1.6) that is read from the binaries;
+// and the checksums of the archives. The same commit and the same Go give the same bytes.
+// "make dist" runs it in the project's root.
+//
+// goreleaser does the same; it was turned down because it takes minutes to build and 122 MB.
 package main
 
 import (
@@ -26,14 +28,20 @@ import (
 	"time"
 )
 
-// commands are what is released, by their folders.
+// commands are the released commands, by their folders.
 var commands = []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}
 
-// beside are the files that go along.
-var beside = []string{"LICENSE", "README.md"}
+// included are the files of the project in an archive, as patterns of git: what operators
+// need, and the documents, under the same paths, so that their links work.
+var included = []string{
+	"LICENSE", "*.md", "openapi/*.yaml", "server/auth/example.yaml", "server/console/screenshots/*", "server/operations/*",
+}
+
+// shells are the shells that get a completion script.
+var shells = []string{"bash", "zsh", "fish"}
 
 func main() {
-	target := flag.String("o", "dist", "`FOLDER` to write to; it is made anew")
+	target := flag.String("o", "dist", "`FOLDER` to write to; its old content is deleted")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64", "`LIST` of GOOS/GOARCH")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -50,7 +58,11 @@ func run(ctx context.Context, target string, platforms []string, progress io.Wri
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(target), os.MkdirAll(target, 0o755)); err != nil { //nolint:gosec // for everyone to read
+	if err := errors.Join(os.RemoveAll(target), os.MkdirAll(target, 0o755)); err != nil { //nolint:gosec // a release is public
+		return err
+	}
+	common, err := commonFiles(ctx)
+	if err != nil {
 		return err
 	}
 	var sums bytes.Buffer
@@ -73,27 +85,21 @@ func run(ctx context.Context, target string, platforms []string, progress io.Wri
 			return err
 		}
 		files = append(files, file{"sbom.cdx.json", 0o644, sbom})
-		for _, path := range beside {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			files = append(files, file{path, 0o644, content})
-		}
+		files = append(files, common...)
 		archive, content, err := pack(name, goos, at, files)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(target, archive), content, 0o644); err != nil { //nolint:gosec // for everyone to read
+		if err := os.WriteFile(filepath.Join(target, archive), content, 0o644); err != nil { //nolint:gosec // a release is public
 			return err
 		}
 		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), archive)
 		fmt.Fprintf(progress, "%s  %.1f MiB\n", archive, float64(len(content))/(1<<20))
 	}
-	return os.WriteFile(filepath.Join(target, "SHA256SUMS"), sums.Bytes(), 0o644) //nolint:gosec // for everyone to read
+	return os.WriteFile(filepath.Join(target, "SHA256SUMS"), sums.Bytes(), 0o644) //nolint:gosec // a release is public
 }
 
-// commit is when the commit was made that is built, and how it is called.
+// commit returns the time and the version of the current commit.
 func commit(ctx context.Context) (at time.Time, version string, err error) {
 	seconds, err := exec.CommandContext(ctx, "git", "log", "-1", "--format=%cI").Output()
 	if err != nil {
@@ -109,15 +115,38 @@ func commit(ctx context.Context) (at time.Time, version string, err error) {
 	return at.UTC(), strings.TrimSpace(string(described)), nil
 }
 
-// file is one in an archive.
+// file is a file in an archive.
 type file struct {
 	name    string
 	mode    os.FileMode
 	content []byte
 }
 
-// build builds the commands without a C compiler, so that they are static, and without the
-// paths of whoever builds them.
+// commonFiles returns the files that are the same for all platforms.
+func commonFiles(ctx context.Context) (files []file, err error) {
+	listed, err := exec.CommandContext(ctx, "git", append([]string{"ls-files", "-z", "--"}, included...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("git ls-files: %w", err)
+	}
+	for path := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\x00"), "\x00") {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{path, 0o644, content})
+	}
+	for _, shell := range shells {
+		script, err := exec.CommandContext(ctx, "go", "run", "./client/cmd/flowcallback", "completion", shell).Output()
+		if err != nil {
+			return nil, fmt.Errorf("completion for %s: %w", shell, err)
+		}
+		files = append(files, file{"completions/flowcallback." + shell, 0o644, script})
+	}
+	return files, nil
+}
+
+// build builds the commands without C code, so that they are static, and without the paths
+// of this machine.
 func build(ctx context.Context, goos, goarch string) (files []file, err error) {
 	folder, err := os.MkdirTemp("", "flowcallback-dist-")
 	if err != nil {
@@ -144,7 +173,7 @@ func build(ctx context.Context, goos, goarch string) (files []file, err error) {
 	return files, nil
 }
 
-// pack makes the archive that the platform's people expect.
+// pack returns an archive: zip for Windows, else tar.gz.
 func pack(name, goos string, at time.Time, files []file) (archive string, content []byte, err error) {
 	var out bytes.Buffer
 	if goos == "windows" {
@@ -187,7 +216,7 @@ func pack(name, goos string, at time.Time, files []file) (archive string, conten
 	return archive, out.Bytes(), nil
 }
 
-// component is a module in the binaries, as CycloneDX names it.
+// component is a module, in CycloneDX.
 type component struct {
 	Type    string `json:"type"`
 	Name    string `json:"name"`
@@ -195,7 +224,7 @@ type component struct {
 	PURL    string `json:"purl"`
 }
 
-// components reads from the binaries which modules are in them.
+// components returns the modules in the binaries.
 func components(files []file) (found []component, err error) {
 	seen := map[string]bool{}
 	for _, f := range files {
@@ -221,6 +250,7 @@ func components(files []file) (found []component, err error) {
 	return found, nil
 }
 
+// document returns the SBOM.
 func document(name, version string, parts []component) ([]byte, error) {
 	return json.MarshalIndent(map[string]any{
 		"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,

@@ -13,14 +13,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
 var dist = flag.Bool("dist", false, "build archives; it takes a minute or two")
 
-// An archive holds static binaries, says what is in them, and is the same each time.
+// imageTarget matches an image of a document.
+var imageTarget = regexp.MustCompile(`!\[[^\]]*\]\(([^)]+)\)`)
+
+// An archive has static binaries, an SBOM, and what operators need, and is reproducible.
 func TestDist(t *testing.T) {
 	if !*dist {
 		t.Skip("it runs with -dist (make dist-test)")
@@ -48,9 +53,22 @@ func TestDist(t *testing.T) {
 		t.Error("two runs make two archives")
 	}
 	files := unpack(t, archives[0])
-	for _, name := range []string{"flowcallbackd", "flowcallback", "LICENSE", "README.md", "sbom.cdx.json"} {
+	for _, name := range []string{
+		"flowcallbackd", "flowcallback", "LICENSE", "README.md", "sbom.cdx.json",
+		"server/operations/flowcallbackd.service", "server/operations/alerts.yaml", "server/operations/dashboard.json", "server/auth/example.yaml",
+		"completions/flowcallback.bash", "completions/flowcallback.zsh", "completions/flowcallback.fish", "openapi/callback.yaml", "openapi/waits.yaml",
+	} {
 		if len(files[name]) == 0 {
 			t.Errorf("the archive lacks %s", name)
+		}
+	}
+	for name, text := range files {
+		if strings.HasSuffix(name, ".md") {
+			for _, image := range imageTarget.FindAllStringSubmatch(string(text), -1) {
+				if target := path.Join(path.Dir(name), image[1]); len(files[target]) == 0 {
+					t.Errorf("%s shows the image %s, which is not in the archive", name, target)
+				}
+			}
 		}
 	}
 	binary, err := elf.NewFile(bytes.NewReader(files["flowcallbackd"]))
