@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,15 +33,29 @@ func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
 // of runs and states stay out of the log, as bodies do.
 func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Duration) {
 	ctx := c.Request().Context()
-	if errors.Is(err, ErrTooManyAttempts) || !logger.Enabled(ctx, slog.LevelInfo) {
-		return // package auth logs once that attempts are limited
+	level := slog.LevelInfo
+	switch {
+	case isHealthCheck(c) && c.Response().Status == http.StatusOK, isDisconnected(c, err):
+		level = slog.LevelDebug
+	case errors.Is(err, ErrTooManyAttempts):
+		level = slog.LevelDebug // package auth reports how many there are
+	}
+	if !logger.Enabled(ctx, level) {
+		return
 	}
 	attributes := []slog.Attr{
 		slog.String("request_id", requestID(c)),
 		slog.String("method", c.Request().Method),
 		slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status),
-		slog.Duration("duration", took),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.String("client", c.RealIP()),
+	}
+	if principal := principalOf(c); principal != "" {
+		attributes = append(attributes, slog.String("principal", principal))
+	}
+	if isDisconnected(c, err) {
+		attributes = append(attributes, slog.Bool("disconnected", true))
 	}
 	if code := errorCode(c); code != "" {
 		attributes = append(attributes, slog.String("error_code", string(code)))
@@ -51,5 +66,8 @@ func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Durati
 	if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrForbidden) { // the caller is not told the reason
 		attributes = append(attributes, slog.String("reason", err.Error()))
 	}
-	logger.LogAttrs(ctx, slog.LevelInfo, "request", attributes...)
+	logger.LogAttrs(ctx, level, "request", attributes...)
 }
+
+// isHealthCheck reports whether a request asks for the health of the server.
+func isHealthCheck(c echo.Context) bool { return c.Path() == "/healthz" || c.Path() == "/readyz" }

@@ -6,8 +6,6 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
-
-	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
 // An Action is what a caller wants to do.
@@ -19,12 +17,16 @@ const (
 	ActionWait     Action = "wait"     // open, read, cancel and follow waits
 )
 
-// A Call is a request before it is authorized. Only the size of its body was checked.
+// A Call is a request before it is authorized. Nothing in it was checked.
 type Call struct {
 	Request   *http.Request // read Body instead of Request.Body
-	Body      []byte
-	ProjectID string // decoded
+	Address   string        // IP address of the client, as the trusted proxies report it
+	ProjectID string        // decoded
 	Action    Action
+	// Body reads the body within the server's limits. Check everything in the headers first,
+	// so that callers without credentials cannot make the server read. An error of Body must
+	// be returned.
+	Body func() ([]byte, error)
 }
 
 // Authorize decides whether a call is permitted, and returns the principal that makes it,
@@ -51,21 +53,30 @@ func principalOf(c echo.Context) string {
 	return principal
 }
 
-// authorize refuses requests that decide does not permit.
-func authorize(decide Authorize, action Action) echo.MiddlewareFunc {
+// authorize refuses requests that decide does not permit. Until then the memory of the body
+// belongs to the address.
+func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			projectID, err := pathValue(c, "project_id", c.Param("project_id"))
 			if err != nil {
 				return err
 			}
-			r := c.Request()
-			var body []byte
-			if b, ok := r.Body.(*contract.Body); ok {
-				body = b.Bytes()
-			}
-			principal, err := decide(r.Context(), Call{Request: r, Body: body, ProjectID: projectID, Action: action})
+			release := func() {}
+			defer func() { release() }()
+			principal, err := decide(c.Request().Context(), Call{
+				Request: c.Request(), Address: c.RealIP(), ProjectID: projectID, Action: action,
+				Body: func() ([]byte, error) {
+					body, done, err := bodies.read(c, ownerOf(c))
+					if err != nil {
+						return nil, err
+					}
+					release = done
+					return body.Bytes(), nil
+				},
+			})
 			if err != nil {
+				closeAfterResponse(c)
 				return err
 			}
 			if principal != "" {

@@ -5,78 +5,126 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// readBody reads the body into memory, so that later middleware does not wait for the
-// sender. It refuses a body larger than limit with *http.MaxBytesError: before it reads, if
-// the request states the length, else as soon as the limit is exceeded. The body takes its
-// share of memory until the response is sent.
-func readBody(limit int64, memory *semaphore.Weighted) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			r := c.Request()
-			if r.ContentLength == 0 {
-				r.Body = contract.NewBody(nil)
-				return next(c)
-			}
-			if r.ContentLength > limit {
-				closeAfterResponse(c)
-				return &http.MaxBytesError{Limit: limit}
-			}
-			b := buffer{memory: memory}
-			defer b.release()
-			body := r.Body
-			if r.ContentLength < 0 {
-				body = http.MaxBytesReader(c.Response().Writer, body, limit)
-			}
-			if err := b.read(body, r.ContentLength, limit); err != nil {
-				closeAfterResponse(c)
-				return &readError{err}
-			}
-			r.Body = contract.NewBody(b.data)
-			return next(c)
-		}
+const (
+	initialSize  = 4 << 10 // of a body's buffer, in bytes
+	growthFactor = 2       // of a buffer that is full
+
+	// A body must arrive at minBodyRate bytes a second. Each part of it may be late by
+	// bodyGrace.
+	minBodyRate = 16 << 10
+	bodyGrace   = 5 * time.Second
+)
+
+// bodies reads request bodies within limits.
+type bodies struct {
+	limit  int64 // of one body
+	memory *memory
+}
+
+// read reads the body into memory, so that later middleware does not wait for the sender. It
+// refuses a body larger than the limit with *http.MaxBytesError: before it reads, if the
+// request states the length, else as soon as the limit is exceeded. It refuses a slow one
+// with os.ErrDeadlineExceeded, and one for which there is no memory with
+// engine.ErrOverloaded. The body takes memory of the owner until release is called.
+func (b bodies) read(c echo.Context, o owner) (body *contract.Body, release func(), err error) {
+	r := c.Request()
+	if body, ok := r.Body.(*contract.Body); ok {
+		return body, func() {}, nil
 	}
+	buffer := buffer{memory: b.memory, owner: o}
+	if r.ContentLength != 0 {
+		err = b.fill(&buffer, c)
+	}
+	if err != nil {
+		buffer.release()
+		return nil, nil, err
+	}
+	body = contract.NewBody(buffer.data)
+	r.Body = body
+	return body, buffer.release, nil
+}
+
+func (b bodies) fill(buffer *buffer, c echo.Context) error {
+	r := c.Request()
+	if r.ContentLength > b.limit {
+		closeAfterResponse(c)
+		return &http.MaxBytesError{Limit: b.limit}
+	}
+	source := r.Body
+	if r.ContentLength < 0 {
+		source = http.MaxBytesReader(c.Response().Writer, source, b.limit)
+	}
+	connection := http.NewResponseController(c.Response())
+	err := buffer.read(source, r.ContentLength, b.limit, func(size int64) {
+		_ = connection.SetReadDeadline(time.Now().Add(bodyGrace + time.Duration(size)*time.Second/minBodyRate))
+	})
+	if err != nil {
+		closeAfterResponse(c)
+		return &readError{err}
+	}
+	_ = connection.SetReadDeadline(time.Time{}) // net/http sets it for the next request
+	return nil
+}
+
+// readBody reads the body for the principal of the request, unless its credentials needed
+// the body.
+func (b bodies) readBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		_, release, err := b.read(c, ownerOf(c))
+		if err != nil {
+			return err
+		}
+		defer release()
+		return next(c)
+	}
+}
+
+// ownerOf returns the owner of a request's memory: its principal, or its address.
+func ownerOf(c echo.Context) owner {
+	if principal := principalOf(c); principal != "" {
+		return owner{principal, true}
+	}
+	return owner{c.RealIP(), false}
 }
 
 // closeAfterResponse sets Connection: close, so that net/http does not drain a large unread
 // body.
 func closeAfterResponse(c echo.Context) {
-	if n := c.Request().ContentLength; n < 0 || n > initialSize {
+	_, isRead := c.Request().Body.(*contract.Body)
+	if n := c.Request().ContentLength; !isRead && (n < 0 || n > initialSize) {
 		c.Response().Header().Set("Connection", "close")
 	}
 }
 
-const (
-	initialSize  = 4 << 10 // of a buffer, in bytes
-	growthFactor = 8       // of a buffer that is full
-)
-
 // buffer is a body whose memory is accounted for.
 type buffer struct {
 	data   []byte
-	memory *semaphore.Weighted
+	memory *memory
+	owner  owner
 	taken  int64
 }
 
 // read reads the whole body. length is its stated length, or -1. The buffer grows as the
-// body arrives, up to the length or the limit. read returns engine.ErrOverloaded if there
-// is no memory left.
-func (b *buffer) read(body io.Reader, length, limit int64) error {
+// body arrives, up to the length or the limit; before each part, read calls expect with its
+// size. read returns engine.ErrOverloaded if there is no memory left.
+func (b *buffer) read(body io.Reader, length, limit int64, expect func(size int64)) error {
 	largest := length
 	if length < 0 {
 		largest = limit + 1 // the limit, and one byte to see that it is exceeded
 	}
 	for size := min(largest, initialSize); ; size = min(largest, growthFactor*size) {
-		if !b.memory.TryAcquire(size - b.taken) {
+		if !b.memory.take(b.owner, size-b.taken) {
 			return fmt.Errorf("memory for bodies: %w", engine.ErrOverloaded)
 		}
+		expect(size - b.taken)
 		b.taken = size
 		grown := make([]byte, size)
 		n := copy(grown, b.data)
@@ -98,7 +146,7 @@ func (b *buffer) read(body io.Reader, length, limit int64) error {
 }
 
 // release returns the memory.
-func (b *buffer) release() { b.memory.Release(b.taken) }
+func (b *buffer) release() { b.memory.release(b.owner, b.taken) }
 
 // readError is an error from reading a body.
 type readError struct{ error }

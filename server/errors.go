@@ -35,6 +35,7 @@ var failures = []struct {
 }{
 	{ErrUnauthenticated, failure{code: callback.CodeUnauthenticated}},
 	{ErrForbidden, failure{code: callback.CodeForbidden}},
+	{errHost, failure{code: callback.CodeHost}},
 	{ErrTooManyAttempts, failure{code: callback.CodeTooManyAttempts, retryAfter: 10}},
 	{engine.ErrNotFound, failure{code: callback.CodeNotFound}},
 	{engine.ErrConflict, failure{code: callback.CodeConflict}},
@@ -47,7 +48,7 @@ var failures = []struct {
 	{errors.ErrUnsupported, failure{code: callback.CodeNotImplemented}},
 	{os.ErrDeadlineExceeded, failure{code: callback.CodeTimeout}},
 	{context.DeadlineExceeded, unavailable},
-	{context.Canceled, unavailable}, // the client has disconnected and reads no response
+	{context.Canceled, unavailable}, // see isDisconnected
 }
 
 // failureOf returns how an error is answered.
@@ -91,6 +92,12 @@ func routingCode(err error) callback.ErrorCode {
 	}
 }
 
+// isDisconnected reports whether a request failed because its client has disconnected. Nobody
+// reads the response.
+func isDisconnected(c echo.Context, err error) bool {
+	return errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
+}
+
 const errorCodeKey = "error_code"
 
 // errorCode returns the error code of a response, or "" if it has none.
@@ -107,7 +114,8 @@ func errorHandler(codes map[callback.ErrorCode]contract.ErrorCode, logger *slog.
 		}
 		f := failureOf(err)
 		c.Set(errorCodeKey, f.code)
-		if f.code == callback.CodeInternal || f.code == callback.CodeUnavailable {
+		cause := f.code == callback.CodeInternal || f.code == callback.CodeUnavailable
+		if cause && !isDisconnected(c, err) && !errors.Is(err, errDraining) {
 			logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", slog.String("request_id", requestID(c)), slog.Any("error", err))
 		}
 		if f.retryAfter != 0 {
@@ -116,10 +124,6 @@ func errorHandler(codes map[callback.ErrorCode]contract.ErrorCode, logger *slog.
 		answer := codes[f.code]
 		if f.detail != "" {
 			answer.Message += " " + f.detail
-		}
-		if c.Request().Method == http.MethodHead {
-			_ = c.NoContent(answer.Status)
-			return
 		}
 		// A write error means that the client has disconnected.
 		_ = c.JSON(answer.Status, callback.CallbackError{ErrorCode: f.code, ErrorMsg: answer.Message, RequestID: requestID(c)})

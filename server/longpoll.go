@@ -33,15 +33,15 @@ func longPollTime(operation *contract.Operation) func(*http.Request) time.Durati
 	}
 }
 
-// longPoll calls read, which may block for as many seconds. When the server starts to
-// drain, longPoll ends that call and reads once more without waiting.
-func longPoll[T any](ctx, draining context.Context, seconds int, read func(ctx context.Context, wait time.Duration) (T, error)) (T, error) {
+// longPoll calls read, which may block for as many seconds. When the server stops,
+// longPoll ends that call and reads once more without waiting.
+func longPoll[T any](ctx, stopping context.Context, seconds int, read func(ctx context.Context, wait time.Duration) (T, error)) (T, error) {
 	if seconds == 0 {
 		return read(ctx, 0)
 	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(draining, cancel)()
+	defer context.AfterFunc(stopping, cancel)()
 	value, err := read(waiting, time.Duration(seconds)*time.Second)
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return read(ctx, 0)

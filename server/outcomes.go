@@ -16,7 +16,7 @@ func (h *waitsHandler) ListOutcomes(ctx context.Context, r waitsserver.ListOutco
 	if r.Params.After != nil {
 		after = *r.Params.After
 	}
-	page, err := longPoll(ctx, h.draining, *r.Params.WaitSeconds, func(ctx context.Context, wait time.Duration) (waits.OutcomePage, error) {
+	page, err := longPoll(ctx, h.stopping, *r.Params.WaitSeconds, func(ctx context.Context, wait time.Duration) (waits.OutcomePage, error) {
 		return h.feed.ListOutcomes(ctx, r.ProjectID, after, *r.Params.Limit, wait)
 	})
 	if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"io/fs"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -31,7 +30,7 @@ func servePages(router *echo.Echo) {
 // for any path without an operation.
 func home(c echo.Context) error {
 	r := c.Request()
-	if !slices.Contains(readMethods, r.Method) || !strings.Contains(r.Header.Get("Accept"), echo.MIMETextHTML) {
+	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), echo.MIMETextHTML) {
 		return echo.ErrNotFound
 	}
 	c.Response().Header().Set("Content-Security-Policy", consolePolicy)
@@ -41,7 +40,7 @@ func home(c echo.Context) error {
 // serveFiles routes the files of a page below path.
 func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) {
 	handler := http.StripPrefix(path, http.FileServerFS(files))
-	router.Match(readMethods, path+"/*", func(c echo.Context) error {
+	router.GET(path+"/*", func(c echo.Context) error {
 		c.Response().Header().Set("Content-Security-Policy", policy)
 		if strings.HasSuffix(c.Request().URL.Path, "/index.html") {
 			return echo.ErrNotFound // the file server would redirect
@@ -54,5 +53,5 @@ func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) {
 		handler.ServeHTTP(c.Response(), c.Request())
 		return nil
 	})
-	router.Match(readMethods, path, func(c echo.Context) error { return c.Redirect(http.StatusFound, path+"/") })
+	router.GET(path, func(c echo.Context) error { return c.Redirect(http.StatusFound, path+"/") })
 }

@@ -9,15 +9,16 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/flowcallback/flowcallback/gen/callbackserver"
 	"github.com/flowcallback/flowcallback/gen/waitsserver"
@@ -42,8 +43,9 @@ type Config struct {
 	MaxBody int64
 
 	// MaxMemory limits the bytes of request bodies that are in memory at once. A request
-	// beyond it is answered with 503 immediately. A body counts as it arrives, so slow
-	// senders keep nobody out. Default: DefaultMaxMemory; at least one body of MaxBody.
+	// beyond it is answered with 503 immediately. A body counts as it arrives. One principal
+	// and one address get at most half of it; a quarter is reserved for principals. Default:
+	// DefaultMaxMemory; at least four bodies of MaxBody.
 	MaxMemory int64
 
 	// MaxRequests limits how many requests run at once after their bodies have arrived,
@@ -64,9 +66,22 @@ type Config struct {
 	// whoever can reach the handler may use it.
 	Authorize Authorize
 
-	// Draining is done when the program starts to shut down. Long-polls then answer
-	// immediately with what they have. Default: never done.
+	// Hosts are the host names that requests may have, besides localhost and IP addresses;
+	// AnyHost allows all. A request for another name is answered with 421. Set it if the
+	// server does not authenticate. Default: all names are allowed.
+	Hosts []string
+
+	// TrustedProxies are the networks of proxies whose header X-Forwarded-For names the
+	// client. Default: none; the client is the other end of the connection.
+	TrustedProxies []netip.Prefix
+
+	// Draining is done when the program will stop soon. /readyz then answers 503, and
+	// everything else goes on. Default: never done.
 	Draining context.Context
+
+	// Stopping is done when the program stops. Long-polls then answer immediately with what
+	// they have. Default: never done.
+	Stopping context.Context
 
 	// Metrics receives the metrics of the server, and is served at /metrics to principals
 	// that may wait in all projects. Default: a new registry.
@@ -85,7 +100,7 @@ func (c *Config) setDefaults() {
 	if c.MaxMemory == 0 {
 		c.MaxMemory = DefaultMaxMemory
 	}
-	c.MaxMemory = max(c.MaxMemory, c.MaxBody+1)
+	c.MaxMemory = max(c.MaxMemory, 4*(c.MaxBody+1))
 	if c.MaxRequests == 0 {
 		c.MaxRequests = DefaultMaxRequests
 	}
@@ -100,6 +115,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Draining == nil {
 		c.Draining = context.Background()
+	}
+	if c.Stopping == nil {
+		c.Stopping = context.Background()
 	}
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
@@ -132,41 +150,48 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	router := echo.New()
 	router.Binder = binder{}
 	router.HTTPErrorHandler = errorHandler(codes, config.Logger)
+	router.IPExtractor = clientAddress(config.TrustedProxies)
 	router.Use(everyRequest(config.Logger))
+	if config.Hosts != nil {
+		router.Use(checkHost(config.Hosts))
+	}
 
 	middlewares := config.operationMiddlewares()
 	callbackserver.RegisterHandlersWithOptions(router,
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
 		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionCallback, published.Operations())})
 	waitsserver.RegisterHandlersWithOptions(router,
-		waitsserver.NewStrictHandler(newWaitsHandler(config.Draining, e), nil),
+		waitsserver.NewStrictHandler(newWaitsHandler(config.Stopping, e), nil),
 		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionWait, own.Operations())})
 
 	if err := serveDocuments(router, published); err != nil {
 		return nil, err
 	}
 	servePages(router)
-	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait))
-	router.Match(readMethods, "/healthz", healthy)
-	router.Match(readMethods, "/readyz", ready(e))
-	return router, nil
+	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait, config.bodies()))
+	router.GET("/healthz", healthy)
+	router.GET("/readyz", ready(config.Draining, e))
+	return headAsGet(router), nil
 }
+
+// bodies returns how bodies are read.
+func (c *Config) bodies() bodies { return bodies{c.MaxBody, newMemory(c.MaxMemory)} }
 
 // operationMiddlewares returns the middleware of each operation, by operationId, from the
 // outermost to the innermost.
 func (c *Config) operationMiddlewares() func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
 	running := admission{requests: make(slots, c.MaxRequests), polls: make(slots, c.MaxPolls)}
 	observed := newMetrics(c.Metrics, running)
-	memory := semaphore.NewWeighted(c.MaxMemory)
+	bodies := c.bodies()
 	return func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{chain(
 				observed.observe(action, operation),
 				running.refuseWhenFull(operation),
-				readBody(c.MaxBody, memory),
+				authorize(c.Authorize, action, bodies),
+				bodies.readBody,
 				running.take(operation),
-				authorize(c.Authorize, action),
 				enforce(operation),
 				requestContext(c.Timeout, operation),
 			)}
@@ -192,9 +217,6 @@ func chain(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
 	}
 }
 
-// readMethods are the methods of resources that can only be read.
-var readMethods = []string{http.MethodGet, http.MethodHead}
-
 // serveDocuments routes the two documents of the contract.
 func serveDocuments(router *echo.Echo, published *contract.Contract) error {
 	publishedJSON, err := published.JSON()
@@ -206,19 +228,39 @@ func serveDocuments(router *echo.Echo, published *contract.Contract) error {
 		"/openapi/waits.yaml":    {"application/yaml", openapi.Waits},
 		"/openapi/callback.json": {echo.MIMEApplicationJSON, string(publishedJSON)},
 	} {
-		router.Match(readMethods, path, func(c echo.Context) error {
+		router.GET(path, func(c echo.Context) error {
 			return c.Blob(http.StatusOK, document.mediaType, []byte(document.text))
 		})
 	}
 	return nil
 }
 
+// errDraining is the answer of /readyz while the server drains.
+var errDraining = fmt.Errorf("draining: %w", engine.ErrUnavailable)
+
+// headAsGet handles HEAD requests like GET. net/http leaves out the body, because it looks at
+// the method of its own request.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			get := *r
+			get.Method = http.MethodGet
+			r = &get
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // healthy answers 200 while the process serves requests.
 func healthy(c echo.Context) error { return c.String(http.StatusOK, "ok\n") }
 
-// ready answers 200 while the engine can settle callbacks, else 503.
-func ready(e engine.Engine) echo.HandlerFunc {
+// ready answers 200 while the engine can settle callbacks and the server does not drain, else
+// 503.
+func ready(draining context.Context, e engine.Engine) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if draining.Err() != nil {
+			return errDraining
+		}
 		if err := e.Ready(c.Request().Context()); err != nil {
 			return err
 		}

@@ -186,7 +186,7 @@ func quote(text string) string {
 
 func TestLongPoll(t *testing.T) {
 	draining, drain := context.WithCancel(context.Background())
-	s := start(t, server.Config{Draining: draining}, sqlite.Options{})
+	s := start(t, server.Config{Stopping: draining}, sqlite.Options{})
 
 	t.Run("answers as soon as the wait is settled", func(t *testing.T) {
 		wait := s.open(t, "settled")
@@ -285,7 +285,11 @@ func TestSettledBy(t *testing.T) {
 func TestAuthorize(t *testing.T) {
 	var calls []string
 	decide := func(_ context.Context, c server.Call) (string, error) {
-		calls = append(calls, fmt.Sprintf("%s %s %s", c.Action, c.ProjectID, c.Body))
+		body, err := c.Body()
+		if err != nil {
+			return "", err
+		}
+		calls = append(calls, fmt.Sprintf("%s %s %s", c.Action, c.ProjectID, body))
 		switch c.Request.Header.Get("X-Auth-Token") {
 		case "right":
 			return "order-service", nil

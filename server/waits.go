@@ -17,13 +17,13 @@ type waitsHandler struct {
 	opener   engine.Opener
 	reader   engine.Reader
 	feed     engine.Feed
-	draining context.Context
+	stopping context.Context
 }
 
 var _ waitsserver.StrictServerInterface = (*waitsHandler)(nil)
 
-func newWaitsHandler(draining context.Context, e engine.Engine) *waitsHandler {
-	h := &waitsHandler{draining: draining}
+func newWaitsHandler(stopping context.Context, e engine.Engine) *waitsHandler {
+	h := &waitsHandler{stopping: stopping}
 	h.opener, _ = e.(engine.Opener)
 	h.reader, _ = e.(engine.Reader)
 	h.feed, _ = e.(engine.Feed)
@@ -61,7 +61,7 @@ func (h *waitsHandler) GetWait(ctx context.Context, r waitsserver.GetWaitRequest
 	if h.reader == nil {
 		return nil, errNotOffered
 	}
-	wait, err := longPoll(ctx, h.draining, *r.Params.WaitSeconds, func(ctx context.Context, wait time.Duration) (waits.Wait, error) {
+	wait, err := longPoll(ctx, h.stopping, *r.Params.WaitSeconds, func(ctx context.Context, wait time.Duration) (waits.Wait, error) {
 		return h.reader.GetWait(ctx, r.ProjectID, r.WaitID, wait)
 	})
 	if err != nil {

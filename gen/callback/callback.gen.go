@@ -14,6 +14,7 @@ const (
 	CodeConflict         ErrorCode = "FLOWCALLBACK.CONFLICT"
 	CodeExpired          ErrorCode = "FLOWCALLBACK.EXPIRED"
 	CodeForbidden        ErrorCode = "FSS.0403"
+	CodeHost             ErrorCode = "FLOWCALLBACK.HOST"
 	CodeInternal         ErrorCode = "FSS.0500"
 	CodeInvalid          ErrorCode = "FGS.3002"
 	CodeMediaType        ErrorCode = "FLOWCALLBACK.MEDIA_TYPE"
@@ -38,6 +39,8 @@ func (e ErrorCode) Valid() bool {
 	case CodeExpired:
 		return true
 	case CodeForbidden:
+		return true
+	case CodeHost:
 		return true
 	case CodeInternal:
 		return true

@@ -54,7 +54,7 @@ func Parse(header string) (Authorization, error) {
 	}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(rest, ",") {
-		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
+		name, value, ok := strings.Cut(trim(part), "=")
 		if !ok || value == "" || seen[name] {
 			return a, errMalformed
 		}
@@ -158,12 +158,16 @@ func canonicalRequest(r *http.Request, body []byte, headers []string) (string, e
 	}
 	for _, name := range headers {
 		for _, value := range headerValues(r, name) {
-			b.WriteString(name + ":" + strings.TrimSpace(value) + "\n")
+			b.WriteString(name + ":" + trim(value) + "\n")
 		}
 	}
 	b.WriteString("\n" + strings.Join(headers, ";") + "\n" + hex.EncodeToString(hash[:]))
 	return b.String(), nil
 }
+
+// trim removes optional white space, which is SP and HTAB (RFC 9110, section 5.6.3). Other
+// white space is part of a value: net/http delivers it, so it must be signed.
+func trim(value string) string { return strings.Trim(value, " \t") }
 
 // headerValues returns the sorted values of a header. net/http stores Host apart from the
 // other headers: always on the server, and on the client if it differs from the URL's.

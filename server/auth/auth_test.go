@@ -39,7 +39,7 @@ principals:
     projects: ["*"]
     allow: [callback, wait]
     access_key: AKID
-    secret_key: SECRET
+    secret_key: a-secret-of-24-characters
 `, hash)
 }
 
@@ -53,10 +53,13 @@ func write(t *testing.T, path, text string) {
 // guard is one under test, with a clock that the test sets.
 type guard struct {
 	*auth.Guard
-	path  string
-	ahead atomic.Int64
-	log   bytes.Buffer
+	path   string
+	ahead  atomic.Int64
+	log    bytes.Buffer
+	bodies int // that were read
 }
+
+const secretKey = "a-secret-of-24-characters"
 
 var start = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 
@@ -90,17 +93,19 @@ func (g *guard) ask(t *testing.T, c call, credentials func(*http.Request)) error
 		c.action = server.ActionCallback
 	}
 	if c.address == "" {
-		c.address = "192.0.2.1:4711"
+		c.address = "192.0.2.1"
 	}
 	r := httptest.NewRequest(http.MethodPost, "/v2/"+c.project+"/fgs/workflows/w/callback", nil)
-	r.RemoteAddr = c.address
 	r.Header.Set("X-Workflow-Run-Id", "r")
 	r.Header.Set("X-Workflow-State-Id", "s")
 	credentials(r)
 	if c.change != nil {
 		c.change(r)
 	}
-	_, err := g.Authorize(t.Context(), server.Call{Request: r, Body: []byte("{}"), ProjectID: c.project, Action: c.action})
+	_, err := g.Authorize(t.Context(), server.Call{
+		Request: r, Address: c.address, ProjectID: c.project, Action: c.action,
+		Body: func() ([]byte, error) { g.bodies++; return []byte("{}"), nil },
+	})
 	return err
 }
 
@@ -127,7 +132,7 @@ func want(t *testing.T, what string, got, wanted error) {
 
 func TestAuthorize(t *testing.T) {
 	g := newGuard(t)
-	right := g.signed("AKID", "SECRET", start)
+	right := g.signed("AKID", secretKey, start)
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
@@ -146,12 +151,11 @@ func TestAuthorize(t *testing.T) {
 		"right signature":           {call{}, right, nil},
 		"signature, any project":    {call{project: "beta", action: server.ActionWait}, right, nil},
 		"wrong secret":              {call{}, g.signed("AKID", "wrong", start), server.ErrUnauthenticated},
-		"unknown access key":        {call{}, g.signed("unknown", "SECRET", start), server.ErrUnauthenticated},
-		"secret of nobody":          {call{}, g.signed("unknown", "the secret of nobody, to verify against all the same", start), server.ErrUnauthenticated},
-		"15 minutes old":            {call{}, g.signed("AKID", "SECRET", start.Add(-15*time.Minute)), nil},
-		"older":                     {call{}, g.signed("AKID", "SECRET", start.Add(-15*time.Minute-time.Second)), server.ErrUnauthenticated},
-		"15 minutes ahead":          {call{}, g.signed("AKID", "SECRET", start.Add(15*time.Minute)), nil},
-		"further ahead":             {call{}, g.signed("AKID", "SECRET", start.Add(15*time.Minute+time.Second)), server.ErrUnauthenticated},
+		"unknown access key":        {call{}, g.signed("unknown", secretKey, start), server.ErrUnauthenticated},
+		"15 minutes old":            {call{}, g.signed("AKID", secretKey, start.Add(-15*time.Minute)), nil},
+		"older":                     {call{}, g.signed("AKID", secretKey, start.Add(-15*time.Minute-time.Second)), server.ErrUnauthenticated},
+		"15 minutes ahead":          {call{}, g.signed("AKID", secretKey, start.Add(15*time.Minute)), nil},
+		"further ahead":             {call{}, g.signed("AKID", secretKey, start.Add(15*time.Minute+time.Second)), server.ErrUnauthenticated},
 		"changed after signing":     {call{change: header("X-Workflow-State-Id", "another")}, right, server.ErrUnauthenticated},
 		"no SDK signature":          {call{}, header("Authorization", "Basic QUtJRDpTRUNSRVQ="), server.ErrUnauthenticated},
 		"token and signature":       {call{change: withToken(token)}, right, server.ErrUnauthenticated},
@@ -177,56 +181,119 @@ func withoutHeader(sign func(*http.Request), name string) func(*http.Request) {
 	}
 }
 
-func TestGuessingIsSlow(t *testing.T) {
-	const far = "198.51.100.7:1"
-	right := func(g *guard) func(*http.Request) { return g.signed("AKID", "SECRET", g.now()) }
-
-	t.Run("from one address", func(t *testing.T) {
-		g := newGuard(t)
-		want(t, "known before", g.ask(t, call{}, withToken(token)), nil)
-		guesses := 0
-		for !errors.Is(g.ask(t, call{}, withToken("guess")), server.ErrTooManyAttempts) {
-			if guesses++; guesses > 1000 {
-				t.Fatal("a thousand guesses are answered with 401")
+// Valid credentials always pass. Wrong ones beyond the limit of their address get 429.
+func TestWrongCredentialsAreLimited(t *testing.T) {
+	const far = "198.51.100.7"
+	right := func(g *guard) func(*http.Request) { return g.signed("AKID", secretKey, g.now()) }
+	guessUntilLimited := func(t *testing.T, g *guard, c call, credentials func(*http.Request)) (judged int) {
+		for !errors.Is(g.ask(t, c, credentials), server.ErrTooManyAttempts) {
+			if judged++; judged > 1000 {
+				t.Fatal("a thousand wrong credentials are answered with 401")
 			}
 		}
-		want(t, "another principal, not known at the address", g.ask(t, call{}, right(g)), server.ErrTooManyAttempts)
-		want(t, "the principal that got in before", g.ask(t, call{}, withToken(token)), nil)
-		want(t, "another address", g.ask(t, call{address: far}, right(g)), nil)
+		return judged
+	}
+
+	t.Run("wrong tokens limit their address only, and no valid credentials", func(t *testing.T) {
+		g := newGuard(t)
+		guessUntilLimited(t, g, call{}, withToken("guess"))
+		want(t, "valid signature from the same address", g.ask(t, call{}, right(g)), nil)
+		want(t, "valid token from the same address", g.ask(t, call{}, withToken(token)), nil)
+		want(t, "wrong token from another address", g.ask(t, call{address: far}, withToken("guess")), server.ErrUnauthenticated)
 		if log := g.log.String(); strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "guess") {
-			t.Errorf("log, want one warning and no credential:\n%s", log)
+			t.Errorf("log, want one warning without credentials:\n%s", log)
 		}
 		g.ahead.Add(int64(10 * time.Second))
-		want(t, "after a pause", g.ask(t, call{}, right(g)), nil)
-	})
-	t.Run("at one access key, from many addresses", func(t *testing.T) {
-		g := newGuard(t)
-		want(t, "known before", g.ask(t, call{address: far}, right(g)), nil)
-		guesses := 0
-		for ; !errors.Is(g.ask(t, call{address: fmt.Sprintf("203.0.113.%d:1", guesses)}, g.signed("AKID", "guess", start)), server.ErrTooManyAttempts); guesses++ {
-			if guesses > 200 {
-				t.Fatal("two hundred guesses are answered with 401")
-			}
+		want(t, "wrong token after the interval", g.ask(t, call{}, withToken("guess")), server.ErrUnauthenticated)
+		if log := g.log.String(); !strings.Contains(log, "refused=1") {
+			t.Errorf("the log does not say how many attempts were refused:\n%s", log)
 		}
-		want(t, "the right secret from a new address", g.ask(t, call{address: "203.0.113.250:1"}, right(g)), server.ErrTooManyAttempts)
-		want(t, "the right secret from where it got in before", g.ask(t, call{address: far}, right(g)), nil)
-		want(t, "another principal from a new address", g.ask(t, call{address: "203.0.113.251:1"}, withToken(token)), nil)
 	})
-	t.Run("but forgotten credentials are no guess", func(t *testing.T) {
+	t.Run("wrong signatures with an access key do not limit its owner", func(t *testing.T) {
+		g := newGuard(t)
+		guessUntilLimited(t, g, call{}, g.signed("AKID", "guess", start))
+		for i := range 21 {
+			want(t, "owner from a new address", g.ask(t, call{address: fmt.Sprintf("203.0.113.%d", i)}, right(g)), nil)
+		}
+	})
+	t.Run("made-up access keys do not reset the limit", func(t *testing.T) {
+		g := newGuard(t)
+		guessUntilLimited(t, g, call{}, withToken("guess"))
+		for i := range 11_000 {
+			want(t, "made-up access key", g.ask(t, call{}, g.signed(fmt.Sprint("key ", i), "guess", start)), server.ErrTooManyAttempts)
+		}
+		want(t, "wrong token afterwards", g.ask(t, call{}, withToken("guess")), server.ErrTooManyAttempts)
+	})
+	t.Run("missing credentials are no attempt", func(t *testing.T) {
 		g := newGuard(t)
 		for range 100 {
 			want(t, "no credentials", g.ask(t, call{}, none), server.ErrUnauthenticated)
 		}
 	})
-	t.Run("counted under the network of an IPv6 address", func(t *testing.T) {
+	t.Run("IPv6 addresses of a /64 network count together", func(t *testing.T) {
 		g := newGuard(t)
 		var err error
 		for i := range 100 {
-			err = g.ask(t, call{address: fmt.Sprintf("[2001:db8::%x]:1", i)}, withToken("guess"))
+			err = g.ask(t, call{address: fmt.Sprintf("2001:db8::%x", i)}, withToken("guess"))
 		}
-		want(t, "the hundredth guess", err, server.ErrTooManyAttempts)
-		want(t, "another network", g.ask(t, call{address: "[2001:db8:0:1::1]:1"}, withToken("guess")), server.ErrUnauthenticated)
+		want(t, "the hundredth wrong token", err, server.ErrTooManyAttempts)
+		want(t, "another network", g.ask(t, call{address: "2001:db8:0:1::1"}, withToken("guess")), server.ErrUnauthenticated)
 	})
+}
+
+// Everything in the headers is checked before the body is read.
+func TestBodyIsReadLast(t *testing.T) {
+	for name, credentials := range map[string]func(*http.Request){
+		"no credentials":     none,
+		"wrong token":        withToken("wrong"),
+		"valid token":        withToken(token),
+		"unknown access key": func(r *http.Request) { newGuard(t).signed("unknown", secretKey, start)(r) },
+		"old signature":      func(r *http.Request) { newGuard(t).signed("AKID", secretKey, start.Add(-time.Hour))(r) },
+	} {
+		g := newGuard(t)
+		_ = g.ask(t, call{}, credentials)
+		if g.bodies != 0 {
+			t.Errorf("%s: the body was read", name)
+		}
+	}
+	g := newGuard(t)
+	if _ = g.ask(t, call{}, g.signed("AKID", secretKey, start)); g.bodies != 1 {
+		t.Errorf("valid signature: the body was read %d times, want 1", g.bodies)
+	}
+}
+
+// Values with white space that is not optional in HTTP are signed as they are.
+func TestSignatureCoversUnicodeSpace(t *testing.T) {
+	g := newGuard(t)
+	for _, id := range []string{"\u00a0r", "r\u2003", "\u3000r"} {
+		forged := func(r *http.Request) {
+			g.signed("AKID", secretKey, start)(r)
+			r.Header.Set("X-Workflow-Run-Id", id)
+		}
+		want(t, fmt.Sprintf("run %q sent, run \"r\" signed", id), g.ask(t, call{}, forged), server.ErrUnauthenticated)
+	}
+}
+
+func TestAllProjects(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "auth.yaml")
+	write(t, path, file(hashOf(token)))
+	_, err := auth.New(path, auth.Options{AllProjects: true})
+	if err == nil || !strings.Contains(err.Error(), "line 3: ") || !strings.Contains(err.Error(), "is restricted to projects") {
+		t.Errorf("New with a principal of one project: %v, want it refused with its line", err)
+	}
+}
+
+func TestWritableFileIsRefused(t *testing.T) {
+	g := newGuard(t)
+	if err := os.Chmod(g.path, 0o602); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.New(g.path, auth.Options{}); err == nil || !strings.Contains(err.Error(), "chmod o-w") {
+		t.Errorf("New with a file that everyone can write: %v", err)
+	}
+	if err := g.Reload(); err == nil {
+		t.Error("Reload of a file that everyone can write succeeded")
+	}
 }
 
 func TestReload(t *testing.T) {
@@ -255,14 +322,14 @@ func TestNewToken(t *testing.T) {
 // The documented example is a good file once its placeholders are replaced, and none before.
 func TestExample(t *testing.T) {
 	if _, err := auth.New("example.yaml", auth.Options{}); err == nil {
-		t.Error("the example is accepted as it stands: whoever copies it shares its credentials")
+		t.Error("the example is accepted with its placeholders")
 	}
 	text, err := os.ReadFile("example.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "auth.yaml")
-	write(t, path, strings.ReplaceAll(string(text), "THE HASH THAT IT PRINTS", hashOf(token)))
+	write(t, path, strings.NewReplacer("THE HASH THAT IT PRINTS", hashOf(token), "A LONG RANDOM TEXT", secretKey).Replace(string(text)))
 	g, err := auth.New(path, auth.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -276,11 +343,15 @@ func TestBrokenFiles(t *testing.T) {
 	const head = "principals:\n  - name: a\n    projects: [p]\n    allow: [callback]\n"
 	hash := hashOf(token)
 	for text, wanted := range map[string]string{
-		"":                                 "line 1: want a list",
-		"- a":                              "line 1: want a list",
-		"principals: [":                    "not well-formed YAML",
-		"principals: []":                   "line 1: \"principals\" must be a list with at least one",
-		"principals:\n  - x":               "line 2: a principal must be a mapping",
+		"":                   "line 1: want a list",
+		"- a":                "line 1: want a list",
+		"principals: [":      "not well-formed YAML",
+		"principals: []":     "line 1: \"principals\" must be a list with at least one",
+		"principals:\n  - x": "line 2: a principal must be a mapping",
+		head + "    access_key: k\n    secret_key: hunter2hunter2h":                                      "line 2: secret_key must be a random text of at least 16 characters",
+		head + "    access_key: k\n    secret_key: A LONG RANDOM TEXT":                                   "line 2: secret_key must be a random text",
+		head + "    token_sha256: " + hashOf(""):                                                         "line 2: token_sha256 is the hash of an empty token",
+		"principals:\n  - name: a\n    projects: [p*]\n    allow: [callback]\n    token_sha256: " + hash: "line 2: a project is a whole id",
 		"people: []":                       "line 1: want a list \"principals\"",
 		head:                               "line 2: want either token_sha256, or access_key and secret_key",
 		head + "    secret: hunter2\n":     "line 5: unknown member; a principal has name",
@@ -289,13 +360,13 @@ func TestBrokenFiles(t *testing.T) {
 		head + "    secret_key: hunter2":   "line 2: access_key and secret_key must be given together",
 		head + "    name: b":               "line 5: name is given twice",
 		head + "    access_key: [hunter2]": "line 2: name, token_sha256",
-		head + "    token_sha256: " + hash + "\n    access_key: a\n    secret_key: hunter2":                                "line 2: want either",
-		"principals:\n  - projects: [p]\n    allow: [callback]\n    token_sha256: " + hash:                                 "line 2: name is missing",
-		"principals:\n  - name: a\n    allow: [callback]\n    token_sha256: " + hash:                                       "line 2: projects must list",
-		"principals:\n  - name: a\n    projects: [p]\n    token_sha256: " + hash:                                           "line 2: allow must list",
-		"principals:\n  - name: a\n    projects: [p]\n    allow: [all]\n    token_sha256: " + hash:                         "line 2: allow must list",
-		head + "    token_sha256: " + hash + "\n  - {name: b, projects: [p], allow: [wait], token_sha256: " + hash + "}":   "line 6: a and b have the same token_sha256",
-		head + "    token_sha256: " + hash + "\n  - {name: a, projects: [p], allow: [wait], access_key: k, secret_key: s}": "line 6: the name \"a\" is used twice",
+		head + "    token_sha256: " + hash + "\n    access_key: a\n    secret_key: hunter2":                                                "line 2: want either",
+		"principals:\n  - projects: [p]\n    allow: [callback]\n    token_sha256: " + hash:                                                 "line 2: name is missing",
+		"principals:\n  - name: a\n    allow: [callback]\n    token_sha256: " + hash:                                                       "line 2: projects must list",
+		"principals:\n  - name: a\n    projects: [p]\n    token_sha256: " + hash:                                                           "line 2: allow must list",
+		"principals:\n  - name: a\n    projects: [p]\n    allow: [all]\n    token_sha256: " + hash:                                         "line 2: allow must list",
+		head + "    token_sha256: " + hash + "\n  - {name: b, projects: [p], allow: [wait], token_sha256: " + hash + "}":                   "line 6: a and b have the same token_sha256",
+		head + "    token_sha256: " + hash + "\n  - {name: a, projects: [p], allow: [wait], access_key: k, secret_key: " + secretKey + "}": "line 6: the name \"a\" is used twice",
 	} {
 		path := filepath.Join(t.TempDir(), "auth.yaml")
 		write(t, path, text)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 
 // Options configure New. A zero field has the default that its comment names.
 type Options struct {
+	// AllProjects refuses principals that are restricted to some projects. Set it if the
+	// engine does not separate projects.
+	AllProjects bool
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 	// Logger receives a line when failed attempts of an address begin to be limited.
@@ -29,7 +33,8 @@ type Guard struct {
 	path       string
 	now        func() time.Time
 	principals atomic.Pointer[[]*principal]
-	attempts   *attempts
+	failures   *failures
+	options    Options
 }
 
 // New reads the principals from the file at path. The error names the line that is wrong.
@@ -40,13 +45,13 @@ func New(path string, options Options) (*Guard, error) {
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
-	g := &Guard{path: path, now: options.Now, attempts: newAttempts(options.Now, options.Logger)}
+	g := &Guard{path: path, now: options.Now, options: options, failures: newFailures(options.Now, options.Logger)}
 	return g, g.Reload()
 }
 
 // Reload reads the file again. If the file is wrong, the old principals stay in use.
 func (g *Guard) Reload() error {
-	principals, err := load(g.path)
+	principals, err := load(g.path, g.options.AllProjects)
 	if err != nil {
 		return err
 	}
@@ -54,20 +59,25 @@ func (g *Guard) Reload() error {
 	return nil
 }
 
-// Authorize implements server.Authorize. It answers wrong credentials with the same error and
-// after the same work, whether the principal exists or not.
-func (g *Guard) Authorize(_ context.Context, call server.Call) (principal string, err error) {
-	who, claimed, reason := g.authenticate(call)
-	if errors.Is(reason, errNone) {
-		return "", because(reason, server.ErrUnauthenticated)
+// Authorize implements server.Authorize. It answers all wrong credentials with the same error.
+// It reads the body only to verify a signature whose access key, date and signed headers are
+// right, so a caller can find out whether an access key exists, which is not a secret.
+func (g *Guard) Authorize(_ context.Context, call server.Call) (name string, err error) {
+	p, reason, err := g.authenticate(call)
+	switch {
+	case err != nil:
+		return "", err
+	case errors.Is(reason, errNone):
+		return "", fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
+	case reason != nil && !g.failures.count(call.Address):
+		return "", server.ErrTooManyAttempts
+	case reason != nil:
+		return "", fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
+	case !p.may(call.Action, call.ProjectID):
+		return "", fmt.Errorf("%s may not %s in this project: %w", p.name, call.Action, server.ErrForbidden)
+	default:
+		return p.name, nil
 	}
-	if err := g.attempts.judge(call.Request.RemoteAddr, claimed, who); err != nil {
-		return "", because(reason, err)
-	}
-	if !who.may(call.Action, call.ProjectID) {
-		return "", fmt.Errorf("%s may not %s in this project: %w", who.name, call.Action, server.ErrForbidden)
-	}
-	return who.name, nil
 }
 
 // Reasons for a 401, for the log.
@@ -81,66 +91,78 @@ var (
 	errCovers    = errors.New("the signature does not cover X-Sdk-Date or a workflow header")
 )
 
-// because adds the reason, if there is one. Valid credentials that are refused while attempts
-// are limited have none.
-func because(reason, refusal error) error {
-	if reason == nil {
-		return refusal
-	}
-	return fmt.Errorf("%w: %w", refusal, reason)
-}
-
-// authenticate returns the principal of a call, or nil and the reason. claimed is the access
-// key in the call, if it has one.
-func (g *Guard) authenticate(call server.Call) (who *principal, claimed string, reason error) {
+// authenticate returns the principal of a call, or the reason for a 401. err is an error from
+// reading the body.
+func (g *Guard) authenticate(call server.Call) (p *principal, reason, err error) {
 	tokens := call.Request.Header.Values("X-Auth-Token")
 	authorizations := call.Request.Header.Values("Authorization")
 	switch {
 	case len(tokens) == 0 && len(authorizations) == 0:
-		return nil, "", errNone
+		return nil, errNone, nil
 	case len(tokens) == 1 && len(authorizations) == 0:
-		return g.byToken(tokens[0]), "", errToken
+		if p = g.byToken(tokens[0]); p == nil {
+			return nil, errToken, nil
+		}
+		return p, nil, nil
 	case len(tokens) == 0 && len(authorizations) == 1:
+		if token, ok := g.scraperToken(call, authorizations[0]); ok {
+			if p = g.byToken(token); p == nil {
+				return nil, errToken, nil
+			}
+			return p, nil, nil
+		}
 		return g.bySignature(call, authorizations[0])
 	default: // it is not clear which one the caller means
-		return nil, "", errMany
+		return nil, errMany, nil
 	}
+}
+
+// scraperToken returns the token of a Prometheus scraper, which sends it as Authorization:
+// Bearer. Operations of the contract take tokens in X-Auth-Token only.
+func (g *Guard) scraperToken(call server.Call, header string) (token string, ok bool) {
+	if call.Request.URL.Path != "/metrics" {
+		return "", false
+	}
+	return strings.CutPrefix(header, "Bearer ")
 }
 
 // byToken compares the token with every principal, so that the time reveals nothing.
-func (g *Guard) byToken(token string) (who *principal) {
+func (g *Guard) byToken(token string) (found *principal) {
 	hash := sha256.Sum256([]byte(token))
 	for _, p := range *g.principals.Load() {
 		if p.tokenHash != nil && subtle.ConstantTimeCompare(p.tokenHash, hash[:]) == 1 {
-			who = p
+			found = p
 		}
 	}
-	return who
+	return found
 }
 
-func (g *Guard) bySignature(call server.Call, header string) (who *principal, claimed string, reason error) {
-	authorization, err := signature.Parse(header)
-	if err != nil {
-		return nil, "", errMalformed
+func (g *Guard) bySignature(call server.Call, header string) (p *principal, reason, err error) {
+	authorization, parseErr := signature.Parse(header)
+	if parseErr != nil {
+		return nil, errMalformed, nil
 	}
-	unknown := &principal{secretKey: "verified in place of an unknown principal's secret"}
-	who = unknown
-	for _, p := range *g.principals.Load() {
-		if p.accessKey != "" && subtle.ConstantTimeCompare([]byte(p.accessKey), []byte(authorization.AccessKey)) == 1 {
-			who = p
+	for _, candidate := range *g.principals.Load() {
+		if candidate.accessKey != "" && subtle.ConstantTimeCompare([]byte(candidate.accessKey), []byte(authorization.AccessKey)) == 1 {
+			p = candidate
 		}
 	}
-	verified := authorization.Verify(call.Request, call.Body, who.secretKey)
 	switch {
-	case !verified || who == unknown:
-		return nil, authorization.AccessKey, errSignature
+	case p == nil:
+		return nil, errSignature, nil
 	case !g.isTimely(call.Request):
-		return nil, authorization.AccessKey, errTime
+		return nil, errTime, nil
 	case !authorization.Covers(mustCover(call.Action)...):
-		return nil, authorization.AccessKey, errCovers
-	default:
-		return who, authorization.AccessKey, nil
+		return nil, errCovers, nil
 	}
+	body, err := call.Body()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !authorization.Verify(call.Request, body, p.secretKey) {
+		return nil, errSignature, nil
+	}
+	return p, nil, nil
 }
 
 // mustCover returns the headers that a signature must cover: the time, and the state.

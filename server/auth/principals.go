@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -48,13 +50,21 @@ type entry struct {
 	SecretKey   string          `yaml:"secret_key"`
 }
 
-// load reads the principals of a file.
-func load(path string) ([]*principal, error) {
+// load reads the principals of a file. allProjects refuses principals that are restricted to
+// some projects.
+func load(path string, allProjects bool) ([]*principal, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o002 != 0 {
+		return nil, fmt.Errorf("%s: every user of this machine can change it: chmod o-w", path)
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	principals, err := parse(data)
+	principals, err := parse(data, allProjects)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -62,7 +72,7 @@ func load(path string) ([]*principal, error) {
 }
 
 // parse reads the principals of a document. Its errors name the line and contain no secret.
-func parse(data []byte) ([]*principal, error) {
+func parse(data []byte, allProjects bool) ([]*principal, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, errors.New("not well-formed YAML: check indentation and quotes" + lineOf(err))
@@ -93,9 +103,24 @@ func parse(data []byte) ([]*principal, error) {
 				return nil, at(item, "%s and %s have the same token_sha256", other.name, p.name)
 			}
 		}
+		if allProjects && !slices.Contains(p.projects, anyProject) {
+			return nil, at(item, "%s is restricted to projects, but this engine serves all projects from one namespace: use projects: [%q], or an engine URL without a namespace", p.name, anyProject)
+		}
 		principals = append(principals, p)
 	}
 	return principals, nil
+}
+
+// minSecret is the smallest number of characters in a secret key. Shorter ones could be
+// guessed, because valid credentials are always judged.
+const minSecret = 16
+
+// placeholder is the secret key of example.yaml.
+const placeholder = "A LONG RANDOM TEXT"
+
+// isPartialPattern reports whether a project looks like a pattern, which only "*" alone is.
+func isPartialPattern(project string) bool {
+	return project != anyProject && strings.Contains(project, anyProject)
 }
 
 func parsePrincipal(item *yaml.Node) (*principal, error) {
@@ -124,12 +149,17 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 		return nil, at(item, "name is missing")
 	case len(p.projects) == 0 || slices.Contains(p.projects, ""):
 		return nil, at(item, "projects must list ids of projects, or %q for all", anyProject)
+	case slices.ContainsFunc(p.projects, isPartialPattern):
+		return nil, at(item, "a project is a whole id, or %q alone for all projects", anyProject)
 	case len(p.actions) == 0:
 		return nil, at(item, "allow must list %s, %s or both", server.ActionCallback, server.ActionWait)
 	case (e.AccessKey == "") != (e.SecretKey == ""):
 		return nil, at(item, "access_key and secret_key must be given together")
 	case (e.TokenSHA256 == "") == (e.AccessKey == ""):
 		return nil, at(item, "want either token_sha256, or access_key and secret_key")
+	}
+	if e.SecretKey == placeholder || e.SecretKey != "" && utf8.RuneCountInString(e.SecretKey) < minSecret {
+		return nil, at(item, "secret_key must be a random text of at least %d characters; `flowcallbackd token` prints a suitable one", minSecret)
 	}
 	for _, action := range p.actions {
 		if action != server.ActionCallback && action != server.ActionWait {
@@ -140,6 +170,9 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 		var err error
 		if p.tokenHash, err = hex.DecodeString(e.TokenSHA256); err != nil || len(p.tokenHash) != sha256.Size {
 			return nil, at(item, "token_sha256 must be the 64 hex digits that `flowcallbackd token` prints")
+		}
+		if empty := sha256.Sum256(nil); slices.Equal(p.tokenHash, empty[:]) {
+			return nil, at(item, "token_sha256 is the hash of an empty token: use the one that `flowcallbackd token` prints")
 		}
 	}
 	return p, nil

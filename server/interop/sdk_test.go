@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
 
-const accessKey, secretKey = "AKID", "a secret key"
+const accessKey, secretKey = "AKID", "a secret key of an SDK"
 
 // request is one call of an SDK.
 type request struct {

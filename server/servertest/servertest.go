@@ -85,7 +85,7 @@ type Server struct {
 func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	s := &Server{exited: make(chan struct{})}
-	s.command = exec.CommandContext(t.Context(), Build(t, "server/cmd/flowcallbackd"), append([]string{"--listen", "127.0.0.1:0", "--log-format", "json"}, flags...)...)
+	s.command = exec.CommandContext(t.Context(), Build(t, "server/cmd/flowcallbackd"), append([]string{"--listen", "127.0.0.1:0", "--log-format", "json", "--drain", "0"}, flags...)...)
 	stdout, stdoutWriter, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

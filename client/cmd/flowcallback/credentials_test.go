@@ -12,7 +12,7 @@ import (
 )
 
 func TestCredentials(t *testing.T) {
-	const token, secret = "hunter2-token", "hunter2-secret"
+	const token, secret = "hunter2-token", "hunter2-secret-key"
 	folder := t.TempDir()
 	write := func(name, text string) (path string) {
 		path = filepath.Join(folder, name)

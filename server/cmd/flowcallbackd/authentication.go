@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -46,6 +47,28 @@ func (s settings) authentication() string {
 	}
 }
 
+// allowedHosts returns the host names that requests may have, or nil for any. A server that
+// authenticates needs no check, because a page of another host has no credentials.
+func (s settings) allowedHosts() []string {
+	if s.auth != "" && len(s.hosts) == 0 {
+		return nil
+	}
+	return append([]string{}, s.hosts...)
+}
+
+// proxies returns the networks of --trusted-proxy.
+func (s settings) proxies() ([]netip.Prefix, error) {
+	var proxies []netip.Prefix
+	for _, text := range s.trustedProxies {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxy %s: want a network such as 10.0.0.0/8 or 192.0.2.1/32", text)
+		}
+		proxies = append(proxies, prefix)
+	}
+	return proxies, nil
+}
+
 // refuseForeignPages authorizes everyone on this machine except pages of other hosts in a
 // browser. The host name of such a page can be made to resolve to loopback (DNS rebinding),
 // and the browser then lets the page read the responses. Programs send neither of the two
@@ -72,13 +95,14 @@ func isThisMachine(host string) bool {
 // authorize returns the function that authorizes calls. Until stop is called, SIGHUP reloads
 // the file of --auth.
 func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop func(), err error) {
-	switch {
-	case s.insecureNoAuth:
-		return nil, func() {}, nil
-	case s.auth == "":
+	if s.auth == "" {
+		signal.Ignore(syscall.SIGHUP) // there is no file to reload
+		if s.insecureNoAuth {
+			return nil, func() {}, nil
+		}
 		return refuseForeignPages, func() {}, nil
 	}
-	guard, err := auth.New(s.auth, auth.Options{Logger: logger})
+	guard, err := auth.New(s.auth, auth.Options{Logger: logger, AllProjects: s.sharesNamespace()})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--auth: %w", err)
 	}

@@ -47,7 +47,7 @@ func newToken(t *testing.T) (token, hash string) {
 func principals(tokenHash string) string {
 	return "principals:\n" +
 		"  - {name: ci, projects: [project], allow: [callback], token_sha256: " + tokenHash + "}\n" +
-		"  - {name: engine, projects: ['*'], allow: [callback, wait], access_key: AKID, secret_key: SECRET}\n"
+		"  - {name: engine, projects: ['*'], allow: [callback, wait], access_key: AKID, secret_key: a-secret-of-24-characters}\n"
 }
 
 // callBack calls an unknown state back: whoever gets in is told that it is unknown.
@@ -79,7 +79,7 @@ func TestAuth(t *testing.T) {
 	s := servertest.Start(t, "--auth", path, "--listen", "0.0.0.0:0", "--engine", file(t))
 	s.URL = strings.Replace(s.URL, "[::]", "127.0.0.1", 1)
 
-	right := client.WithAKSK("AKID", "SECRET", "temporary")
+	right := client.WithAKSK("AKID", "a-secret-of-24-characters", "temporary")
 	for name, test := range map[string]struct {
 		err  error
 		want error
@@ -110,31 +110,37 @@ func TestAuth(t *testing.T) {
 		t.Errorf("the token that was taken out: %v", err)
 	}
 	s.Stop(t)
-	for _, secret := range []string{token, another, "SECRET", "temporary", "guessed-token", "guessed-secret"} {
+	for _, secret := range []string{token, another, "a-secret-of-24-characters", "temporary", "guessed-token", "guessed-secret"} {
 		if strings.Contains(s.Log(), secret) {
 			t.Errorf("the log holds the secret %q", secret)
 		}
 	}
 }
 
-// Without credentials, a page of another host in a browser of this machine may not call,
-// whatever name it reaches loopback by; programs may use any name.
+// Without credentials, pages of other hosts in a browser of this machine may not call, and
+// requests must have a host name of this server. A page whose name is made to resolve to
+// loopback sends neither Origin nor Sec-Fetch-Site with a GET over http.
 func TestForeignPages(t *testing.T) {
-	s := servertest.Start(t, "--engine", file(t))
+	s := servertest.Start(t, "--engine", file(t), "--host", "flows.example")
 	for name, test := range map[string]struct {
 		host   string
 		header map[string]string
 		status int
 	}{
 		"program":                        {"", nil, 200},
-		"program by another name":        {"flows.example", nil, 200},
+		"name of --host":                 {"flows.example", nil, 200},
+		"name of --host with a port":     {"flows.example:8080", nil, 200},
+		"localhost":                      {"localhost:8080", nil, 200},
+		"IPv6 address":                   {"[::1]:8080", nil, 200},
+		"another name":                   {"flows.example.net", nil, 421},
+		"GET that rebinds a name":        {"evil.example:8080", nil, 421},
 		"page of this server":            {"", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200},
 		"page of this server, posting":   {"localhost:8080", map[string]string{"Origin": "http://localhost:8080"}, 200},
 		"page of another host":           {"", map[string]string{"Origin": "https://evil.example"}, 403},
 		"page of no host":                {"", map[string]string{"Origin": "null"}, 403},
-		"page that rebinds its name":     {"evil.example:8080", map[string]string{"Sec-Fetch-Site": "same-origin"}, 403},
-		"page that rebinds, and posts":   {"evil.example:8080", map[string]string{"Origin": "http://evil.example:8080"}, 403},
-		"page of a name like loopback's": {"127.0.0.1.evil.example", map[string]string{"Sec-Fetch-Site": "same-origin"}, 403},
+		"page that rebinds its name":     {"evil.example:8080", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
+		"page that rebinds, and posts":   {"evil.example:8080", map[string]string{"Origin": "http://evil.example:8080"}, 421},
+		"page of a name like loopback's": {"127.0.0.1.evil.example", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/p/waits", nil)
 		if err != nil {

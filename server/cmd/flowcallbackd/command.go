@@ -23,8 +23,10 @@ on every request and durably resumes the flow that waits. It serves the contract
 Without --auth it listens on loopback only. On SIGHUP it reloads the file of --auth. If the file is
 wrong, nothing changes and the log says why.
 
-On SIGINT and SIGTERM it stops: it accepts no new connections, answers long-polls with what they
-have, finishes running requests and closes its file. A second signal ends it immediately.
+On SIGTERM it drains: /readyz answers 503 and everything else goes on for --drain, so that load
+balancers notice. Then it stops: it accepts no new connections, answers long-polls with what they
+have, finishes running requests and closes its file. SIGINT stops it without draining. A second signal
+ends it immediately.
 
 Each flag has an environment variable; the flag wins. TLS and the API key of Temporal are set as
 for all Temporal clients: by variables that begin with TEMPORAL_, or in its configuration file.
@@ -63,6 +65,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 				Name: "auth", Destination: &s.auth, Sources: variable("AUTH"),
 				Usage: "`FILE` that lists who may call (see server/auth/README.md); reloaded on SIGHUP. Without it, everyone who can reach the address may call",
 			},
+			&cli.StringSliceFlag{
+				Name: "host", Destination: &s.hosts, Sources: variable("HOST"),
+				Usage: "host `NAME` of this server, besides localhost and IP addresses; may be repeated; * allows any name. Without --auth, requests for other names are refused, which protects against DNS rebinding",
+			},
+			&cli.StringSliceFlag{
+				Name: "trusted-proxy", Destination: &s.trustedProxies, Sources: variable("TRUSTED_PROXY"),
+				Usage: "network `CIDR` of a proxy whose header X-Forwarded-For names the client, such as 10.0.0.0/8; may be repeated",
+			},
 			&cli.BoolFlag{
 				Name: "insecure-no-auth", Destination: &s.insecureNoAuth, Sources: variable("INSECURE_NO_AUTH"),
 				Usage: "listen on any address without --auth: everyone who can reach the address may settle flows",
@@ -90,6 +100,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			&cli.DurationFlag{
 				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: variable("RETENTION"),
 				Usage: "`DURATION` such as 168h for which settled waits and held callbacks are kept; 0 keeps them without limit (SQLite only: Temporal has its own retention)",
+			},
+			&cli.DurationFlag{
+				Name: "drain", Value: 5 * time.Second, Destination: &s.drain, Sources: variable("DRAIN"),
+				Usage: "`DURATION` for which to go on serving after SIGTERM, while /readyz answers 503",
+			},
+			&cli.StringFlag{
+				Name: "log-level", Value: "info", Destination: &s.logLevel, Sources: variable("LOG_LEVEL"),
+				Usage: "least important lines of the log: `debug|info|warn|error`; debug includes health checks",
 			},
 			&cli.StringFlag{
 				Name: "log-format", Value: "text", Destination: &s.logFormat, Sources: variable("LOG_FORMAT"),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,6 +79,13 @@ func openTemporary(ctx context.Context, options sqlite.Options) (engine.Engine, 
 		return nil, nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return e, func() error { return errors.Join(e.Close(), os.RemoveAll(folder)) }, nil
+}
+
+// sharesNamespace reports whether the engine serves all projects from one namespace, so that
+// a project does not separate principals.
+func (s settings) sharesNamespace() bool {
+	u, err := url.Parse(s.engine)
+	return err == nil && u.Scheme == "temporal" && strings.Trim(u.Path, "/") != ""
 }
 
 // engineName returns the engine for the log.

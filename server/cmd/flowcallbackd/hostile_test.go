@@ -106,7 +106,7 @@ func (q raw) text() string {
 		return value
 	}
 	headers := or(q.headers, fmt.Sprintf("Content-Type: application/json\nContent-Length: %d\n", len(q.body)))
-	head := or(q.line, "POST /v2/project/fgs/workflows/w/callback HTTP/1.1") + "\n" + or(q.host, "Host: x\n") +
+	head := or(q.line, "POST /v2/project/fgs/workflows/w/callback HTTP/1.1") + "\n" + or(q.host, "Host: localhost\n") +
 		or(q.ids, "X-Workflow-Run-Id: r\nX-Workflow-State-Id: s\n") + headers + "\n"
 	return strings.ReplaceAll(head, "\n", "\r\n") + q.body
 }
@@ -234,7 +234,7 @@ var hostile = map[string]struct {
 	"method: HEAD":            {raw{line: "HEAD /v2/project/fgs/workflows/w/callback HTTP/1.1"}, 405, ""},
 	"method: PUT":             {raw{line: "PUT /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
 	"method: TRACE":           {raw{line: "TRACE /v2/project/fgs/workflows/w/callback HTTP/1.1"}, 405, "FLOWCALLBACK.METHOD"},
-	"method: CONNECT":         {raw{line: "CONNECT project:443 HTTP/1.1"}, 404, "APIGW.0101"},
+	"method: CONNECT":         {raw{line: "CONNECT project:443 HTTP/1.1"}, 421, "FLOWCALLBACK.HOST"},
 	"method: in small ones":   {raw{line: "post /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
 	"method: unknown":         {raw{line: "JUMP /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
 	"method: no token":        {raw{line: "PO(ST /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -16,27 +18,35 @@ import (
 
 // settings are the values of the flags.
 type settings struct {
-	listen, engine, unknown, logFormat string
-	maxBody                            int64
-	retention                          time.Duration
-	demo, temporary                    bool
-	auth, tlsCert, tlsKey              string
-	insecureNoAuth                     bool
+	listen, engine, unknown string
+	logFormat, logLevel     string
+	maxBody                 int64
+	retention, drain        time.Duration
+	demo, temporary         bool
+	auth, tlsCert, tlsKey   string
+	insecureNoAuth          bool
+	hosts, trustedProxies   []string
 }
 
-// shutdownTimeout limits how long running requests may take after the signal to stop.
-const shutdownTimeout = 30 * time.Second
+// shutdownTimeout limits how long running requests may take after the server has drained.
+const shutdownTimeout = 15 * time.Second
 
 // serve runs the server until ctx ends or it fails. It leaves nothing running.
 func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error) {
-	logger, err := newLogger(s.logFormat, stderr)
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log that has gone must not end the server
+	logger, stopLogging, err := newLogger(s.logFormat, s.logLevel, stderr)
 	if err != nil {
 		return err
 	}
+	defer stopLogging()
 	if s.maxBody < 1 {
 		return fmt.Errorf("--max-body %d: want at least 1", s.maxBody)
 	}
 	address, err := s.address()
+	if err != nil {
+		return err
+	}
+	proxies, err := s.proxies()
 	if err != nil {
 		return err
 	}
@@ -58,8 +68,11 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 
 	draining, drain := context.WithCancel(context.Background())
 	defer drain()
+	stopping, stop := context.WithCancel(context.Background())
+	defer stop()
 	handler, err := server.New(e, server.Config{
-		MaxBody: s.maxBody, Draining: draining, Authorize: authorize, Metrics: registry, Logger: logger,
+		MaxBody: s.maxBody, Draining: draining, Stopping: stopping, Authorize: authorize, Hosts: s.allowedHosts(), TrustedProxies: proxies,
+		Metrics: registry, Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -86,28 +99,42 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if s.demo {
 		go func() {
 			defer close(demoDone)
-			if err := demo(draining, e, s.auth != "", s.scheme()+"://"+listener.Addr().String(), stdout); err != nil {
+			if err := demo(stopping, e, s.auth != "", s.scheme()+"://"+listener.Addr().String(), stdout); err != nil {
 				logger.Error("demo", "error", err)
 			}
 		}()
 	} else {
 		close(demoDone)
 	}
+	defer func() { stop(); <-demoDone }()
 
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	defer signal.Stop(interrupted)
 	select {
 	case err := <-served:
-		drain()
-		<-demoDone
 		return err
 	case <-ctx.Done():
 	}
-	logger.Info("stopping", "timeout", shutdownTimeout)
 	drain()
-	<-demoDone
+	logger.Info("draining: not ready, and still serving", "time", s.drain)
+	select {
+	case err := <-served:
+		return err
+	case <-interrupted:
+	case <-time.After(s.drain):
+	}
+	return s.shutdown(httpServer, stop, logger)
+}
+
+// shutdown stops accepting connections, ends long-polls, and waits for running requests.
+func (s settings) shutdown(httpServer *http.Server, stop func(), logger *slog.Logger) error {
+	logger.Info("stopping", "timeout", shutdownTimeout)
+	stop()
 	finishing, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if err := httpServer.Shutdown(finishing); err != nil {
-		return fmt.Errorf("requests were still running after %s: %w", shutdownTimeout, err)
+		return errors.Join(fmt.Errorf("requests were still running after %s: %w", shutdownTimeout, err), httpServer.Close())
 	}
 	logger.Info("stopped")
 	return nil
@@ -123,17 +150,5 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    12 << 10, // net/http adds 4 KiB: 16 KiB
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-}
-
-// newLogger returns a logger that writes to w in the given format.
-func newLogger(format string, w io.Writer) (*slog.Logger, error) {
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, nil)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, nil)), nil
-	default:
-		return nil, fmt.Errorf("--log-format %q: want text or json", format)
 	}
 }

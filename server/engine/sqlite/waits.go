@@ -119,7 +119,7 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait tim
 	for {
 		woken, leave := e.hub.subscribe(topic{wait: waitID})
 		found, err := e.wait(ctx, projectID, waitID)
-		if err != nil || found.Status != waits.Waiting {
+		if err != nil || found.Status != waits.Waiting || wait <= 0 {
 			leave()
 			return found, errors.Join(err, e.ended(ctx))
 		}
