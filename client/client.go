@@ -40,6 +40,8 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	switch {
 	case err != nil, base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
 		return nil, fmt.Errorf("client: endpoint %q: want a URL such as https://functiongraph.cn-north-4.myhuaweicloud.com", endpoint)
+	case base.User != nil:
+		return nil, fmt.Errorf("client: endpoint %q: want no user name and no password; see WithToken and WithAKSK", base.Redacted())
 	case base.RawQuery != "" || base.Fragment != "":
 		return nil, fmt.Errorf("client: endpoint %q: want no query and no fragment", base.Redacted())
 	}

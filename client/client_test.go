@@ -22,20 +22,22 @@ func newClient(t *testing.T, endpoint, project string, options ...client.Option)
 	return c
 }
 
-// want says which of the package's errors err is; it is none of the others.
+// want checks that err matches the wanted sentinel errors of package client, and no others.
 func want(t *testing.T, err error, wanted ...error) {
 	t.Helper()
 	for _, sentinel := range []error{
 		client.ErrInvalid, client.ErrUnauthorized, client.ErrForbidden, client.ErrNotFound, client.ErrExpired, client.ErrCancelled, client.ErrConflict,
 	} {
 		if got := errors.Is(err, sentinel); got != slices.Contains(wanted, sentinel) {
-			t.Errorf("errors.Is(%v, %v) = %t", err, sentinel, got)
+			t.Errorf("errors.Is(%v, %v) = %t, want %t", err, sentinel, got, !got)
 		}
 	}
 }
 
 func TestBadArgumentsAreNotSent(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("sent %s", r.URL) }))
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the client sent a request to %s, want none", r.URL)
+	}))
 	defer s.Close()
 	c := newClient(t, s.URL, "project")
 	state := client.State{Workflow: "workflow", Run: "run", State: "state"}
@@ -56,11 +58,11 @@ func TestBadArgumentsAreNotSent(t *testing.T) {
 		}
 	}
 	if _, err := client.New(s.URL, "p", client.WithRetry(-1)); err == nil {
-		t.Error("New with a negative time to retry succeeded")
+		t.Error("New with a negative retry time succeeded, want an error")
 	}
-	for _, arguments := range [][2]string{{"", "p"}, {"localhost:8080", "p"}, {"ftp://x", "p"}, {"http://", "p"}, {"http://x?a=b", "p"}, {"http://x", ""}, {"http://x", ".."}} {
+	for _, arguments := range [][2]string{{"", "p"}, {"localhost:8080", "p"}, {"ftp://x", "p"}, {"http://", "p"}, {"http://x?a=b", "p"}, {"http://x", ""}, {"http://x", ".."}, {"http://u:p@x", "p"}} {
 		if _, err := client.New(arguments[0], arguments[1]); err == nil {
-			t.Errorf("New(%q, %q) succeeded", arguments[0], arguments[1])
+			t.Errorf("New(%q, %q) succeeded, want an error", arguments[0], arguments[1])
 		}
 	}
 }
@@ -77,7 +79,7 @@ func TestStateFromHeader(t *testing.T) {
 		}
 		header.Del(prefix + "Run-Id")
 		if _, err := client.StateFromHeader(header); !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "X-Cff-Workflow-Run-Id") {
-			t.Errorf("StateFromHeader without a run: %v", err)
+			t.Errorf("StateFromHeader without a run id: %v, want an ErrInvalid that names the header", err)
 		}
 	}
 }

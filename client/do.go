@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
 )
 
 // maxResponse limits the memory that a response takes. It is far larger than the largest page
@@ -22,15 +24,16 @@ const maxResponse = 64 << 20
 // doer sends a request until it has a final response. Every operation of the two contracts
 // is safe to repeat, so it repeats all of them.
 type doer struct {
-	http           *http.Client
-	timeout        time.Duration
-	retryFor       time.Duration
-	first, longest time.Duration
-	userAgent      string
-	projectID      string
-	authenticate   func(r *http.Request, body []byte) error
-	check          func(*http.Request) error
-	notify         func(cause error, left time.Duration)
+	http             *http.Client
+	timeout          time.Duration
+	retryFor         time.Duration
+	retryNotFoundFor time.Duration
+	first, longest   time.Duration
+	userAgent        string
+	projectID        string
+	authenticate     func(r *http.Request, body []byte) error
+	check            func(*http.Request) error
+	notify           func(cause error, left time.Duration)
 }
 
 // Do implements HttpRequestDoer of the generated clients. The body of the response is in
@@ -51,7 +54,7 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 
 // repeat makes attempts until one has a final response or the time for retries is over.
 func (d *doer) repeat(r *http.Request) (*http.Response, error) {
-	pauses := &pauses{total: d.retryFor, BackOff: &backoff.ExponentialBackOff{
+	pauses := &pauses{total: max(d.retryFor, d.retryNotFoundFor), BackOff: &backoff.ExponentialBackOff{
 		InitialInterval: d.first, MaxInterval: d.longest, Multiplier: 2, RandomizationFactor: 0.5,
 	}}
 	var last *http.Response
@@ -60,7 +63,7 @@ func (d *doer) repeat(r *http.Request) (*http.Response, error) {
 		if last, cause = d.once(r); cause != nil {
 			return nil, permanentOr(r.Context(), cause)
 		}
-		if !retryable(last.StatusCode) {
+		if !retryable(last) && !d.retryNotFound(r, last, pauses) {
 			return last, nil
 		}
 		cause = errors.New(last.Status)
@@ -109,11 +112,14 @@ func (p *pauses) NextBackOff() time.Duration {
 }
 
 // left returns the time that is left.
-func (p *pauses) left() time.Duration {
+func (p *pauses) left() time.Duration { return p.total - p.passed() }
+
+// passed returns the time since the first pause.
+func (p *pauses) passed() time.Duration {
 	if p.since.IsZero() {
 		p.since = time.Now()
 	}
-	return p.total - time.Since(p.since)
+	return time.Since(p.since)
 }
 
 // once makes one attempt.
@@ -165,13 +171,36 @@ func (d *doer) attempt(ctx context.Context, r *http.Request) (*http.Request, err
 	return copied, d.authenticate(copied, body)
 }
 
-// retryable reports whether another attempt may get a better response.
-func retryable(status int) bool {
-	switch status {
+// retryable reports whether another attempt may get a better response. A 404 that is not the
+// contract's comes from a proxy or gateway, for example during a rollout.
+func retryable(response *http.Response) bool {
+	switch response.StatusCode {
+	case http.StatusNotFound:
+		return !isContractError(response)
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return false
+}
+
+// retryNotFound reports whether a callback for an unknown state is to be retried.
+func (d *doer) retryNotFound(r *http.Request, response *http.Response, pauses *pauses) bool {
+	if d.retryNotFoundFor == 0 || response.StatusCode != http.StatusNotFound || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/callback") {
+		return false
+	}
+	return errorOf(response).Code == callback.CodeNotFound && pauses.passed() < d.retryNotFoundFor
+}
+
+// isContractError reports whether the body, which is in memory, is the contract's error body.
+func isContractError(response *http.Response) bool {
+	return isContractCode(errorOf(response).Code)
+}
+
+// errorOf returns the error in a response whose body is in memory, and leaves the body unread.
+func errorOf(response *http.Response) *Error {
+	body, _ := io.ReadAll(response.Body)
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return responseError(response.StatusCode, response.Header, body)
 }
 
 // permanentOr marks an error as permanent if another attempt would fail too: the context of

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
@@ -41,18 +42,28 @@ type Error struct {
 	RequestID  string // for the operators of the server
 }
 
-// Error returns the code, the message, the status and the request id in one line.
+// Error returns the code, the message, the status and the request id in one line. Control
+// characters, which a server could send to a terminal or a log, are escaped.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Code != "" {
-		b.WriteString(string(e.Code) + ": ")
+		b.WriteString(printable(string(e.Code)) + ": ")
 	}
-	fmt.Fprintf(&b, "%s (HTTP %d", e.Message, e.StatusCode)
+	fmt.Fprintf(&b, "%s (HTTP %d", printable(e.Message), e.StatusCode)
 	if e.RequestID != "" {
-		b.WriteString(", request " + e.RequestID)
+		b.WriteString(", request " + printable(e.RequestID))
 	}
 	b.WriteString(")")
 	return b.String()
+}
+
+// printable escapes the characters of a text that are not printable.
+func printable(text string) string {
+	quoted := strconv.Quote(text)
+	if quoted == `"`+text+`"` {
+		return text
+	}
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
 }
 
 // Is reports whether the response means one of the Err… values.
@@ -71,9 +82,15 @@ func (e *Error) Is(target error) bool {
 	case ErrForbidden:
 		return e.StatusCode == http.StatusForbidden
 	case ErrNotFound:
-		return e.StatusCode == http.StatusNotFound && e.Code != callback.CodeNoRoute
+		return e.StatusCode == http.StatusNotFound && isContractCode(e.Code)
 	}
 	return false
+}
+
+// isContractCode reports whether a code comes from the contract's error body, and not from a
+// gateway in front of the service, whose 404 means that there is no such API.
+func isContractCode(code callback.ErrorCode) bool {
+	return code != "" && !strings.HasPrefix(string(code), "APIGW.")
 }
 
 // responseError decodes the body of an error response: the contract's, or that of the
@@ -83,7 +100,7 @@ func responseError(status int, header http.Header, body []byte) *Error {
 		ErrorCode callback.ErrorCode `json:"error_code"`
 		ErrorMsg  string             `json:"error_msg"`
 		RequestID string             `json:"request_id"`
-		Error     struct {
+		Error     struct {           // of the vendor's gateways
 			Code    callback.ErrorCode `json:"code"`
 			Message string             `json:"message"`
 		} `json:"error"`

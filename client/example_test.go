@@ -7,7 +7,7 @@ import (
 	"github.com/flowcallback/flowcallback/client"
 )
 
-// An HTTP function that runs as a state of a flow calls the flow back.
+// An HTTP function that runs as a state of a flow sends the callback for that state.
 func Example() {
 	c, err := client.New("https://functiongraph.cn-north-4.myhuaweicloud.com", "46b6f338fc3445b8846c71dfb1fbd9e8")
 	if err != nil {

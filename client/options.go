@@ -35,6 +35,13 @@ func WithTimeout(timeout time.Duration) Option { return func(d *doer) { d.timeou
 // attempt only. Default: DefaultRetry.
 func WithRetry(total time.Duration) Option { return func(d *doer) { d.retryFor = total } }
 
+// WithRetryNotFound retries a callback for an unknown state (ErrNotFound) for the given time,
+// because it may arrive before its wait is opened. An expired or cancelled state is not
+// retried. Default: 0, no retry.
+func WithRetryNotFound(total time.Duration) Option {
+	return func(d *doer) { d.retryNotFoundFor = total }
+}
+
 // WithBackoff sets the pauses between attempts. They double from the first to the longest,
 // with jitter. If the server sends a longer Retry-After than the first pause, that is used
 // instead. Default: DefaultFirstPause and DefaultLongestPause.

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"time"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/gen/waitsclient"
 )
 
 // pollSeconds is how long a long-poll asks the server to wait.
-const pollSeconds = 30
+const pollSeconds = 25
 
 // Waits is the API of the waiting side: it opens waits with flowcallbackd and receives their
 // outcomes. It is safe for concurrent use.
@@ -32,15 +33,47 @@ func (w *Waits) Get(ctx context.Context, waitID string) (waits.Wait, error) {
 	return w.get(ctx, waitID, 0)
 }
 
-// Await blocks until the wait is settled, expired or cancelled, and returns it. Limit the
-// time with ctx.
+// Await blocks until the wait is settled, expired or cancelled, and returns it. If it has
+// expired or was cancelled, the error is ErrExpired or ErrCancelled; the outcome of a settled
+// wait may be a fail. Limit the time with ctx.
 func (w *Waits) Await(ctx context.Context, waitID string) (waits.Wait, error) {
+	var pace pace
 	for {
 		wait, err := w.get(ctx, waitID, pollSeconds)
-		if err != nil || wait.Status != waits.Waiting {
+		if err != nil {
 			return wait, err
 		}
+		switch wait.Status {
+		case waits.Waiting:
+		case waits.Expired:
+			return wait, fmt.Errorf("client: wait %s: %w", waitID, ErrExpired)
+		case waits.Cancelled:
+			return wait, fmt.Errorf("client: wait %s: %w", waitID, ErrCancelled)
+		default:
+			return wait, nil
+		}
+		if err := pace.wait(ctx); err != nil {
+			return wait, fmt.Errorf("client: wait %s: %w", waitID, err)
+		}
 	}
+}
+
+// pace limits long-polls to one a second, for servers that answer them early.
+type pace struct{ last time.Time }
+
+// wait blocks until a second has passed since the last call.
+func (p *pace) wait(ctx context.Context) error {
+	if !p.last.IsZero() {
+		timer := time.NewTimer(time.Until(p.last.Add(time.Second)))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	p.last = time.Now()
+	return nil
 }
 
 func (w *Waits) get(ctx context.Context, waitID string, seconds int) (waits.Wait, error) {
@@ -116,6 +149,7 @@ type Settled struct {
 // ends only with an error, such as that of ctx.
 func (w *Waits) Outcomes(ctx context.Context, after string) iter.Seq2[Settled, error] {
 	return func(yield func(Settled, error) bool) {
+		var pace pace
 		seconds := pollSeconds
 		params := waits.ListOutcomesParams{WaitSeconds: &seconds}
 		for {
@@ -137,6 +171,13 @@ func (w *Waits) Outcomes(ctx context.Context, after string) iter.Seq2[Settled, e
 				}
 			}
 			after = page.Next
+			if len(page.Outcomes) > 0 {
+				continue
+			}
+			if err := pace.wait(ctx); err != nil {
+				yield(Settled{}, fmt.Errorf("client: %w", err))
+				return
+			}
 		}
 	}
 }

@@ -184,7 +184,7 @@ func TestTooManyPolls(t *testing.T) {
 	wait := s.open(t, "state")
 	polled := make(chan answer, 2)
 	for range 2 { // whichever comes second is refused at once
-		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=50") }()
 	}
 	(<-polled).want(t, 503, "FSS.0503")
 	if a := s.callback(t, "state", success); a.status != 200 {
@@ -201,7 +201,7 @@ func TestEncodedPollsAreCountedAsPolls(t *testing.T) {
 	wait := s.open(t, "state")
 	polled := make(chan answer, 2)
 	for range 2 { // whichever comes second is refused at once
-		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait%5Fseconds=60") }()
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait%5Fseconds=50") }()
 	}
 	(<-polled).want(t, 503, "FSS.0503")
 	if a := s.callback(t, "state", success); a.status != 200 {

@@ -168,9 +168,10 @@ func TestOddIDs(t *testing.T) {
 		})
 	}
 	for i, id := range []string{"a/b", "%2F", "é", "日本語", "a b", ",;=", "\"'", "a:b", "=?utf-8?q?x?="} {
-		body := fmt.Sprintf(`{"workflow_id":%q,"run_id":%s,"state_id":%s}`, workflow, quote(id), quote(id))
-		if a := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", body)); a.status != 201 {
-			t.Errorf("%d: opening run and state %q: %v", i, id, a)
+		// The published operation accepts more ids than waits.yaml, so the engine opens the wait.
+		request := waits.OpenWaitRequest{WorkflowID: workflow, RunID: callback.RunID(id), StateID: callback.StateID(id), TimeoutSeconds: 60}
+		if _, _, err := s.engine.OpenWait(t.Context(), "project", request); err != nil {
+			t.Errorf("%d: opening run and state %q: %v", i, id, err)
 		}
 		a := s.callback(t, id, success, func(r *http.Request) { r.Header.Set("X-Workflow-Run-Id", id) })
 		if a.status != 200 {
@@ -191,7 +192,7 @@ func TestLongPoll(t *testing.T) {
 	t.Run("answers as soon as the wait is settled", func(t *testing.T) {
 		wait := s.open(t, "settled")
 		polled := make(chan answer, 1)
-		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=50") }()
 		s.callback(t, "settled", success)
 		if got := decode[waits.Wait](t, <-polled); got.Status != waits.Success {
 			t.Errorf("polled %+v, want success", got)
@@ -200,7 +201,7 @@ func TestLongPoll(t *testing.T) {
 	t.Run("feed answers with the next outcome", func(t *testing.T) {
 		page := decode[waits.OutcomePage](t, s.get(t, "/v1/project/outcomes"))
 		polled := make(chan answer, 1)
-		go func() { polled <- s.get(t, "/v1/project/outcomes?wait_seconds=60&after="+page.Next) }()
+		go func() { polled <- s.get(t, "/v1/project/outcomes?wait_seconds=50&after="+page.Next) }()
 		s.open(t, "next")
 		s.callback(t, "next", success)
 		if got := decode[waits.OutcomePage](t, <-polled); len(got.Outcomes) != 1 || got.Outcomes[0].StateID != "next" {
@@ -210,7 +211,7 @@ func TestLongPoll(t *testing.T) {
 	t.Run("is woken when the server drains", func(t *testing.T) {
 		wait := s.open(t, "waiting")
 		polled := make(chan answer, 1)
-		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=60") }()
+		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=50") }()
 		drain()
 		if got := decode[waits.Wait](t, <-polled); got.Status != waits.Waiting {
 			t.Errorf("polled %+v, want it waiting", got)

@@ -118,7 +118,7 @@ func (s *service) turn(t *testing.T, state string, i int) {
 	wait := s.open(t, state)
 	var polling sync.WaitGroup
 	if i%4 == 0 {
-		polling.Go(func() { s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=30") })
+		polling.Go(func() { s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=25") })
 	}
 	if i%10 == 1 {
 		s.do(t, s.request(t, http.MethodDelete, "/v1/project/waits/"+wait.WaitID, ""))

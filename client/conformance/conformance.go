@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +22,10 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
+
+// ErrCredentials: the server refused the credentials. Run ends with it, because every further
+// request would count as a failed attempt.
+var ErrCredentials = errors.New("the credentials were refused")
 
 // A Case is one request, and whether the contract allows it.
 type Case struct {
@@ -79,6 +84,9 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if errors.Is(err, ErrCredentials) {
+			return err // all other cases would fail in the same way
+		}
 		done(Result{c, err, time.Since(start)})
 	}
 	return nil
@@ -112,7 +120,7 @@ func (c Case) judge(ctx context.Context, r *http.Request, answer *http.Response,
 	said := fmt.Sprintf("%d %.200s", answer.StatusCode, bytes.TrimSpace(body))
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("the credentials were refused: %s", said)
+		return fmt.Errorf("%w: %s", ErrCredentials, said)
 	case answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests:
 		return fmt.Errorf("the server failed: %s", said)
 	}

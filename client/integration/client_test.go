@@ -20,7 +20,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// start returns a client of the real server over a real file.
+// start returns a client of a real server with a SQLite file.
 func start(t *testing.T, project string, options ...client.Option) *client.Client {
 	t.Helper()
 	e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waits.db"), sqlite.Options{})
@@ -59,14 +59,14 @@ func open(t *testing.T, c *client.Client, s client.State) waits.Wait {
 	return wait
 }
 
-// want says which of the package's errors err is; it is none of the others.
+// want checks that err matches the wanted sentinel errors of package client, and no others.
 func want(t *testing.T, err error, wanted ...error) {
 	t.Helper()
 	for _, sentinel := range []error{
 		client.ErrInvalid, client.ErrUnauthorized, client.ErrForbidden, client.ErrNotFound, client.ErrExpired, client.ErrCancelled, client.ErrConflict,
 	} {
 		if got := errors.Is(err, sentinel); got != slices.Contains(wanted, sentinel) {
-			t.Errorf("errors.Is(%v, %v) = %t", err, sentinel, got)
+			t.Errorf("errors.Is(%v, %v) = %t, want %t", err, sentinel, got, !got)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestSucceedAndFail(t *testing.T) {
 			}
 		}
 		if got.Outcome.Result != test.want.Result || got.Outcome.Error != test.want.Error || fmt.Sprint(gotOutput) != fmt.Sprint(wantOutput) {
-			t.Errorf("outcome %d: %+v %s, want %+v %s", i, got.Outcome, got.Outcome.Output, test.want, test.want.Output)
+			t.Errorf("outcome of call %d: %+v %s, want %+v %s", i, got.Outcome, got.Outcome.Output, test.want, test.want.Output)
 		}
 	}
 }
@@ -136,13 +136,13 @@ func TestSucceedAndFail(t *testing.T) {
 func TestOddIDs(t *testing.T) {
 	for _, id := range []string{"a/b", "a b", "%", "%25", "%2F", "é", "日本語", "?", "#", ";", "a+b", "~", "...", "'", "a:b", "&=", "{x}"} {
 		c := start(t, id)
-		state := client.State{Workflow: id, Run: "run " + id, State: "state " + id}
+		state := client.State{Workflow: id, Run: "run", State: "state"}
 		wait := open(t, c, state)
 		if wait.ProjectID != id || wait.WorkflowID != id {
-			t.Errorf("opened under project %q, workflow %q; want %q", wait.ProjectID, wait.WorkflowID, id)
+			t.Errorf("Open used project %q and workflow %q; want %q for both", wait.ProjectID, wait.WorkflowID, id)
 		}
 		if _, err := c.Succeed(t.Context(), state, nil); err != nil {
-			t.Errorf("Succeed under %q: %v", id, err)
+			t.Errorf("Succeed with id %q: %v", id, err)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestErrors(t *testing.T) {
 	want(t, err, client.ErrNotFound)
 	var answer *client.Error
 	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotFound || answer.Code != "FGS.5002" || answer.Message == "" || answer.RequestID == "" {
-		t.Errorf("error of an unknown state: %#v", err)
+		t.Errorf("Succeed for an unknown state: %#v, want 404 FGS.5002 with a message and a request id", err)
 	}
 
 	open(t, c, state("settled"))
@@ -175,7 +175,7 @@ func TestErrors(t *testing.T) {
 	_, err = c.Fail(t.Context(), state("settled"), strings.Repeat("x", 1000), nil)
 	want(t, err, client.ErrInvalid)
 	if !errors.As(err, &answer) || !strings.Contains(answer.Message, "error: must have at most") {
-		t.Errorf("error of a long reason: %v", err)
+		t.Errorf("Fail with a long reason: %v, want the length limit in the message", err)
 	}
 	want(t, c.Waits.Cancel(t.Context(), "unknown"), client.ErrNotFound)
 }

@@ -25,7 +25,9 @@ func newClient(t *testing.T, endpoint, project string, options ...client.Option)
 }
 
 func TestPrecheckFindsWhatTheServerWould(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Errorf("sent %s", r.URL) }))
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the client sent a request to %s, want none", r.URL)
+	}))
 	defer s.Close()
 	check, err := precheck.New()
 	if err != nil {
@@ -50,7 +52,7 @@ func TestPrecheckFindsWhatTheServerWould(t *testing.T) {
 			t.Errorf("got %v, want %v", err, client.ErrInvalid)
 		}
 		if err == nil || !strings.Contains(err.Error(), text) || errors.As(err, new(*client.Error)) {
-			t.Errorf("got %v, want it to say %q", err, text)
+			t.Errorf("got %v, want a local error that contains %q", err, text)
 		}
 	}
 }
@@ -62,7 +64,7 @@ func TestPrecheckKnowsAnEndpointWithAPath(t *testing.T) {
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/gateway/v2/") {
-			t.Errorf("sent to %s", r.URL)
+			t.Errorf("request sent to %s, want a path below /gateway/v2/", r.URL)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"execution_id":"x"}`)

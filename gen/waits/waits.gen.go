@@ -62,11 +62,11 @@ func (e ListWaitsParamsOrder) Valid() bool {
 // Example: 127
 type Cursor = string
 
-// HeaderRunID Id of the run that waits. A callback carries it in an HTTP header, so it has no
-// control characters and no space at either end (RFC 9110, section 5.5): a wait under
-// any other id could never be settled. At most 1024 characters: run id and state id,
-// of up to four bytes a character, then fit in the 16 KiB of headers that servers
-// commonly accept.
+// HeaderRunID Id of the run that waits. A callback carries it in an HTTP header, and common HTTP
+// clients send only visible ASCII and inner spaces there as they are (browsers, Python
+// and Java refuse or change other characters). A wait under any other id might never be
+// settled. At most 1024 characters: run id and state id then fit easily in the 16 KiB of
+// headers that servers commonly accept.
 //
 // Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
 type HeaderRunID = callback.RunID
@@ -99,11 +99,11 @@ type OpenWaitRequest struct {
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`
 
-	// RunID Id of the run that waits. A callback carries it in an HTTP header, so it has no
-	// control characters and no space at either end (RFC 9110, section 5.5): a wait under
-	// any other id could never be settled. At most 1024 characters: run id and state id,
-	// of up to four bytes a character, then fit in the 16 KiB of headers that servers
-	// commonly accept.
+	// RunID Id of the run that waits. A callback carries it in an HTTP header, and common HTTP
+	// clients send only visible ASCII and inner spaces there as they are (browsers, Python
+	// and Java refuse or change other characters). A wait under any other id might never be
+	// settled. At most 1024 characters: run id and state id then fit easily in the 16 KiB of
+	// headers that servers commonly accept.
 	//
 	//
 	// Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
@@ -287,7 +287,8 @@ type WaitPage struct {
 // Limit Both sides hold a page of a thousand waits in memory easily.
 type Limit = int
 
-// WaitSeconds Common proxies and load balancers close a connection that is idle for longer.
+// WaitSeconds Common proxies, such as nginx, give up on a response after 60 seconds by default.
+// The rest is for the way. Some load balancers give up after 30 seconds: ask for 25.
 type WaitSeconds = int
 
 // BadRequest Why a request was refused or failed.

@@ -72,6 +72,7 @@ type Operation struct {
 	body         *openapi3.Schema
 	bodyProperty *openapi3.Schema // body without its cross-field rule
 	bodyRequired bool
+	strictQuery  bool // refuse parameters that are not declared
 	decoders     decoders
 }
 
@@ -126,6 +127,7 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 		route:   &routers.Route{Spec: document, Path: path, PathItem: item, Method: method, Operation: operation},
 		options: options,
 	}
+	o.strictQuery, _ = document.Extensions["x-refuse-unknown-parameters"].(bool)
 	for _, parameters := range []openapi3.Parameters{item.Parameters, operation.Parameters} {
 		for _, p := range parameters {
 			o.parameters = append(o.parameters, newParameter(p.Value))

@@ -1,7 +1,9 @@
 package contract_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,7 +30,7 @@ func load(t *testing.T) (callback, waits *contract.Contract) {
 	return callback, waits
 }
 
-// The documents are well-formed OpenAPI, and every example in them fits its schema.
+// The documents are valid OpenAPI, and every example matches its schema.
 func TestDocumentsAreValid(t *testing.T) {
 	for _, name := range []string{"callback.yaml", "waits.yaml"} {
 		loader := openapi3.NewLoader()
@@ -45,7 +47,8 @@ func TestDocumentsAreValid(t *testing.T) {
 
 const valid = `{"result":"success","output":{}}`
 
-// request is a valid callback but for what change does to it.
+// request returns a callback request with valid headers. If change is not nil, request applies
+// it.
 func request(body string, change func(*http.Request)) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/v2/p/fgs/workflows/w/callback", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
@@ -131,12 +134,12 @@ func TestBodiesThatAreRefused(t *testing.T) {
 			t.Errorf("CheckRequest(%q):\n got %v\nwant %s", body, err, want)
 		}
 		if !errors.As(err, new(*contract.Violation)) {
-			t.Errorf("CheckRequest(%q): %T, want a *Violation", body, err)
+			t.Errorf("CheckRequest(%q): an error of type %T, want a *Violation", body, err)
 		}
 	}
 }
 
-// As deep as the document says, and one level more; the number is found by trying.
+// The test finds the nesting limit by trying, then checks it one level deeper.
 func TestDepth(t *testing.T) {
 	callback, waits := load(t)
 	nested := func(depth int) string {
@@ -145,26 +148,26 @@ func TestDepth(t *testing.T) {
 	deepest := 1
 	for check(t, callback, request(`{"result":"success","output":`+nested(deepest+1)+`}`, nil)) == nil {
 		if deepest++; deepest > 10_000 {
-			t.Fatal("there is no limit")
+			t.Fatal("CheckRequest has no nesting limit")
 		}
 	}
 	if deepest < 20 {
-		t.Errorf("output may nest %d levels deep only", deepest)
+		t.Errorf("CheckRequest accepts only %d levels of nesting in output, want at least 20", deepest)
 	}
 	err := check(t, callback, request(`{"result":"success","output":`+nested(deepest+1)+`}`, nil))
 	if want := fmt.Sprintf("more than %d levels deep", deepest); err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("CheckRequest one level deeper: %v, want %q", err, want)
+		t.Errorf("CheckRequest of output one level too deep: %v, want %q", err, want)
 	}
 	for depth, fine := range map[int]bool{deepest: true, deepest + 1: false} {
 		r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s","input":`+nested(depth)+`}`))
 		r.Header.Set("Content-Type", "application/json")
 		if err := check(t, waits, r); (err == nil) != fine {
-			t.Errorf("CheckRequest of an input %d levels deep: %v, want fine %t", depth, err, fine)
+			t.Errorf("CheckRequest of an input %d levels deep: %v, want accepted %t", depth, err, fine)
 		}
 	}
 	unknown := `{"result":"success","output":{},"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}`
 	if err := check(t, callback, request(unknown, nil)); !errors.As(err, new(*contract.Violation)) {
-		t.Errorf("CheckRequest of a member nested too deep to read: %v, want a *Violation", err)
+		t.Errorf("CheckRequest of an unknown member 100,000 levels deep: %v, want a *Violation", err)
 	}
 }
 
@@ -213,7 +216,7 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		err := check(t, callback, request(valid, test.change))
 		var v *contract.Violation
 		if !errors.As(err, &v) || v.Error() != test.want || v.MediaType != test.mediaType {
-			t.Errorf("got  %v\nwant %s (media type: %t)", err, test.want, test.mediaType)
+			t.Errorf("CheckRequest:\n got %v\nwant %s (media type: %t)", err, test.want, test.mediaType)
 		}
 	}
 	for _, fine := range []func(*http.Request){
@@ -253,7 +256,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 		t.Fatalf("the body is a %T, want one with ValidatedValue", r.Body)
 	}
 	if value, _ := body.ValidatedValue().(map[string]any); value["timeout_seconds"] == nil {
-		t.Errorf("ValidatedValue() = %v, want timeout_seconds filled in", value)
+		t.Errorf("ValidatedValue() = %v, want the default of timeout_seconds", value)
 	}
 }
 
@@ -262,10 +265,10 @@ func TestMatchKeepsEscapedSlashesInTheirValue(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/v2/a%2Fb/fgs/workflows/%25%20%C3%A9/callback", nil)
 	operation, values := callback.Match(r)
 	if want := (contract.PathValues{Names: []string{"project_id", "workflow_id"}, Values: []string{"a/b", "% é"}}); operation == nil || !reflect.DeepEqual(values, want) {
-		t.Errorf("Match = %v, %v", operation, values)
+		t.Errorf("Match = %v, %v; want values %v", operation, values, want)
 	}
 	if operation, _ := waits.Match(r); operation != nil {
-		t.Errorf("Match in another document = %s, want none", operation.ID())
+		t.Errorf("Match in waits.yaml = %s, want none", operation.ID())
 	}
 }
 
@@ -289,7 +292,49 @@ func TestAnswersThatBreakTheContractAreFound(t *testing.T) {
 	} {
 		err := operation.CheckResponse(t.Context(), request(valid, nil), test.status, test.header, []byte(test.body))
 		if (err == nil) != test.fine {
-			t.Errorf("CheckResponse(%d, %s): %v, want fine %t", test.status, test.body, err, test.fine)
+			t.Errorf("CheckResponse(%d, %s): %v, want accepted %t", test.status, test.body, err, test.fine)
+		}
+	}
+}
+
+// waits.yaml refuses what it does not declare, with its name. The published operation ignores it.
+func TestUnknownNames(t *testing.T) {
+	callback, waits := load(t)
+	open := func(body string) *http.Request {
+		r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		return r
+	}
+	for name, test := range map[string]struct {
+		request *http.Request
+		want    string
+	}{
+		"member":         {open(`{"workflow_id":"w","run_id":"r","state_id":"s","timeout":5}`), `"timeout": is not a member of this object`},
+		"parameter":      {httptest.NewRequest(http.MethodGet, "/v1/p/waits?run_id=r2", nil), `"run_id": is not a parameter of this operation`},
+		"long parameter": {httptest.NewRequest(http.MethodGet, "/v1/p/waits?"+strings.Repeat("x", 3000)+"=1", nil), `"` + strings.Repeat("x", 64) + `\u2026": is not a parameter of this operation`},
+	} {
+		if err := check(t, waits, test.request); err == nil || err.Error() != test.want {
+			t.Errorf("unknown %s: got %v, want %s", name, err, test.want)
+		}
+	}
+	published := request(`{"result":"success","output":{},"more":1}`, func(r *http.Request) { r.URL.RawQuery = "more=1" })
+	if err := check(t, callback, published); err != nil {
+		t.Errorf("unknown names in the published operation: %v, want them ignored", err)
+	}
+}
+
+// Run and state ids of waits are those that every client can send in a header.
+func TestIDsOfWaits(t *testing.T) {
+	_, waits := load(t)
+	for id, allowed := range map[string]bool{"a": true, "a b": true, "~!": true, "订单-1": false, "ünï": false, " a": false, "a ": false, "a\u00a0": false, "a\tb": false} {
+		body, err := json.Marshal(map[string]string{"workflow_id": "订单", "run_id": id, "state_id": "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		if err := check(t, waits, r); (err == nil) != allowed {
+			t.Errorf("run id %q: %v, want allowed %t", id, err, allowed)
 		}
 	}
 }

@@ -135,8 +135,11 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 func (d *decoder) isOutermost() bool { return d.StackDepth() == 1 }
 
 // undeclared reads a member that the schema does not declare. A member of the outermost
-// object is skipped if the schema allows any.
+// object is skipped if the schema allows any, and refused with its name if it allows none.
 func (d *decoder) undeclared(name string, schema *openapi3.Schema, members map[string]any) (err error) {
+	if more := schema.AdditionalProperties.Has; more != nil && !*more {
+		return &Violation{Member: quoted(name), Rule: "is not a member of this object"}
+	}
 	if d.isOutermost() && allowsMore(schema) {
 		return d.SkipValue()
 	}

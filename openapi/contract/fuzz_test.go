@@ -13,8 +13,9 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// FuzzCheckRequest: no body makes the check panic; what it refuses, it refuses with a
-// Violation; and what it lets pass, every reader of JSON understands alike.
+// FuzzCheckRequest checks three properties. No request makes CheckRequest panic. Every refusal
+// is a *Violation with a message. A strict and a loose JSON decoder read an accepted body
+// alike.
 func FuzzCheckRequest(f *testing.F) {
 	for _, body := range []string{
 		valid, `{"result":"fail","error":"why","output":null}`, `{"result":"success","output":{"a":[{"b":1e400}],"\u00e9":"\ud83d\ude00"}}`,
@@ -39,16 +40,16 @@ func FuzzCheckRequest(f *testing.F) {
 		switch {
 		case err == nil:
 		case !errors.As(err, &violation) || violation.Error() == "" || strings.Contains(violation.Error(), "%!"):
-			t.Fatalf("refused with %#v, want a worded *Violation", err)
+			t.Fatalf("CheckRequest: %#v, want a *Violation with a message", err)
 		default:
 			return
 		}
 		if !utf8.ValidString(body) || run == "" || state == "" {
-			t.Fatalf("let pass %q %q %q", run, state, body)
+			t.Fatalf("CheckRequest accepted run id %q, state id %q, body %q", run, state, body)
 		}
 		var loose, strict callback.Request
 		if err := json.Unmarshal([]byte(body), &loose); err != nil {
-			t.Fatalf("let pass what encoding/json cannot read: %v", err)
+			t.Fatalf("CheckRequest accepted a body that encoding/json cannot decode: %v", err)
 		}
 		var members map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(body), &members); err != nil {
@@ -63,7 +64,7 @@ func FuzzCheckRequest(f *testing.F) {
 			}
 		}
 		if loose.Result != strict.Result || loose.Error != strict.Error || !bytes.Equal(loose.Output, strict.Output) {
-			t.Errorf("let pass %s, which reads as %+v or as %+v", body, loose, strict)
+			t.Errorf("CheckRequest accepted %s, which decoders read as %+v or %+v", body, loose, strict)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -21,6 +22,17 @@ func (o *Operation) checkParameters(r *http.Request, pathValues PathValues) erro
 		}
 	}
 	var query url.Values
+	if o.strictQuery && r.URL.RawQuery != "" {
+		var err error
+		if query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+			return &Violation{Member: "query", Rule: "must be well-formed"}
+		}
+		for name := range query {
+			if !o.HasQuery(name) {
+				return &Violation{Member: quoted(name), Rule: "is not a parameter of this operation"}
+			}
+		}
+	}
 	for _, p := range o.parameters {
 		values := r.Header[p.canonical]
 		if p.In == openapi3.ParameterInQuery {
@@ -40,6 +52,15 @@ func (o *Operation) checkParameters(r *http.Request, pathValues PathValues) erro
 		}
 	}
 	return nil
+}
+
+// quoted returns a name of a request for a message: quoted, and shortened if it is long.
+func quoted(name string) string {
+	const longest = 64
+	if len(name) > longest {
+		name = strings.ToValidUTF8(name[:longest], "") + "…"
+	}
+	return strconv.QuoteToASCII(name)
 }
 
 func checkOnce(name string, values []string) error {

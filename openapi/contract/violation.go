@@ -10,8 +10,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// A Violation says which part of a request or response breaks which rule of the contract.
-// It quotes the contract, never the request, so the sender may see it.
+// A Violation says which part of a request or response breaks which rule of the contract. It
+// quotes the contract and, for an unknown name, that name; never a value of the request.
 type Violation struct {
 	Member    string // a parameter, a header, a body member with dots, or "body"
 	Rule      string // "must be an object"

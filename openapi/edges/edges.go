@@ -154,8 +154,8 @@ func isJSONOnly(value any, schema node) bool {
 	}
 }
 
-// values returns the edges of a schema. Strings consist of a letter of two bytes, to find
-// implementations that count bytes.
+// values returns the edges of a schema. Strings without a pattern consist of a letter of two
+// bytes, to find implementations that count bytes.
 func values(schema node) (edges []Edge) {
 	add := func(claim string, value any, allowed bool) {
 		edges = append(edges, Edge{Claim: claim, Value: value, Allowed: allowed})
@@ -166,7 +166,11 @@ func values(schema node) (edges []Edge) {
 		add(fmt.Sprintf("is %v and more", value), fmt.Sprint(value, "x"), false)
 		add(fmt.Sprintf("is %v in capitals", value), strings.ToUpper(fmt.Sprint(value)), false)
 	}
-	length := func(n int) string { return strings.Repeat("é", n) }
+	letter := "é"
+	if schema["pattern"] != nil { // which may allow only ASCII
+		letter = "x"
+	}
+	length := func(n int) string { return strings.Repeat(letter, n) }
 	if n, ok := schema["minLength"].(int); ok && !isEnum {
 		add("has its least length", length(n), true)
 		if n > 0 {

@@ -11,8 +11,8 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
-// Requests as the vendor's SDKs sent them, with the secret "SECRET" (Go 0.1.207, Node
-// 3.1.211).
+// sent holds requests recorded from the vendor's SDKs (Go 0.1.207, Node 3.1.211). They are
+// signed with the secret key "SECRET".
 var sent = map[string]struct {
 	path, host, body, authorization string
 	header                          map[string]string
@@ -68,7 +68,7 @@ func TestWhatIsSignedCannotChange(t *testing.T) {
 		"body":           func(_ *http.Request, body *[]byte) { *body = append(*body, ' ') },
 		"date":           func(r *http.Request, _ *[]byte) { r.Header.Set("X-Sdk-Date", "20261122T091308Z") },
 		"run":            func(r *http.Request, _ *[]byte) { r.Header.Set("X-Workflow-Run-Id", "R") },
-		"state left out": func(r *http.Request, _ *[]byte) { r.Header.Del("X-Workflow-State-Id") },
+		"no state":       func(r *http.Request, _ *[]byte) { r.Header.Del("X-Workflow-State-Id") },
 		"a second state": func(r *http.Request, _ *[]byte) { r.Header.Add("X-Workflow-State-Id", "") },
 		"a second date":  func(r *http.Request, _ *[]byte) { r.Header.Add("X-Sdk-Date", r.Header.Get("X-Sdk-Date")) },
 		"unsigned body": func(r *http.Request, body *[]byte) {
@@ -91,7 +91,7 @@ func TestWhatIsSignedCannotChange(t *testing.T) {
 	}
 	r, body, a := request(t, "Go")
 	if a.Verify(r, body, "secret") {
-		t.Error("another secret verifies")
+		t.Error("the signature of the Go SDK verifies with a wrong secret key")
 	}
 }
 
@@ -108,7 +108,7 @@ func TestSignAndVerify(t *testing.T) {
 		r.Header.Set("User-Agent", "through a proxy")
 		a, err := signature.Parse(r.Header.Get("Authorization"))
 		if err != nil || !a.Verify(r, []byte("body"), "secret") || !a.Covers("X-Sdk-Date", "host", "x-workflow-run-id") || a.Covers("X-Workflow-State-Id") {
-			t.Errorf("%s: %+v, %v does not verify", target, a, err)
+			t.Errorf("%s: the signature %+v, %v does not verify or covers the wrong headers", target, a, err)
 		}
 		if at, err := signature.Time(r); err != nil || !at.Equal(now) {
 			t.Errorf("Time = %v, %v; want %v", at, err, now)
@@ -145,11 +145,11 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if a.AccessKey == "" || len(a.SignedHeaders) == 0 || len(a.Signature) == 0 {
-			t.Errorf("Parse(%q) = %+v", header, a)
+			t.Errorf("Parse(%q) = %+v, want no empty field", header, a)
 		}
 		r := httptest.NewRequest(http.MethodPost, "/v2/p/fgs/workflows/w/callback", nil)
 		if a.Verify(r, nil, "a secret that no corpus signs with") {
-			t.Errorf("Verify of %q succeeded", header)
+			t.Errorf("Verify of %q succeeded with a wrong secret key", header)
 		}
 	})
 }

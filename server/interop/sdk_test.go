@@ -1,4 +1,5 @@
-// Package interop_test drives flowcallbackd with clients that nobody here wrote, unchanged.
+// Package interop_test runs the vendor's SDKs and independent OpenAPI tools, unmodified, against
+// flowcallbackd and its contract.
 package interop_test
 
 import (
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
 
 const accessKey, secretKey = "AKID", "a secret key of an SDK"
 
-// request is one call of an SDK.
+// request describes one SDK call. callNode passes it to the Node script as JSON.
 type request struct {
 	Endpoint string          `json:"endpoint"`
 	AK       string          `json:"ak"`
@@ -41,7 +42,7 @@ type request struct {
 	Output   json.RawMessage `json:"output,omitempty"`
 }
 
-// failure is an SDK's own error.
+// failure holds the fields of an SDK's error.
 type failure struct {
 	Type      string `json:"type"`
 	Status    int    `json:"status"`
@@ -50,12 +51,12 @@ type failure struct {
 	RequestID string `json:"request_id"`
 }
 
-// sdk makes a call and returns the execution's id, or the SDK's error.
+// sdk is a vendor SDK. call sends a callback and returns the execution id or the SDK's error.
 type sdk struct {
 	call      func(*testing.T, request) (executionID string, failed *failure)
 	errorType string
-	// bareFail is the status of a fail without output: the Go SDK sends null for it, the
-	// Node SDK leaves the member out, which the page makes mandatory.
+	// bareFail is the response status of a fail without output. The Go SDK sends null. The
+	// Node SDK omits the member, but the published page makes it mandatory.
 	bareFail int
 }
 
@@ -122,7 +123,8 @@ func callNode(t *testing.T, r request) (string, *failure) {
 	return answer.ExecutionID, answer.Error
 }
 
-// start starts a server that verifies AK/SK, and returns a client of the side that waits.
+// start starts a server that requires AK/SK signatures. It returns the endpoint and a client
+// that opens waits.
 func start(t *testing.T) (endpoint string, waiting *client.Client) {
 	t.Helper()
 	folder := t.TempDir()
@@ -143,7 +145,7 @@ func TestSDKs(t *testing.T) {
 	for name, sdk := range sdks {
 		t.Run(name, func(t *testing.T) {
 			endpoint, waiting := start(t)
-			// make returns a request for a state that waits, and the wait.
+			// open opens a wait and returns a callback request for it.
 			states := 0
 			open := func(t *testing.T) (request, waits.Wait) {
 				t.Helper()
@@ -162,24 +164,24 @@ func TestSDKs(t *testing.T) {
 				t.Helper()
 				got, err := waiting.Waits.Await(t.Context(), wait.WaitID)
 				if err != nil || got.Outcome == nil || string(got.Outcome.Result) != result || got.Outcome.Error != reason || string(got.Outcome.Output) != output {
-					t.Errorf("the wait ended with %+v, %v; want %s %q %s", got.Outcome, err, result, reason, output)
+					t.Errorf("Await: outcome %+v, %v; want %s %q %s", got.Outcome, err, result, reason, output)
 				}
 			}
 			accept := func(t *testing.T, r request, wait waits.Wait) {
 				t.Helper()
 				if id, failed := sdk.call(t, r); failed != nil || id != wait.ExecutionID {
-					t.Errorf("answered %q, %+v; want %q", id, failed, wait.ExecutionID)
+					t.Errorf("the SDK returned execution id %q, error %+v; want %q", id, failed, wait.ExecutionID)
 				}
 			}
 			refuse := func(t *testing.T, r request, status int, code string) {
 				t.Helper()
 				_, failed := sdk.call(t, r)
 				if failed == nil || failed.Type != sdk.errorType || failed.Status != status || failed.Code != code || failed.Message == "" || failed.RequestID == "" {
-					t.Errorf("answered %+v; want a %s of %d %s with its message and request id", failed, sdk.errorType, status, code)
+					t.Errorf("the SDK returned error %+v; want a %s with %d %s, a message and a request id", failed, sdk.errorType, status, code)
 				}
 			}
 
-			t.Run("success, and again, and another outcome", func(t *testing.T) {
+			t.Run("repeated success is accepted, another outcome is a conflict", func(t *testing.T) {
 				r, wait := open(t)
 				r.Output = json.RawMessage(`{"message":"success","result":200}`)
 				accept(t, r, wait)
@@ -194,7 +196,7 @@ func TestSDKs(t *testing.T) {
 				accept(t, r, wait)
 				wantOutcome(t, wait, "fail", "payment declined", `{"attempts":3}`)
 			})
-			t.Run("bare fail", func(t *testing.T) {
+			t.Run("fail without output", func(t *testing.T) {
 				r, wait := open(t)
 				r.Result, r.Output = "fail", nil
 				if sdk.bareFail != 200 {
@@ -204,10 +206,10 @@ func TestSDKs(t *testing.T) {
 				accept(t, r, wait)
 				wantOutcome(t, wait, "fail", "", `{}`)
 			})
-			t.Run("big numbers arrive whole", func(t *testing.T) {
+			t.Run("large numbers keep all digits", func(t *testing.T) {
 				r, wait := open(t)
 				r.Output = json.RawMessage(`{"big":9007199254740991,"small":0.30000000000000004}`)
-				if name == "Go" { // JavaScript has no greater numbers to send
+				if name == "Go" { // JavaScript cannot represent these numbers
 					r.Output = json.RawMessage(`{"big":123456789012345678901234567890,"small":0.1000000000000000055511151231257827}`)
 				}
 				accept(t, r, wait)
@@ -217,7 +219,7 @@ func TestSDKs(t *testing.T) {
 				for _, id := range []string{"a b", "it's"} {
 					r, _ := open(t)
 					r.Workflow = id
-					if name == "Node" { // it signs another path than it sends
+					if name == "Node" { // the Node SDK signs a different path than it sends
 						refuse(t, r, 401, "APIGW.0301")
 						continue
 					}

@@ -14,7 +14,7 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// newSecond returns an opinion of another library, by other people, on callbacks.
+// newSecond returns a validator for callback requests from an independent library.
 func newSecond(t testing.TB) validator.Validator {
 	t.Helper()
 	document, err := libopenapi.NewDocument([]byte(openapi.Callback))
@@ -34,27 +34,28 @@ func callbackRequest(project, workflow, run, state, body string) (*http.Request,
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-Auth-Token", "token") // the second validator looks for credentials, too
+	r.Header.Set("X-Auth-Token", "token") // the second validator also requires credentials
 	r.Header["X-Workflow-Run-Id"] = []string{run}
 	r.Header["X-Workflow-State-Id"] = []string{state}
 	return r, nil
 }
 
-// differences are what the second validator refuses and we accept, each with its reason.
+// differences lists requests that the second validator refuses and package contract accepts,
+// each with the reason.
 var differences = []struct {
 	because string
 	is      func(message string, project, workflow, run, state string) bool
 }{
 	{
-		"it reads numbers as float64, and so refuses one that is greater; we read them as they are written",
+		"the second validator decodes numbers as float64 and refuses larger ones; package contract keeps the original digits",
 		func(message string, _, _, _, _ string) bool {
 			return strings.Contains(message, "into Go value of type float64")
 		},
 	},
 }
 
-// FuzzSecondOpinion: whatever the contract check lets pass, an independent validator does
-// too, but for the differences listed above.
+// FuzzSecondOpinion checks that an independent validator accepts every request that package
+// contract accepts, except for the differences listed above.
 func FuzzSecondOpinion(f *testing.F) {
 	for _, body := range []string{
 		`{"result":"success","output":{}}`, `{"result":"fail","error":"why","output":{"a":[1,2.5,{"b":null}]}}`, `{"result":"fail","output":null}`,
@@ -78,13 +79,13 @@ func FuzzSecondOpinion(f *testing.F) {
 		}
 		operation, values := published.Match(r)
 		if operation == nil {
-			t.Skip("no callback")
+			t.Skip("the request does not match the callback operation")
 		}
 		if operation.CheckRequest(t.Context(), r, values) != nil {
 			return
 		}
 		if !utf8.ValidString(body) {
-			t.Errorf("let pass a body that is not UTF-8: %q", body)
+			t.Errorf("CheckRequest accepted a body that is not UTF-8: %q", body)
 		}
 		again, err := callbackRequest(project, workflow, run, state, body)
 		if err != nil {
@@ -106,6 +107,6 @@ func FuzzSecondOpinion(f *testing.F) {
 				return
 			}
 		}
-		t.Errorf("let pass what the second validator refuses:\n%q %q %q %q %s\n%s", project, workflow, run, state, body, text.String())
+		t.Errorf("CheckRequest accepted a request that the second validator refuses:\n%q %q %q %q %s\n%s", project, workflow, run, state, body, text.String())
 	})
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
-// On the same requests the official SDK and we make the same signature, and verify each
-// other's, however odd the ids are. A slash stays a slash to the SDK: it cannot send one
-// inside an id.
+// For the same request, the official SDK and package signature compute the same signature, and
+// package signature verifies the SDK's. The ids include special characters. The SDK does not
+// escape slashes, so it cannot send a slash inside an id.
 func TestSignatureIsTheSDKs(t *testing.T) {
 	now := time.Now().UTC()
 	for _, id := range []string{
@@ -47,14 +47,14 @@ func TestSignatureIsTheSDKs(t *testing.T) {
 		}
 		a, err := signature.Parse(r.Header.Get("Authorization"))
 		if err != nil || !a.Verify(r, body, secretKey) {
-			t.Errorf("id %q: the SDK's signature %+v, %v does not verify", id, a, err)
+			t.Errorf("id %q: the SDK's signature %+v does not verify: %v", id, a, err)
 			continue
 		}
 		if a.Verify(r, body, "another secret") {
-			t.Errorf("id %q: the signature verifies under another secret", id)
+			t.Errorf("id %q: the SDK's signature verifies with a wrong secret key", id)
 		}
 
-		// The other way round: ours, over what the SDK signs, is the SDK's to the letter.
+		// Signing the same headers with package signature gives the same Authorization header.
 		ours := r.Clone(t.Context())
 		ours.Header = http.Header{}
 		for _, name := range a.SignedHeaders {

@@ -22,7 +22,7 @@ const (
 	oasdiff   = "github.com/oasdiff/oasdiff@v1.33.0"
 )
 
-// tool returns a command of the tools that lint/package.json pins.
+// tool returns a command that runs a tool pinned in lint/package.json.
 func tool(t *testing.T, name string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("lint", "node_modules", ".bin", name))
@@ -46,9 +46,9 @@ func document(t *testing.T, name string) string {
 	return path
 }
 
-// The contract under tools that others made.
+// TestTools checks the contract with third-party OpenAPI tools.
 func TestTools(t *testing.T) {
-	t.Run("Redocly's recommended rules are kept", func(t *testing.T) {
+	t.Run("Redocly finds no violation of its recommended rules", func(t *testing.T) {
 		for _, name := range []string{"callback.yaml", "waits.yaml"} {
 			output, err := tool(t, "redocly", "lint", "--extends=recommended", "--format=json", document(t, name)).Output()
 			var report struct {
@@ -59,7 +59,7 @@ func TestTools(t *testing.T) {
 			}
 		}
 	})
-	t.Run("types of openapi-typescript compile and are usable", types)
+	t.Run("types that openapi-typescript generates compile", types)
 	t.Run("Prism between the SDK and the server finds no violation", prism)
 	t.Run("tests that Portman generates pass", portman)
 	t.Run("oasdiff finds no breaking change since the last release", breaking)
@@ -83,8 +83,8 @@ func types(t *testing.T) {
 	}
 }
 
-// prism compares the answers that the SDK gets through a validating proxy with those it
-// gets directly: a violation would be answered by the proxy, with another status and code.
+// prism sends SDK calls through a validating proxy and checks each status and error code. The
+// proxy replaces a response that violates the contract with its own error.
 func prism(t *testing.T) {
 	s := servertest.Start(t, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"))
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -126,7 +126,7 @@ func prism(t *testing.T) {
 	type call struct {
 		result, reason, output string
 		open                   bool
-		again                  string // another output to call back with afterwards
+		again                  string // output of a second callback, if not empty
 		status                 int
 		code                   string
 	}
@@ -135,7 +135,7 @@ func prism(t *testing.T) {
 		{result: "fail", reason: "payment declined", output: `{"attempts":[1,2.5,null]}`, open: true, status: 200},
 		{result: "success", output: `{"a":1}`, open: true, again: `{"a":2}`, status: 400, code: "FLOWCALLBACK.CONFLICT"},
 		{result: "success", output: `{}`, status: 404, code: "FGS.5002"},
-		{result: "fail", open: true, status: 200}, // last: the Node SDK sends what is no callback
+		{result: "fail", open: true, status: 200}, // skipped for the Node SDK, which sends an invalid request
 	}
 	try := func(name string, i int, test call) {
 		r := request{
@@ -158,7 +158,7 @@ func prism(t *testing.T) {
 			got = *failed
 		}
 		if got.Status != test.status || got.Code != test.code {
-			t.Errorf("callback %d of the %s SDK through the proxy: %+v, want %d %s", i, name, got, test.status, test.code)
+			t.Errorf("callback %d of the %s SDK through Prism: %+v, want %d %s", i, name, got, test.status, test.code)
 		}
 	}
 	for name, sdk := range sdks {
@@ -172,7 +172,7 @@ func prism(t *testing.T) {
 		t.Fatal(err)
 	}
 	if log := <-logged; strings.Contains(log, "iolation") || !strings.Contains(log, "has returned 200") {
-		t.Errorf("Prism's log:\n%s", log)
+		t.Errorf("Prism logged a violation or no successful callback:\n%s", log)
 	}
 	_ = proxy.Wait()
 }
@@ -185,10 +185,10 @@ func portman(t *testing.T) {
 	}
 	command := tool(t, "portman", "--local", document(t, "callback.yaml"), "--baseUrl", s.URL,
 		"--portmanConfigFile", config, "--runNewman", "--output", "collection.json")
-	command.Dir = t.TempDir() // it leaves files where it runs
+	command.Dir = t.TempDir() // Portman writes files to its working directory
 	output, err := command.CombinedOutput()
 	if n := strings.Count(string(output), "✓"); err != nil || n < 20 {
-		t.Errorf("portman: %v, %d assertions hold\n%s", err, n, output)
+		t.Errorf("portman: %v, %d assertions passed, want at least 20\n%s", err, n, output)
 	}
 }
 
@@ -207,11 +207,11 @@ func breaking(t *testing.T) {
 		t.Fatal(err)
 	}
 	if output, err := compare(document(t, "callback.yaml"), narrowed); err == nil || !strings.Contains(output, "511") {
-		t.Errorf("a planted breaking change is not found: %v\n%s", err, output)
+		t.Errorf("oasdiff did not find a deliberate breaking change: %v\n%s", err, output)
 	}
 	tag, err := exec.CommandContext(t.Context(), "git", "describe", "--tags", "--abbrev=0", "--match", "v*").Output()
 	if err != nil {
-		t.Log("there is no release yet to compare with")
+		t.Log("no release to compare with")
 		return
 	}
 	for _, name := range []string{"callback.yaml", "waits.yaml"} {
@@ -225,7 +225,7 @@ func breaking(t *testing.T) {
 	}
 	for _, name := range []string{"callback.yaml", "waits.yaml"} {
 		if output, err := compare(filepath.Join(folder, name), document(t, name)); err != nil {
-			t.Errorf("%s since %s: %v\n%s", name, tag, err, output)
+			t.Errorf("oasdiff found breaking changes in %s since %s: %v\n%s", name, tag, err, output)
 		}
 	}
 }

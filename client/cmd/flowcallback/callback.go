@@ -52,7 +52,7 @@ func (a *app) succeed() *cli.Command {
 Examples:
   flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
   program | flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output -`,
-		Flags: append(stateFlags(&state), outputFlag(&output)),
+		Flags: append(stateFlags(&state), outputFlag(&output), a.retryNotFoundFlag()),
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
 				return c.Succeed(ctx, state, object)
@@ -72,7 +72,7 @@ func (a *app) fail() *cli.Command {
 Examples:
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error late --output @details.json`,
-		Flags: append(stateFlags(&state), outputFlag(&output), &cli.StringFlag{
+		Flags: append(stateFlags(&state), outputFlag(&output), a.retryNotFoundFlag(), &cli.StringFlag{
 			Name: "error", Destination: &reason, Usage: "`REASON` for people",
 		}),
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
@@ -83,6 +83,14 @@ Examples:
 	}
 }
 
+func (a *app) retryNotFoundFlag() cli.Flag {
+	return &cli.DurationFlag{
+		Name: "retry-not-found", Destination: &a.retryNotFound, Sources: cli.EnvVars("FLOWCALLBACK_RETRY_NOT_FOUND"), HideDefault: true,
+		Usage: "`DURATION` for which to retry if the state is unknown, because the wait may be opened later (default: no retry)",
+	}
+}
+
+// callBack sends a callback and prints the execution id.
 func (a *app) callBack(output string, send func(*client.Client, json.RawMessage) (string, error)) error {
 	object, err := a.readValue(output)
 	if err != nil {
@@ -93,13 +101,16 @@ func (a *app) callBack(output string, send func(*client.Client, json.RawMessage)
 		return err
 	}
 	executionID, err := send(c, object)
+	if isUnknown := errors.Is(err, client.ErrNotFound) && !errors.Is(err, client.ErrExpired) && !errors.Is(err, client.ErrCancelled); isUnknown {
+		return fmt.Errorf("%w; if the wait is opened later, pass --retry-not-found 30s, or start the server with --unknown=hold", err)
+	}
 	if err != nil {
 		return err
 	}
 	if a.json {
 		return a.printJSON(callback.Response{ExecutionID: executionID})
 	}
-	_, err = fmt.Fprintln(a.stdout, executionID)
+	_, err = fmt.Fprintln(a.stdout, printable(executionID))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
 
@@ -50,6 +51,7 @@ type app struct {
 
 	endpoint, projectID, config string
 	attempt, retry              time.Duration
+	retryNotFound               time.Duration
 	json                        bool
 
 	credentials     []client.Option
@@ -102,6 +104,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.doctor(), a.conformance()},
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: describeCompletion,
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			return fmt.Errorf("%w: argument %q is not UTF-8", errUsage, arg)
+		}
 	}
 	if err := knowsCommand(command, args[1:]); err != nil {
 		return err
@@ -189,7 +196,7 @@ func (a *app) client() (*client.Client, error) {
 		return nil, err
 	}
 	options := []client.Option{
-		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithUserAgent("flowcallback/" + version()),
+		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithRetryNotFound(a.retryNotFound), client.WithUserAgent("flowcallback/" + version()),
 		client.WithNotify(a.reportRetry()),
 	}
 	c, err := client.New(a.endpoint, a.projectID, append(options, a.credentials...)...)

@@ -41,18 +41,21 @@ func (a *app) readConfig(c *cli.Command) error {
 		return fmt.Errorf("%w: --config %s: want lines of \"flag: value\"", errUsage, path)
 	}
 	for pair := range slices.Chunk(document.Content[0].Content, 2) {
-		if err := setFlag(c, pair[0].Value, pair[1].Value); err != nil {
+		if err := setFlag(c, pair[0].Value, pair[1]); err != nil {
 			return fmt.Errorf("%w: --config %s, line %d: %s: %w", errUsage, path, pair[0].Line, pair[0].Value, err)
 		}
 	}
 	return nil
 }
 
-func setFlag(c *cli.Command, name, value string) error {
+func setFlag(c *cli.Command, name string, node *yaml.Node) error {
+	value := node.Value
 	known := slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 	switch {
 	case !known, name == "config", name == "help", name == "version":
 		return errors.New("is not a flag that a file can set")
+	case node.Kind != yaml.ScalarNode:
+		return errors.New("want one value")
 	case c.IsSet(name):
 		return nil
 	}

@@ -43,29 +43,29 @@ func TestCredentials(t *testing.T) {
 		status int
 		want   string
 	}{
-		"none":                      {with(project), 4, "APIGW.0301"},
-		"token without permission":  {with(project, "FLOWCALLBACK_TOKEN="+token), 4, "FSS.0403"},
-		"wrong token":               {with(project, "FLOWCALLBACK_TOKEN=hunter2-wrong"), 4, "APIGW.0301"},
-		"keys":                      {with(append(keys, project)...), 0, ""},
-		"keys, vendor's project":    {with(append(keys, "HUAWEICLOUD_SDK_PROJECT_ID=project")...), 0, ""},
-		"half of the keys":          {with(project, keys[1]), 2, "must both be set"},
-		"token wins over keys":      {with(append(keys, project, "FLOWCALLBACK_TOKEN="+token)...), 4, "FSS.0403"},
-		"file that is named":        {with("HUAWEICLOUD_SDK_CREDENTIALS_FILE=" + file), 0, ""},
-		"file at its default place": {with("HOME=" + filepath.Dir(filepath.Dir(home))), 0, ""},
-		"keys win over the file":    {with("HUAWEICLOUD_SDK_CREDENTIALS_FILE=/no/such/file", keys[0], keys[1], project), 0, ""},
-		"file that is absent":       {with(project, "HUAWEICLOUD_SDK_CREDENTIALS_FILE=/no/such/file"), 2, "no such file"},
-		"file without a section":    {with(project, "HUAWEICLOUD_SDK_CREDENTIALS_FILE="+write("empty", "ak = hunter2\n")), 2, "want ak and sk in the section [basic]"},
-		"file that is broken":       {with(project, "HUAWEICLOUD_SDK_CREDENTIALS_FILE="+write("broken", "[basic\nhunter2")), 2, "not well-formed"},
+		"no credentials":                      {with(project), 4, "APIGW.0301"},
+		"token without permission":            {with(project, "FLOWCALLBACK_TOKEN="+token), 4, "FSS.0403"},
+		"wrong token":                         {with(project, "FLOWCALLBACK_TOKEN=hunter2-wrong"), 4, "APIGW.0301"},
+		"keys":                                {with(append(keys, project)...), 0, ""},
+		"keys with vendor's project variable": {with(append(keys, "HUAWEICLOUD_SDK_PROJECT_ID=project")...), 0, ""},
+		"secret key without access key":       {with(project, keys[1]), 2, "must both be set"},
+		"token wins over keys":                {with(append(keys, project, "FLOWCALLBACK_TOKEN="+token)...), 4, "FSS.0403"},
+		"file from the environment":           {with("HUAWEICLOUD_SDK_CREDENTIALS_FILE=" + file), 0, ""},
+		"file at the default path":            {with("HOME=" + filepath.Dir(filepath.Dir(home))), 0, ""},
+		"keys win over the file":              {with("HUAWEICLOUD_SDK_CREDENTIALS_FILE=/no/such/file", keys[0], keys[1], project), 0, ""},
+		"missing file":                        {with(project, "HUAWEICLOUD_SDK_CREDENTIALS_FILE=/no/such/file"), 2, "no such file"},
+		"file without a section":              {with(project, "HUAWEICLOUD_SDK_CREDENTIALS_FILE="+write("empty", "ak = hunter2\n")), 2, "want ak and sk in the section [basic]"},
+		"malformed file":                      {with(project, "HUAWEICLOUD_SDK_CREDENTIALS_FILE="+write("broken", "[basic\nhunter2")), 2, "not well-formed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr := test.shell.run(t, test.status, "waits", "list", "--json")
 			if !strings.Contains(stderr, test.want) || strings.Contains(stdout+stderr, "hunter2") {
-				t.Errorf("stdout %q, stderr %q; want %q and no secret", stdout, stderr, test.want)
+				t.Errorf("stdout %q, stderr %q; want %q in stderr and no secret in either", stdout, stderr, test.want)
 			}
 		})
 	}
 	help, _ := with(append(keys, "FLOWCALLBACK_TOKEN="+token)...).run(t, 0, "--help")
 	if strings.Contains(help, "hunter2") {
-		t.Error("--help holds a secret")
+		t.Error("--help prints a secret")
 	}
 }

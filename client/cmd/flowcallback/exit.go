@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/client/conformance"
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
@@ -81,6 +82,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitNotWaiting
 	case errors.As(err, &response):
 		return responseCode(response)
+	case errors.Is(err, conformance.ErrCredentials):
+		return exitCredentials
 	case errors.Is(err, errService):
 		return exitRefused
 	case errors.Is(err, client.ErrUnreachable):
@@ -88,6 +91,15 @@ func exitCode(ctx context.Context, err error) int {
 	default: // the command line, a variable, a file, or a request that was not sent
 		return exitUsage
 	}
+}
+
+// errorText returns the message for an error. After a signal it says so, and not which call
+// the signal has ended.
+func errorText(status int, err error) string {
+	if status == exitInterrupted {
+		return "interrupted"
+	}
+	return strings.ReplaceAll(err.Error(), "\n", `\n`)
 }
 
 func responseCode(response *client.Error) int {

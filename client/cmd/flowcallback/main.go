@@ -14,8 +14,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
 	err := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	status := exitCode(ctx, err)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "flowcallback: %v\n", err)
+		fmt.Fprintf(os.Stderr, "flowcallback: %s\n", errorText(status, err))
 	}
-	os.Exit(exitCode(ctx, err))
+	os.Exit(status)
 }

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
 
-// shell runs the command with an environment of its own.
+// shell runs the command with the given environment and standard input.
 type shell struct {
 	environment []string
 	stdin       string
@@ -37,7 +37,7 @@ func (s shell) command(t *testing.T, arguments ...string) *exec.Cmd {
 	return command
 }
 
-// run returns what the command printed, wanting the given exit status.
+// run runs the command, checks its exit status and returns what it printed.
 func (s shell) run(t *testing.T, status int, arguments ...string) (stdout, stderr string) {
 	t.Helper()
 	command := s.command(t, arguments...)
@@ -49,10 +49,10 @@ func (s shell) run(t *testing.T, status int, arguments ...string) (stdout, stder
 		t.Fatal(err)
 	}
 	if got := command.ProcessState.ExitCode(); got != status {
-		t.Errorf("flowcallback %q ended with %d, want %d\nstdout: %s\nstderr: %s", arguments, got, status, out.String(), errs.String())
+		t.Errorf("flowcallback %q exited with status %d, want %d\nstdout: %s\nstderr: %s", arguments, got, status, out.String(), errs.String())
 	}
 	if status != 0 && !strings.HasPrefix(errs.String(), "flowcallback: ") {
-		t.Errorf("flowcallback %q says on standard error: %q", arguments, errs.String())
+		t.Errorf("flowcallback %q printed to stderr %q, want the prefix \"flowcallback: \"", arguments, errs.String())
 	}
 	return strings.TrimSuffix(out.String(), "\n"), errs.String()
 }
@@ -75,7 +75,7 @@ func TestFromOpenToOutcome(t *testing.T) {
 	s := start(t)
 	id, _ := s.run(t, 0, with([]string{"waits", "open"}, with(state("one"), "--timeout", "1h", "--input", `{"order":4711}`)...)...)
 	if again, _ := s.run(t, 0, with([]string{"waits", "open"}, state("one")...)...); again != id {
-		t.Errorf("waits open again printed %q, want %q", again, id)
+		t.Errorf("the second waits open printed %q, want %q", again, id)
 	}
 
 	await := s.command(t, "waits", "await", id)
@@ -91,20 +91,20 @@ func TestFromOpenToOutcome(t *testing.T) {
 	}
 	text, _ := io.ReadAll(awaited)
 	if err := await.Wait(); err != nil || string(text) != "success {\"ok\":1.0}\n" {
-		t.Errorf("waits await printed %q, %v", text, err)
+		t.Errorf("waits await printed %q, %v; want the success", text, err)
 	}
 
 	listed, _ := s.run(t, 0, "waits", "list", "--status", "success")
 	if !strings.Contains(listed, "WAIT ID") || !strings.Contains(listed, id) || strings.Contains(listed, "waiting") {
-		t.Errorf("waits list printed\n%s", listed)
+		t.Errorf("waits list --status success printed\n%s\nwant only wait %s", listed, id)
 	}
 	listed, _ = s.run(t, 0, "waits", "list", "--json")
 	var wait waits.Wait
 	if err := json.Unmarshal([]byte(listed), &wait); err != nil || wait.WaitID != id || string(wait.Input) != `{"order":4711}` {
-		t.Errorf("waits list --json printed %s (%v)", listed, err)
+		t.Errorf("waits list --json printed %s (%v), want wait %s with its input", listed, err, id)
 	}
 	if out, _ := s.run(t, 0, with([]string{"succeed", "--json"}, with(state("one"), "--output", `{"ok":1.0}`)...)...); out != `{"execution_id":"run"}` {
-		t.Errorf("succeed --json printed %s", out)
+		t.Errorf("succeed --json printed %s, want the execution id", out)
 	}
 }
 
@@ -144,7 +144,7 @@ func TestFollow(t *testing.T) {
 		}
 		cursor, _ := raw["cursor"].(string)
 		if raw["wait_id"] != wait || raw["status"] != "cancelled" || cursor == "" {
-			t.Errorf("waits follow printed %v, want wait %s cancelled, with a cursor", raw, wait)
+			t.Errorf("waits follow printed %v, want the cancelled wait %s with a cursor", raw, wait)
 		}
 	}
 	if err := follow.Process.Signal(syscall.SIGINT); err != nil {
@@ -152,7 +152,7 @@ func TestFollow(t *testing.T) {
 	}
 	_ = follow.Wait()
 	if status := follow.ProcessState.ExitCode(); status != 130 {
-		t.Errorf("waits follow ended with %d after SIGINT, want 130", status)
+		t.Errorf("waits follow exited with status %d after SIGINT, want 130", status)
 	}
 }
 
@@ -176,53 +176,53 @@ func TestExitStatus(t *testing.T) {
 		want      string
 		arguments []string
 	}{
-		"server failed":        {answering(500), 1, "HTTP 500", with([]string{"succeed"}, state("s")...)},
-		"no JSON in output":    {s, 2, "output: ", with([]string{"succeed"}, with(state("s"), "--output", "{")...)},
-		"output is no object":  {s, 2, "must be a JSON object", with([]string{"succeed"}, with(state("s"), "--output", "[]")...)},
-		"output is empty":      {s, 2, "is empty", with([]string{"succeed"}, with(state("s"), "--output", "")...)},
-		"nothing comes in":     {s, 2, "is empty", with([]string{"succeed"}, with(state("s"), "--output", "-")...)},
-		"input is no JSON":     {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "x")...)},
-		"input is no object":   {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "[]")...)},
-		"variable is no flag":  {shell{environment: []string{"FLOWCALLBACK_JSON=maybe"}}, 2, "FLOWCALLBACK_JSON", []string{"waits", "list"}},
-		"misspelt command":     {s, 2, `unknown command "scuceed"`, with([]string{"scuceed"}, state("s")...)},
-		"misspelt below waits": {s, 2, `unknown command "opne"`, with([]string{"waits", "opne"}, state("s")...)},
-		"token with line end":  {shell{environment: append(s.environment, "FLOWCALLBACK_TOKEN=x\n")}, 2, "contains white space", []string{"waits", "list"}},
-		"negative time":        {s, 2, "negative", []string{"--attempt-timeout", "-1s", "waits", "list"}},
-		"no such route":        {shell{environment: append(s.environment, s.environment[0]+"/v2")}, 1, "APIGW.0101", with([]string{"succeed"}, state("s")...)},
-		"cancelling too late":  {s, 3, "not cancelled: no longer waiting: success", []string{"waits", "cancel", settled}},
-		"HTTPS where HTTP is":  {shell{environment: append(s.environment, strings.Replace(s.environment[0], "http:", "https:", 1), "FLOWCALLBACK_RETRY=1h")}, 5, "HTTPS", with([]string{"succeed"}, state("s")...)},
-		"no such file":         {s, 2, "no such file", with([]string{"succeed"}, with(state("s"), "--output", "@/no/such/file")...)},
-		"reason too long":      {s, 2, "error: must have at most", with([]string{"fail"}, with(state("s"), "--error", strings.Repeat("x", 999))...)},
-		"empty run":            {s, 2, "X-Workflow-Run-Id: must have at least 1 character", []string{"succeed", "--workflow-id", "w", "--run-id", "", "--state-id", "s"}},
-		"flag left out":        {s, 2, `"run-id`, []string{"succeed", "--workflow-id", "w", "--state-id", "s"}},
-		"unknown flag":         {s, 2, "--help", []string{"succeed", "--bogus"}},
-		"unknown command":      {s, 2, "unknown command", []string{"bogus"}},
-		"argument too many":    {s, 2, "unexpected argument", with([]string{"succeed"}, with(state("s"), "bogus")...)},
-		"argument left out":    {s, 2, "WAIT_ID is missing", []string{"waits", "await"}},
-		"endpoint left out":    {shell{}, 2, "--endpoint is missing", []string{"waits", "list", "--project-id", "p"}},
-		"endpoint is no URL":   {s, 2, "want a URL", []string{"--endpoint", "127.0.0.1:8080", "waits", "list"}},
-		"time-out too fine":    {s, 2, "whole seconds", with([]string{"waits", "open"}, with(state("s"), "--timeout", "1.5s")...)},
-		"time-out too long":    {s, 2, "timeout_seconds: must be at most", with([]string{"waits", "open"}, with(state("s"), "--timeout", "9999h")...)},
-		"unknown status":       {s, 2, "status: must be waiting", []string{"waits", "list", "--status", "done"}},
-		"unknown state":        {s, 3, "FGS.5002", with([]string{"succeed"}, state("unknown")...)},
-		"another outcome":      {s, 3, "FLOWCALLBACK.CONFLICT", with([]string{"fail"}, state("settled")...)},
-		"cancelled":            {s, 3, "FLOWCALLBACK.CANCELLED", with([]string{"succeed"}, state("cancelled")...)},
-		"awaiting a cancelled": {s, 8, "ended with status cancelled", []string{"waits", "await", cancelled}},
-		"awaiting an expired":  {s, 7, "ended with status expired", []string{"waits", "await", expiring}},
-		"wrong credentials":    {answering(401), 4, "HTTP 401", with([]string{"succeed"}, state("s")...)},
-		"no permission":        {answering(403), 4, "HTTP 403", with([]string{"succeed"}, state("s")...)},
-		"nobody there":         {s, 5, "refused", with([]string{"--endpoint", "http://127.0.0.1:1", "succeed"}, state("s")...)},
+		"server failed":           {answering(500), 1, "HTTP 500", with([]string{"succeed"}, state("s")...)},
+		"output is not JSON":      {s, 2, "output: ", with([]string{"succeed"}, with(state("s"), "--output", "{")...)},
+		"output is not an object": {s, 2, "must be a JSON object", with([]string{"succeed"}, with(state("s"), "--output", "[]")...)},
+		"output is empty":         {s, 2, "is empty", with([]string{"succeed"}, with(state("s"), "--output", "")...)},
+		"stdin is empty":          {s, 2, "is empty", with([]string{"succeed"}, with(state("s"), "--output", "-")...)},
+		"input is not JSON":       {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "x")...)},
+		"input is not an object":  {s, 2, "--input: want a JSON object", with([]string{"waits", "open"}, with(state("s"), "--input", "[]")...)},
+		"invalid variable":        {shell{environment: []string{"FLOWCALLBACK_JSON=maybe"}}, 2, "FLOWCALLBACK_JSON", []string{"waits", "list"}},
+		"misspelt command":        {s, 2, `unknown command "scuceed"`, with([]string{"scuceed"}, state("s")...)},
+		"misspelt subcommand":     {s, 2, `unknown command "opne"`, with([]string{"waits", "opne"}, state("s")...)},
+		"token with newline":      {shell{environment: append(s.environment, "FLOWCALLBACK_TOKEN=x\n")}, 2, "contains white space", []string{"waits", "list"}},
+		"negative timeout":        {s, 2, "negative", []string{"--attempt-timeout", "-1s", "waits", "list"}},
+		"no such route":           {shell{environment: append(s.environment, s.environment[0]+"/v2")}, 1, "APIGW.0101", with([]string{"succeed"}, state("s")...)},
+		"cancel after settle":     {s, 3, "not cancelled: no longer waiting: success", []string{"waits", "cancel", settled}},
+		"HTTPS to HTTP server":    {shell{environment: append(s.environment, strings.Replace(s.environment[0], "http:", "https:", 1), "FLOWCALLBACK_RETRY=1h")}, 5, "HTTPS", with([]string{"succeed"}, state("s")...)},
+		"no such file":            {s, 2, "no such file", with([]string{"succeed"}, with(state("s"), "--output", "@/no/such/file")...)},
+		"reason too long":         {s, 2, "error: must have at most", with([]string{"fail"}, with(state("s"), "--error", strings.Repeat("x", 999))...)},
+		"empty run id":            {s, 2, "X-Workflow-Run-Id: must have at least 1 character", []string{"succeed", "--workflow-id", "w", "--run-id", "", "--state-id", "s"}},
+		"missing flag":            {s, 2, `"run-id`, []string{"succeed", "--workflow-id", "w", "--state-id", "s"}},
+		"unknown flag":            {s, 2, "--help", []string{"succeed", "--bogus"}},
+		"unknown command":         {s, 2, "unknown command", []string{"bogus"}},
+		"extra argument":          {s, 2, "unexpected argument", with([]string{"succeed"}, with(state("s"), "bogus")...)},
+		"missing argument":        {s, 2, "WAIT_ID is missing", []string{"waits", "await"}},
+		"missing endpoint":        {shell{}, 2, "--endpoint is missing", []string{"waits", "list", "--project-id", "p"}},
+		"endpoint not a URL":      {s, 2, "want a URL", []string{"--endpoint", "127.0.0.1:8080", "waits", "list"}},
+		"fractional timeout":      {s, 2, "whole seconds", with([]string{"waits", "open"}, with(state("s"), "--timeout", "1.5s")...)},
+		"timeout too long":        {s, 2, "timeout_seconds: must be at most", with([]string{"waits", "open"}, with(state("s"), "--timeout", "9999h")...)},
+		"unknown status":          {s, 2, "status: must be waiting", []string{"waits", "list", "--status", "done"}},
+		"unknown state":           {s, 3, "--unknown=hold", with([]string{"succeed"}, state("unknown")...)},
+		"different outcome":       {s, 3, "FLOWCALLBACK.CONFLICT", with([]string{"fail"}, state("settled")...)},
+		"callback cancelled":      {s, 3, "FLOWCALLBACK.CANCELLED", with([]string{"succeed"}, state("cancelled")...)},
+		"await cancelled":         {s, 8, "ended with status cancelled", []string{"waits", "await", cancelled}},
+		"await expired":           {s, 7, "ended with status expired", []string{"waits", "await", expiring}},
+		"wrong credentials":       {answering(401), 4, "HTTP 401", with([]string{"succeed"}, state("s")...)},
+		"no permission":           {answering(403), 4, "HTTP 403", with([]string{"succeed"}, state("s")...)},
+		"no server":               {s, 5, "refused", with([]string{"--endpoint", "http://127.0.0.1:1", "succeed"}, state("s")...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr := test.shell.run(t, test.status, test.arguments...)
 			if !strings.Contains(stderr, test.want) || stdout != "" {
-				t.Errorf("stdout %q, stderr %q; want %q in stderr and nothing else", stdout, stderr, test.want)
+				t.Errorf("stdout %q, stderr %q; want %q in stderr and an empty stdout", stdout, stderr, test.want)
 			}
 		})
 	}
 }
 
-// A flag wins over the environment, which wins over the file.
+// Flags take precedence over the environment, and the environment over the file.
 func TestConfig(t *testing.T) {
 	s := start(t)
 	endpoint := strings.TrimPrefix(s.environment[0], "FLOWCALLBACK_ENDPOINT=")
@@ -249,7 +249,7 @@ func TestConfig(t *testing.T) {
 		"of the flag":        project(shell{environment: []string{"FLOWCALLBACK_PROJECT_ID=of the environment"}}, "--config", whole, "--project-id", "of the flag"),
 	} {
 		if got != want {
-			t.Errorf("project %q, want that %s", got, want)
+			t.Errorf("project %q, want %q", got, want)
 		}
 	}
 
@@ -261,17 +261,18 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := project(shell{environment: []string{"XDG_CONFIG_HOME=" + home}}); got != "of the file" {
-		t.Errorf("project %q, want that of the file at its default place", got)
+		t.Errorf("project %q, want the project from the file at the default path", got)
 	}
 
 	for text, want := range map[string]string{
 		"endpoint: x\nbogus: y\n": "line 2: bogus: is not a flag",
 		"- a\n":                   "want lines of",
 		"retry: often\n":          "line 1: retry: ",
+		"endpoint: [a, b]\n":      "line 1: endpoint: want one value",
 		"a: [\n":                  "yaml: ",
 	} {
 		if _, stderr := (shell{}).run(t, 2, "--config", config(text), "waits", "list"); !strings.Contains(stderr, want) {
-			t.Errorf("config %q: %s, want %q", text, stderr, want)
+			t.Errorf("config %q: stderr %s, want %q", text, stderr, want)
 		}
 	}
 	(shell{}).run(t, 2, "--config", "/no/such/file", "waits", "list")
@@ -305,7 +306,7 @@ func TestHelp(t *testing.T) {
 		}
 		want, err := os.ReadFile(golden)
 		if err != nil || !bytes.Equal(stdout, want) {
-			t.Errorf("%q --help is not %s (%v); go test -update rewrites it:\n%s", arguments, golden, err, stdout)
+			t.Errorf("%q --help differs from %s (%v); \"go test -update\" rewrites the file. It printed:\n%s", arguments, golden, err, stdout)
 		}
 	}
 }

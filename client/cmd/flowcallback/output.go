@@ -95,8 +95,12 @@ func outcomeText(wait waits.Wait) string {
 	}
 }
 
-// printable quotes an id that would confuse a terminal or a table.
+// printable quotes an id that would confuse a terminal, a table, or a runner of CI that takes
+// lines with :: or ## at their beginning for commands.
 func printable(id string) string {
+	if strings.HasPrefix(id, "::") || strings.HasPrefix(id, "##") {
+		return strconv.Quote(id)
+	}
 	if quoted := strconv.Quote(id); quoted != `"`+id+`"` {
 		return quoted
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// onTerminal runs a command whose output is a terminal's, and returns what the person sees.
+// onTerminal starts the command on a pseudo-terminal. It returns the command and the terminal
+// to read from.
 func (s shell) onTerminal(t *testing.T, environment []string, arguments ...string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	command := s.command(t, arguments...)
@@ -30,7 +31,7 @@ func (s shell) onTerminal(t *testing.T, environment []string, arguments ...strin
 	return command, terminal
 }
 
-// seen reads to the end of what is on a terminal, whose end is an error.
+// seen reads the terminal until it closes. The read error at that point is expected.
 func seen(terminal io.Reader) string {
 	var text bytes.Buffer
 	_, _ = io.Copy(&text, terminal)
@@ -42,7 +43,7 @@ func TestColorIsForTerminals(t *testing.T) {
 	s.run(t, 0, with([]string{"waits", "open"}, state("one")...)...)
 	list := []string{"waits", "list"}
 	if text, _ := s.run(t, 0, list...); strings.Contains(text, "\x1b") {
-		t.Errorf("in a pipe: %q", text)
+		t.Errorf("waits list in a pipe printed %q, want no colour", text)
 	}
 	for name, test := range map[string]struct {
 		environment []string
@@ -56,10 +57,10 @@ func TestColorIsForTerminals(t *testing.T) {
 		_, terminal := s.onTerminal(t, test.environment, list...)
 		text := seen(terminal)
 		if colored := strings.Contains(text, "\x1b[33mwaiting\x1b[0m"); colored != test.colored || !strings.Contains(text, "waiting") {
-			t.Errorf("%s: %q; want colour %t", name, text, test.colored)
+			t.Errorf("%s: waits list printed %q; want colour %t", name, text, test.colored)
 		}
 		if !strings.Contains(text, "AGE") || !strings.Contains(text, "23h59m") {
-			t.Errorf("%s: %q; want ages and the time left", name, text)
+			t.Errorf("%s: waits list printed %q; want the age and the time left", name, text)
 		}
 	}
 }
@@ -73,13 +74,13 @@ func TestAwaitShowsTheTimeLeft(t *testing.T) {
 		n, err := terminal.Read(buffer)
 		text.Write(buffer[:n])
 		if err != nil {
-			t.Fatalf("await showed %q and ended: %v", text.String(), err)
+			t.Fatalf("waits await printed %q and ended: %v", text.String(), err)
 		}
 	}
 	s.run(t, 0, with([]string{"succeed"}, with(state("one"), "--output", `{"a":1}`)...)...)
 	text.WriteString(seen(terminal))
 	if err := command.Wait(); err != nil || !strings.HasSuffix(text.String(), "\r\x1b[Ksuccess {\"a\":1}\r\n") {
-		t.Errorf("await showed %q, %v; want the count-down gone and the outcome", text.String(), err)
+		t.Errorf("waits await printed %q, %v; want the countdown erased and the outcome printed", text.String(), err)
 	}
 }
 
@@ -90,7 +91,7 @@ func TestOldestFirst(t *testing.T) {
 	}
 	text, _ := s.run(t, 0, "waits", "list", "--oldest")
 	if one, two := strings.Index(text, " one "), strings.Index(text, " two "); one < 0 || two < one {
-		t.Errorf("waits list --oldest printed\n%s", text)
+		t.Errorf("waits list --oldest printed\n%s\nwant state one before state two", text)
 	}
 }
 
@@ -123,7 +124,7 @@ func TestDoctor(t *testing.T) {
 	fine, _ := s.run(t, 0, "doctor")
 	for _, want := range []string{"ok     settings", "credentials: none", "ok     endpoint", "ok     contract", "ok     clocks", "ok     credentials"} {
 		if !strings.Contains(fine, want) {
-			t.Errorf("doctor lacks %q:\n%s", want, fine)
+			t.Errorf("doctor printed\n%s\nwant %q", fine, want)
 		}
 	}
 	sick := func(name string, status int, want string, answer http.HandlerFunc) {
@@ -131,7 +132,7 @@ func TestDoctor(t *testing.T) {
 		defer server.Close()
 		text, _ := shell{environment: []string{"FLOWCALLBACK_PROJECT_ID=p", "FLOWCALLBACK_TOKEN=secret"}}.run(t, status, "--endpoint", server.URL, "doctor")
 		if !strings.Contains(text, want) || strings.Contains(text, "secret") {
-			t.Errorf("%s: doctor printed\n%s\nwant %q", name, text, want)
+			t.Errorf("%s: doctor printed\n%s\nwant %q and no secret", name, text, want)
 		}
 	}
 	refused := `{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information."}`
@@ -150,16 +151,16 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 	sick("wrong credentials", 4, "WRONG  credentials", answer("", "", 401, refused))
-	sick("another contract", 1, "WRONG  contract", answer("openapi: 3.0.3", "", 200, `{"waits":[]}`))
-	sick("another time", 1, "WRONG  clocks", answer("", "Mon, 02 Jan 2006 15:04:05 GMT", 200, `{"waits":[]}`))
-	sick("without a contract", 0, "does not publish its contract", answer("", "", 404, `{"error_code":"APIGW.0101","error_msg":"The API does not exist."}`))
+	sick("different contract", 1, "WRONG  contract", answer("openapi: 3.0.3", "", 200, `{"waits":[]}`))
+	sick("wrong clock", 1, "WRONG  clocks", answer("", "Mon, 02 Jan 2006 15:04:05 GMT", 200, `{"waits":[]}`))
+	sick("no published contract", 0, "does not publish its contract", answer("", "", 404, `{"error_code":"APIGW.0101","error_msg":"The API does not exist."}`))
 	text, _ := shell{environment: []string{"FLOWCALLBACK_PROJECT_ID=p"}}.run(t, 5, "--endpoint", "http://127.0.0.1:1", "doctor")
 	if !strings.Contains(text, "WRONG  endpoint") {
-		t.Errorf("nobody there: doctor printed\n%s", text)
+		t.Errorf("no server: doctor printed\n%s\nwant the endpoint to be wrong", text)
 	}
 	text, _ = shell{}.run(t, 2, "doctor")
 	if !strings.Contains(text, "WRONG  settings") {
-		t.Errorf("no settings: doctor printed\n%s", text)
+		t.Errorf("no settings: doctor printed\n%s\nwant the settings to be wrong", text)
 	}
 }
 
@@ -168,19 +169,19 @@ func TestConformance(t *testing.T) {
 	report := filepath.Join(t.TempDir(), "report.xml")
 	text, _ := s.run(t, 0, "conformance", "--junit", report)
 	if !strings.Contains(text, "PASSED  OF") || strings.Contains(text, "FAILED") {
-		t.Errorf("conformance of our server printed\n%s", text)
+		t.Errorf("conformance against flowcallbackd printed\n%s\nwant no failed case", text)
 	}
 	xml, err := os.ReadFile(report)
 	if err != nil || !strings.Contains(string(xml), `failures="0"`) || !strings.Contains(string(xml), `<testcase classname="callback.body" name="error is one too long"`) {
-		t.Errorf("the report: %v\n%.500s", err, xml)
+		t.Errorf("the JUnit report for flowcallbackd: %v\n%.500s", err, xml)
 	}
 	sloppy := httptest.NewServer(http.NotFoundHandler())
 	defer sloppy.Close()
 	text, stderr := s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--junit", report)
 	if !strings.Contains(text, "FAILED  body: result is success") || !strings.Contains(stderr, "does not conform") {
-		t.Errorf("conformance of a sloppy server printed\n%s%s", text, stderr)
+		t.Errorf("conformance against a wrong server printed\n%s%s\nwant failed cases", text, stderr)
 	}
 	if xml, err = os.ReadFile(report); err != nil || !strings.Contains(string(xml), "<failure message=") {
-		t.Errorf("its report: %v\n%.500s", err, xml)
+		t.Errorf("the JUnit report for a wrong server: %v\n%.500s", err, xml)
 	}
 }

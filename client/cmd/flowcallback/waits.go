@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -95,7 +96,7 @@ Examples:
 			wait, err = c.Waits.Await(ctx, id)
 			stop()
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, client.ErrExpired) && !errors.Is(err, client.ErrCancelled) {
 			return err
 		}
 		if err := a.printOutcome(wait); err != nil {

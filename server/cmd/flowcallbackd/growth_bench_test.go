@@ -130,7 +130,7 @@ func poll(ctx context.Context, b *testing.B, s *servertest.Server, ids []string)
 	var group sync.WaitGroup
 	for _, id := range ids {
 		group.Go(func() {
-			r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/project/waits/"+id+"?wait_seconds=60", nil)
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/project/waits/"+id+"?wait_seconds=50", nil)
 			if err != nil {
 				b.Error(err)
 				return

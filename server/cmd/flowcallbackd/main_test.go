@@ -83,7 +83,7 @@ func TestStopFinishesWhatItTook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/project/waits/"+wait.WaitID+"?wait_seconds=60", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/project/waits/"+wait.WaitID+"?wait_seconds=50", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

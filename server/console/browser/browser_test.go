@@ -25,19 +25,19 @@ func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
 
 const project = "project"
 
-// tab is a tab of a browser, which fails the test for whatever the console logs as an error.
+// tab is a browser tab. It fails the test if the page logs an unexpected error.
 type tab struct {
 	ctx    context.Context
 	errors chan string
-	calm   []string // parts of errors that a test expects
+	calm   []string // substrings of errors that the test expects
 }
 
-// open starts a browser and opens a page in it.
+// open starts a browser and opens the URL in it.
 func open(t *testing.T, url string, options ...chromedp.ExecAllocatorOption) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatalf("%v (make browser-test installs it)", err)
+		t.Fatalf("%v (\"make browser-test\" installs Chromium)", err)
 	}
 	options = append(chromedp.DefaultExecAllocatorOptions[:], append([]chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.WindowSize(1200, 900),
@@ -49,7 +49,7 @@ func open(t *testing.T, url string, options ...chromedp.ExecAllocatorOption) *ta
 	return openIn(ctx, t, url)
 }
 
-// another opens a page in another tab of the same browser.
+// another opens the URL in another tab of the same browser.
 func (b *tab) another(t *testing.T, url string) *tab {
 	t.Helper()
 	return openIn(b.ctx, t, url)
@@ -82,7 +82,7 @@ func openIn(ctx context.Context, t *testing.T, url string) *tab {
 				expected = expected || strings.Contains(text, part)
 			}
 			if !expected {
-				t.Errorf("the browser's console: %s", text)
+				t.Errorf("the page logged an error: %s", text)
 			}
 		}
 	})
@@ -97,13 +97,14 @@ func (b *tab) run(t *testing.T, actions ...chromedp.Action) {
 	}
 }
 
-// until blocks until the expression is true in the page, which may be behind another.
+// until blocks until the JavaScript expression is true in the page. It also works in a
+// background tab.
 func (b *tab) until(t *testing.T, expression string) {
 	t.Helper()
 	if err := chromedp.Run(b.ctx, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(15*time.Second))); err != nil {
 		var text string
 		_ = chromedp.Run(b.ctx, chromedp.Evaluate("document.body.innerText", &text))
-		t.Fatalf("waiting for %s: %v; the page says:\n%s", expression, err, text)
+		t.Fatalf("waiting for %s: %v; the page shows:\n%s", expression, err, text)
 	}
 }
 
@@ -113,8 +114,8 @@ func (b *tab) text(t *testing.T, selector string) (text string) {
 	return text
 }
 
-// screenshots is where pictures of the pages are kept, for README. Without -update they are
-// taken all the same.
+// screenshot takes a screenshot of the page. With -update, it saves the file for README;
+// otherwise it discards it.
 func (b *tab) screenshot(t *testing.T, name string) {
 	t.Helper()
 	var picture []byte
@@ -131,7 +132,7 @@ func (b *tab) screenshot(t *testing.T, name string) {
 	}
 }
 
-// fixture is a server and a client of it.
+// fixture is a server with a client.
 type fixture struct {
 	*servertest.Server
 	client *client.Client
@@ -143,7 +144,7 @@ func start(t *testing.T, flags ...string) fixture {
 	return fixture{s, nil}.as(t)
 }
 
-// as returns the fixture with a client of other credentials.
+// as returns the fixture with a client that has the given options.
 func (f fixture) as(t *testing.T, options ...client.Option) fixture {
 	t.Helper()
 	c, err := client.New(f.URL, project, options...)

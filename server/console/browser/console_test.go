@@ -20,11 +20,11 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-var update = flag.Bool("update", false, "keep the screenshots for README")
+var update = flag.Bool("update", false, "save the screenshots for README")
 
 func (f fixture) console(query string) string { return f.URL + "/console/?project=" + project + query }
 
-// show opens the wait of a workflow in the console.
+// show opens the workflow's wait in the console.
 func (b *tab) show(t *testing.T, workflow string) {
 	t.Helper()
 	b.until(t, fmt.Sprintf("[...document.querySelectorAll('tbody button')].some((b) => b.textContent === %q)", workflow))
@@ -32,7 +32,7 @@ func (b *tab) show(t *testing.T, workflow string) {
 	b.until(t, "document.querySelector('#wait').open")
 }
 
-// fill puts a text into a field as if it were typed.
+// fill replaces the field's text and sends the same events as typing.
 func (b *tab) fill(t *testing.T, field, text string) {
 	t.Helper()
 	b.run(t, chromedp.Evaluate(fmt.Sprintf("{ const field = document.querySelector(%q); field.value = ''; field.dispatchEvent(new Event('input', { bubbles: true })); }", field), nil),
@@ -44,7 +44,7 @@ func (b *tab) press(t *testing.T, button string) {
 	b.run(t, chromedp.Click(button, chromedp.ByQuery))
 }
 
-// rows are the workflows in the table.
+// rows is a JavaScript expression for the workflow ids in the table, comma-separated.
 const rows = "[...document.querySelectorAll('tbody tr')].map((r) => r.cells[0].textContent).join()"
 
 func TestListIsLive(t *testing.T) {
@@ -68,7 +68,7 @@ func TestListIsLive(t *testing.T) {
 	var address string
 	b.run(t, chromedp.Location(&address))
 	if u, err := url.Parse(address); err != nil || u.Query().Get("workflow") != "second" {
-		t.Errorf("the address is %s; want the filter in it", address)
+		t.Errorf("the URL is %s; want the filter in its query", address)
 	}
 }
 
@@ -78,13 +78,13 @@ func TestSucceed(t *testing.T) {
 	b := open(t, f.console(""))
 	b.show(t, "order-approval")
 	if got := b.text(t, "#input"); !strings.Contains(got, "  \"total\": 12345678901234567890.10,\n") {
-		t.Errorf("the input is shown as %s; want every digit", got)
+		t.Errorf("the page shows the input %s; want every digit", got)
 	}
 	for text, want := range map[string]string{
 		"{\n\"a\": 1,\n}":        "Line 3, column 1: a name in double quotes is expected.",
 		`{"a": }`:                "Line 1, column 7: a value is expected.",
 		`{"a": 1 "b"}`:           `Line 1, column 9: "," or "}" is expected.`,
-		`{"a": 1, "a": 2}`:       `Line 1, column 10: the name "a" stands twice.`,
+		`{"a": 1, "a": 2}`:       `Line 1, column 10: the name "a" is used twice.`,
 		`{"a": "x}`:              "Line 1, column 7: this text is not closed.",
 		`[1]`:                    `Line 1, column 1: an object is expected, as in {"approved": true}.`,
 		`{"a": 01}`:              `Line 1, column 8: "," or "}" is expected.`,
@@ -93,14 +93,14 @@ func TestSucceed(t *testing.T) {
 	} {
 		b.fill(t, "#json", text)
 		if got := b.text(t, "#json-error"); got != want {
-			t.Errorf("JSON %q: the page says %q, want %q", text, got, want)
+			t.Errorf("JSON %q: the page shows %q, want %q", text, got, want)
 		}
 		if want != "" {
 			b.press(t, "#succeed .good")
 		}
 	}
 	if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
-		t.Fatalf("bad JSON was sent: the wait is %s", got.Status)
+		t.Fatalf("the page sent malformed JSON: the wait has status %s", got.Status)
 	}
 	b.fill(t, "#json", `{"approved": true, "big": 12345678901234567890, "one": 1.0}`)
 	b.screenshot(t, "console")
@@ -108,11 +108,11 @@ func TestSucceed(t *testing.T) {
 	b.until(t, "document.querySelector('#answer').textContent.startsWith('Done')")
 	got := f.get(t, wait.WaitID)
 	if got.Status != waits.Success || string(got.Outcome.Output) != `{"approved":true,"big":12345678901234567890,"one":1.0}` {
-		t.Errorf("the wait is %s with %s", got.Status, got.Outcome.Output)
+		t.Errorf("the wait has status %s and output %s", got.Status, got.Outcome.Output)
 	}
 	b.until(t, "document.querySelector('#ways').hidden && document.querySelector('#outcome').textContent.startsWith('success')")
 	if got := b.text(t, "#output"); !strings.Contains(got, `"one": 1.0`) {
-		t.Errorf("the outcome is shown as %s", got)
+		t.Errorf("the page shows the output %s; want 1.0 unchanged", got)
 	}
 }
 
@@ -121,20 +121,20 @@ func TestFail(t *testing.T) {
 	wait := f.open(t, "order-approval", "approve", "")
 	b := open(t, f.console(""))
 	b.show(t, "order-approval")
-	b.until(t, "document.querySelector('#reason-count').textContent === '0 of 64 characters'") // as callback.yaml says
+	b.until(t, "document.querySelector('#reason-count').textContent === '0 of 64 characters'") // the limit in callback.yaml
 	b.fill(t, "#reason", strings.Repeat("é", 65))
 	b.press(t, "#fail .bad")
 	if got := b.text(t, "#reason-error"); got != "The contract allows 64 characters." {
-		t.Errorf("too long a reason: the page says %q", got)
+		t.Errorf("reason of 65 characters: the page shows %q", got)
 	}
 	if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
-		t.Fatalf("too long a reason was sent: the wait is %s", got.Status)
+		t.Fatalf("the page sent a reason of 65 characters: the wait has status %s", got.Status)
 	}
 	b.fill(t, "#reason", "payment 'declined'")
 	b.press(t, "#fail .bad")
 	b.until(t, "document.querySelector('#answer').textContent.startsWith('Done')")
 	if got := f.get(t, wait.WaitID); got.Status != waits.Fail || got.Outcome.Error != "payment 'declined'" || got.Outcome.Result != callback.Fail {
-		t.Errorf("the wait is %+v", got)
+		t.Errorf("the wait is %+v; want a fail with the reason", got)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestConflictOfTwoTabs(t *testing.T) {
 	for _, b := range []*tab{first, second} {
 		b.show(t, "order-approval")
 	}
-	second.run(t, chromedp.Evaluate("for (let i = 0; i < 1000; i++) clearInterval(i)", nil)) // it has not seen it yet
+	second.run(t, chromedp.Evaluate("for (let i = 0; i < 1000; i++) clearInterval(i)", nil)) // the second tab does not refresh
 	first.press(t, "#succeed .good")
 	first.until(t, "document.querySelector('#answer').textContent.startsWith('Done')")
 	second.fill(t, "#reason", "no")
@@ -178,24 +178,24 @@ func TestSignIn(t *testing.T) {
 	b.fill(t, "#signin input", "wrong\r")
 	b.until(t, "document.querySelector('#message').textContent.includes('APIGW.0301')")
 	if got := b.text(t, "tbody"); strings.TrimSpace(got) != "" {
-		t.Errorf("without credentials the page shows %s", got)
+		t.Errorf("without credentials the page lists %s; want no waits", got)
 	}
 	b.fill(t, "#signin input", token+"\r")
 	b.until(t, rows+" === 'order-approval' && document.querySelector('#signin').hidden")
 	b.run(t, chromedp.Reload())
-	b.until(t, rows+" === 'order-approval'") // kept for the tab
+	b.until(t, rows+" === 'order-approval'") // the tab keeps the token
 	b.show(t, "order-approval")
 	b.press(t, "#succeed .good")
 	b.until(t, "document.querySelector('#outcome').textContent.includes('by ada')")
 	if got := f.get(t, wait.WaitID); got.SettledBy != "ada" {
 		t.Errorf("settled by %q, want ada", got.SettledBy)
 	}
-	other := open(t, f.console("")) // in another browser nothing is known
+	other := open(t, f.console("")) // another browser does not have the token
 	other.calm = []string{"status of 401"}
 	other.until(t, "!document.querySelector('#signin').hidden")
 }
 
-// What is copied does what the buttons do.
+// A copied command settles the wait as its button does.
 func TestCopiedCommands(t *testing.T) {
 	f := start(t)
 	flowcallback := servertest.Build(t, "client/cmd/flowcallback")
@@ -219,13 +219,13 @@ func TestCopiedCommands(t *testing.T) {
 		got := f.get(t, wait.WaitID)
 		isFail := strings.HasPrefix(kind, "#fail")
 		if !isFail && (got.Status != waits.Success || string(got.Outcome.Output) != `{"it's":"done"}`) || isFail && (got.Status != waits.Fail || got.Outcome.Error != "it's over") {
-			t.Errorf("%s: the wait is %s %+v", command, got.Status, got.Outcome)
+			t.Errorf("%s: the wait has status %s and outcome %+v", command, got.Status, got.Outcome)
 		}
 	}
 }
 
-// axe-core finds no serious fault, light and dark, on a desk and on a phone, in the list and
-// in the dialog.
+// axe-core finds no serious or critical violation in the list and the dialog, in light and dark
+// mode, in desktop and phone size.
 func TestAccessibility(t *testing.T) {
 	f := start(t)
 	f.open(t, "order-approval", "approve", `{"order":4711}`)
@@ -252,7 +252,7 @@ func (b *tab) wantAccessible(t *testing.T, where string) {
 	t.Helper()
 	axe, err := os.ReadFile(filepath.Join("node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
-		t.Fatalf("%v (make browser-test installs it)", err)
+		t.Fatalf("%v (\"make browser-test\" installs axe-core)", err)
 	}
 	var found string
 	b.run(t, chromedp.Evaluate(string(axe)+"; undefined", nil))
@@ -264,6 +264,6 @@ func (b *tab) wantAccessible(t *testing.T, where string) {
 		t.Fatal(err)
 	}
 	for _, fault := range faults {
-		t.Errorf("%s: %s", where, fault)
+		t.Errorf("%s: axe-core found %s", where, fault)
 	}
 }

@@ -1,4 +1,4 @@
-// Package browser tests the pages for people in a real browser, Debian's Chromium, without a
-// window. It is a module of its own, so that nobody who imports the project downloads what
-// only these tests need. "make browser-test" runs it.
+// Package browser tests the console and the API documentation page in headless Chromium. It is
+// a separate module, so that importing the project does not download the dependencies of these
+// tests. "make browser-test" runs it.
 package browser

@@ -12,7 +12,7 @@ func awaitPromise(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams {
 	return p.WithAwaitPromise(true)
 }
 
-// Both documents are shown, and the example works against the demo as it stands.
+// The page shows both documents, and its example callback works against the demo server.
 func TestDocs(t *testing.T) {
 	f := start(t, "--demo")
 	b := open(t, f.URL+"/docs/")
@@ -31,6 +31,6 @@ func TestDocs(t *testing.T) {
 	var foreign []string
 	b.run(t, chromedp.Evaluate(fmt.Sprintf("performance.getEntriesByType('resource').map((r) => r.name).filter((n) => !n.startsWith(%q) && !n.startsWith('data:'))", f.URL), &foreign))
 	if len(foreign) != 0 {
-		t.Errorf("the page asked others for %v", foreign)
+		t.Errorf("the page loaded resources from other hosts: %v", foreign)
 	}
 }

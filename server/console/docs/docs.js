@@ -1,4 +1,4 @@
-// The two documents, callable on the server that they were read from.
+// Shows both OpenAPI documents. "Try it out" calls the server that serves this page.
 window.addEventListener('DOMContentLoaded', () => {
   SwaggerUIBundle({
     dom_id: '#contract',

@@ -1,5 +1,5 @@
-// The server's API, as everybody calls it. What comes back is kept as text besides, since a
-// browser's numbers lose digits.
+// Calls the server's public API. It keeps response bodies also as text, because JavaScript
+// numbers lose digits.
 
 let token = sessionStorage.getItem('token') ?? '';
 
@@ -8,7 +8,7 @@ export function signIn(given) {
   sessionStorage.setItem('token', given);
 }
 
-// Refusal is an answer that is an error.
+// Refusal is an error response from the server.
 export class Refusal extends Error {
   constructor(status, body) {
     super(`${body.error_code ?? 'HTTP ' + status}: ${body.error_msg ?? 'no reason given'}`);
@@ -23,7 +23,7 @@ async function call(path, options = {}) {
   const answer = await fetch(path, { ...options, headers, cache: 'no-store', redirect: 'error' });
   const text = await answer.text();
   let body = {};
-  try { body = JSON.parse(text || '{}'); } catch { /* not ours; the status says enough */ }
+  try { body = JSON.parse(text || '{}'); } catch { /* not JSON, so not from flowcallbackd; the status is enough */ }
   if (!answer.ok) throw new Refusal(answer.status, body);
   return { body, text };
 }
@@ -38,7 +38,7 @@ export async function list({ project, workflow, status, order, cursor, signal })
   return (await call(`/v1/${id(project)}/waits?${query}`, { signal })).body;
 }
 
-// get returns a wait, and its input and output as the text that came.
+// get returns a wait, with its input and output as the original JSON text.
 export async function get(project, waitID) {
   const { body, text } = await call(`/v1/${id(project)}/waits/${id(waitID)}`);
   return { wait: body, input: member(text, ['input']), output: member(text, ['outcome', 'output']) };
@@ -53,13 +53,13 @@ export async function callBack(wait, body) {
   })).body;
 }
 
-// reasonLimit reads from the contract how many characters the reason of a fail may have.
+// reasonLimit returns the maximum length of a fail's reason, in characters, from the contract.
 export async function reasonLimit() {
   const { body } = await call('/openapi/callback.json');
   return body.components.schemas.Reason.maxLength;
 }
 
-// member returns the text of a member of a JSON text, along a path of names.
+// member returns the JSON text of the member at a path of names, or undefined.
 function member(text, path) {
   let from = 0;
   for (const name of path) {
@@ -69,7 +69,7 @@ function member(text, path) {
   return text.slice(from, end(text, from));
 }
 
-// find returns where the value of a member of the object that begins at from begins.
+// find returns the start of a member's value in the object that starts at from, or -1.
 function find(text, from, name) {
   let at = text.indexOf('{', from) + 1;
   while (text[at] === '"') {
@@ -81,7 +81,8 @@ function find(text, from, name) {
   return -1;
 }
 
-// end returns where the value that begins at from ends. The server writes no white space.
+// end returns the end of the value that starts at from. It relies on the server to write no
+// white space.
 function end(text, from) {
   let depth = 0;
   for (let at = from; at < text.length; at++) {

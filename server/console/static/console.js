@@ -6,13 +6,13 @@ const filter = $('#filter'), table = $('#waits'), more = $('#more'), dialog = $(
 
 const refreshEvery = 2000; // milliseconds
 let shown = []; // the waits in the table
-let pages = 1; // as many as "Show more" asked for
-let next; // the cursor after them
-let loading; // aborts the list under way
+let pages = 1; // pages to show; "Show more" adds one
+let next; // the cursor after the last shown page
+let loading; // aborts the running list request
 let opened; // the wait in the dialog
 let mostReason = Infinity;
 
-// Filters live in the address, so that they can be shared and survive a reload.
+// The filters are in the URL, so that users can share them and a reload keeps them.
 function readAddress() {
   const query = new URLSearchParams(location.search);
   filter.project.value = query.get('project') ?? '';
@@ -29,7 +29,7 @@ function say(text) {
   if ($('#message').textContent !== text) $('#message').textContent = text;
 }
 
-// refresh reads the pages that are shown anew.
+// refresh reloads all shown pages.
 async function refresh() {
   if (!filter.project.value) {
     say('Name a project to see its waits.');
@@ -68,7 +68,7 @@ function refuse(error) {
   say(error instanceof Refusal ? error.message : 'The server cannot be reached; it is tried again.');
 }
 
-// render brings the table up to date, row by row, so that focus stays where it is.
+// render updates the table row by row, so that the focus does not move.
 function render() {
   const body = $('tbody', table);
   const rows = new Map([...body.rows].map((row) => [row.dataset.id, row]));
@@ -97,7 +97,7 @@ function newRow(wait) {
   return row;
 }
 
-// tick lets ages and times left go on.
+// tick updates the ages and the times left.
 function tick() {
   const now = Date.now();
   shown.forEach((wait, i) => {
@@ -117,7 +117,7 @@ function span(milliseconds) {
   return m ? `${m} min ${s} s` : `${s} s`;
 }
 
-// show opens a wait, or brings the opened one up to date.
+// show opens a wait in the dialog, or updates it if it is already open.
 async function show(project, waitID) {
   try {
     const { wait, input, output } = await get(project, waitID);
@@ -165,7 +165,8 @@ function outcomeOf(wait) {
   return `${wait.status}${reason}${by}${when}`;
 }
 
-// The two ways out. What is sent is the text as it was written, so that every digit goes.
+// successBody and failBody return the body of the callback, or null if the form is invalid.
+// The output is sent as typed, so that numbers keep every digit.
 function successBody() {
   const text = $('#json').value;
   const error = findObjectError(text);

@@ -1,6 +1,6 @@
-// Where a text stops being JSON (RFC 8259): null where it does not, else what is wrong and
-// the place, as a person counts. JSON.parse says so in some browsers only, and in others'
-// words.
+// findError returns null if the text is JSON (RFC 8259). Otherwise it returns the first error,
+// with its line and column counted from 1. JSON.parse reports a position only in some browsers,
+// and its messages differ between browsers.
 export function findError(text) {
   let at = 0;
   const fail = (what) => { throw { what, at }; };
@@ -51,7 +51,7 @@ export function findError(text) {
         const start = at;
         string();
         const name = text.slice(start, at);
-        if (names.has(name)) { at = start; fail(`the name ${name} stands twice`); }
+        if (names.has(name)) { at = start; fail(`the name ${name} is used twice`); }
         names.add(name);
         space();
         if (text[at] !== ':') fail('":" is expected');
@@ -77,14 +77,14 @@ export function findError(text) {
   }
 }
 
-// findObjectError is findError for a text that has to be an object.
+// findObjectError is findError for a text that must be a JSON object.
 export function findObjectError(text) {
   const error = findError(text);
   if (error) return error;
   return text.trim().startsWith('{') ? null : { what: 'an object is expected, as in {"approved": true}', at: 0, line: 1, column: 1 };
 }
 
-// indent shows JSON readably, with every digit as it came.
+// indent formats JSON with indentation and keeps the digits of numbers.
 export function indent(text) {
   let depth = 0, out = '';
   for (const [token] of text.matchAll(/"(?:\\.|[^"\\])*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {

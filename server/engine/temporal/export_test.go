@@ -1,4 +1,4 @@
 package temporal
 
-// Refusal is refusal, for tests.
+// Refusal exports refusal for tests.
 var Refusal = refusal

@@ -30,7 +30,7 @@ func TestLocations(t *testing.T) {
 	} {
 		e, err := temporal.Open(location, temporal.Options{})
 		if (err == nil) != fine {
-			t.Errorf("Open(%s): %v, want fine %t", location, err, fine)
+			t.Errorf("Open(%s): %v, want accepted %t", location, err, fine)
 		}
 		if err == nil {
 			_ = e.Close()
@@ -38,7 +38,7 @@ func TestLocations(t *testing.T) {
 	}
 }
 
-// Where nothing answers, calls are refused in the time that they have, as unavailable.
+// If Temporal is unreachable, calls return ErrUnavailable within the timeout.
 func TestAway(t *testing.T) {
 	e, err := temporal.Open("temporal://127.0.0.1:1", temporal.Options{Timeout: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -54,8 +54,8 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// What passes by itself is unavailable, so that senders come back; what somebody has to mend
-// is not.
+// Temporary errors of Temporal become ErrUnavailable or ErrOverloaded, so that clients retry.
+// Errors that an operator must fix do not.
 func TestRefusals(t *testing.T) {
 	for err, want := range map[error]error{
 		serviceerror.NewUnavailable("away"):                                                   engine.ErrUnavailable,
@@ -68,11 +68,11 @@ func TestRefusals(t *testing.T) {
 		context.DeadlineExceeded:                                                              engine.ErrUnavailable,
 	} {
 		if got := temporal.Refusal(err); !errors.Is(got, want) || !errors.Is(got, err) {
-			t.Errorf("%T: %v, want %v", err, got, want)
+			t.Errorf("refusal of %T: %v, want %v", err, got, want)
 		}
 	}
 	denied := serviceerror.NewPermissionDenied("denied", "")
 	if got := temporal.Refusal(denied); errors.Is(got, engine.ErrUnavailable) || !errors.Is(got, denied) {
-		t.Errorf("%T: %v, want it as it is", denied, got)
+		t.Errorf("refusal of %T: %v, want the error unchanged", denied, got)
 	}
 }

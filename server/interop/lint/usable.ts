@@ -1,5 +1,5 @@
-// What somebody writes against the types that openapi-typescript makes of the contract: it
-// compiles, and output takes any object.
+// User code against the types that openapi-typescript generates from the contract. It must
+// compile, and output must accept any object.
 import type { components, operations } from "./callback";
 
 type Request = components["schemas"]["CallbackRequest"];
@@ -12,7 +12,7 @@ export const literal: Request = { result: "success", output: { approved: true } 
 export const bareFail: Request = { result: "fail", error: "payment declined", output: null };
 export const headers: Headers = { "X-Workflow-Run-Id": "r", "X-Workflow-State-Id": "s" };
 
-// @ts-expect-error: a result that the contract does not have
+// @ts-expect-error: result is not in the contract's enumeration
 export const unknownResult: Request = { result: "maybe", output };
 // @ts-expect-error: output is mandatory
 export const withoutOutput: Request = { result: "success" };

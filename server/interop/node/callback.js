@@ -1,5 +1,5 @@
-// Makes one callback with the official Node SDK, as the JSON object on standard input says, and
-// prints what came of it as one JSON object. It changes nothing of the SDK.
+// Sends one callback with the official, unmodified Node SDK. It reads the request as a JSON object
+// from standard input and prints the result as a JSON object.
 'use strict';
 
 const { BasicCredentials } = require('@huaweicloud/huaweicloud-sdk-core');
@@ -32,5 +32,5 @@ async function main() {
   }
 }
 
-// The SDK's logger writes to standard output; the answer is the last line.
+// The SDK's logger also writes to standard output. The result is the last line.
 main().then((result) => process.stdout.write('\n' + JSON.stringify(result) + '\n'));

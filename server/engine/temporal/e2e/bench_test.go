@@ -21,7 +21,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// statesEach is how many states each workflow of the benchmark waits for.
+// statesEach is the number of states that each workflow of the benchmark waits for.
 const statesEach = 10
 
 // waitForMany waits for states 0 to statesEach-1, all at once.
@@ -43,10 +43,9 @@ func waitForMany(ctx workflow.Context) error {
 	return nil
 }
 
-// BenchmarkTemporal makes callbacks for distinct states of flows on a Temporal, over 32
-// connections: through flowcallbackd, and by calling Temporal directly as it does. Temporal,
-// the workers and the senders share the machine; what the server itself takes of a
-// processor is reported apart.
+// BenchmarkTemporal sends callbacks for distinct states over 32 connections. It compares
+// flowcallbackd with direct calls to Temporal. Temporal, the workers and the clients share the
+// machine, so the benchmark reports the CPU time of flowcallbackd separately.
 func BenchmarkTemporal(b *testing.B) {
 	d := startTemporal(b)
 	f := startFlows(b, d)
@@ -70,7 +69,7 @@ func BenchmarkTemporal(b *testing.B) {
 			}
 			defer answer.Body.Close()
 			if body, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusOK {
-				return fmt.Errorf("answered %d %s", answer.StatusCode, body)
+				return fmt.Errorf("flowcallbackd returned %d %s", answer.StatusCode, body)
 			}
 			return nil
 		})
@@ -85,7 +84,7 @@ func BenchmarkTemporal(b *testing.B) {
 	})
 }
 
-// each calls complete for each key from 32 senders.
+// each calls complete for each key from 32 goroutines and reports callbacks per second.
 func each(b *testing.B, keys []engine.Key, complete func(engine.Key) error) {
 	b.Helper()
 	var next atomic.Int64
@@ -105,7 +104,7 @@ func each(b *testing.B, keys []engine.Key, complete func(engine.Key) error) {
 	b.ReportMetric(float64(len(keys))/b.Elapsed().Seconds(), "callbacks/s")
 }
 
-// manyStates has b.N states wait.
+// manyStates starts workflows until b.N states wait, and returns their keys.
 func manyStates(b *testing.B, f *flows) (keys []engine.Key) {
 	b.Helper()
 	for len(keys) < b.N {
@@ -121,12 +120,12 @@ func manyStates(b *testing.B, f *flows) (keys []engine.Key) {
 	return keys
 }
 
-// processorTime is the time that the server's process has used.
+// processorTime returns the CPU time that the server process has used.
 func processorTime(b *testing.B, s *servertest.Server) time.Duration {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.PID()))
 	if err != nil {
-		b.Skip("it needs /proc")
+		b.Skip("the benchmark needs /proc")
 	}
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	ticks := 0

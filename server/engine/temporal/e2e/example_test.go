@@ -10,7 +10,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// From nothing to a resumed flow, as README tells it.
+// The steps in README resume the example flow.
 func TestExample(t *testing.T) {
 	d := startTemporal(t)
 	s := servertest.Start(t, "--engine", "temporal://"+d.address+"/default")
@@ -42,6 +42,6 @@ func TestExample(t *testing.T) {
 		last = lines.Text()
 	}
 	if err := example.Wait(); err != nil || last != `The flow goes on: success with {"approved":true}` {
-		t.Errorf("the example printed %q, %v", last, err)
+		t.Errorf("the last line of the example is %q, %v; want the success", last, err)
 	}
 }

@@ -19,9 +19,9 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/temporal/flow"
 )
 
-var update = flag.Bool("update", false, "record the history anew that package flow replays")
+var update = flag.Bool("update", false, "record a new history for the replay test of package flow")
 
-// approval is the workflow of that name in the tests of package flow.
+// approval is the same workflow as approval in the tests of package flow.
 func approval(ctx workflow.Context) (outcomes []waits.Outcome, err error) {
 	for _, state := range []string{"approve", "pay"} {
 		outcome, err := flow.Await(ctx, state, time.Hour, map[string]string{"order": "4711"})
@@ -33,8 +33,8 @@ func approval(ctx workflow.Context) (outcomes []waits.Outcome, err error) {
 	return outcomes, nil
 }
 
-// A history that is made now replays, and with -update it is what package flow replays from
-// now on.
+// A new history replays. With -update, the test saves it as the history that the tests of
+// package flow replay.
 func TestHistory(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)

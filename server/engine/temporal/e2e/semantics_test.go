@@ -20,32 +20,33 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/temporal/flow"
 )
 
+// want sends a callback and checks its error. what describes the call in failure messages.
 func want(t *testing.T, what string, e *temporal.Engine, key engine.Key, request callback.Request, want error) {
 	t.Helper()
 	id, err := e.Callback(t.Context(), engine.Callback{Key: key, Request: request})
 	if !is(err, want) || is(nil, want) != (id == string(key.RunID)) {
-		t.Errorf("%s: %q, %v; want %v", what, id, err, want)
+		t.Errorf("Callback, %s: execution id %q, %v; want %v", what, id, err, want)
 	}
 }
 
-// What a callback means when the state no longer waits is read from Temporal's history.
+// When the state no longer waits, the engine answers a callback from Temporal's history.
 func TestAfterwards(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
 	e := openEngine(t, d)
 	first, another := enginetest.Success(`{"n":1.0,"big":12345678901234567890}`), enginetest.Success(`{"n":1}`)
 
-	t.Run("the flow has moved on, and then closed", func(t *testing.T) {
+	t.Run("the flow has continued, and then closed", func(t *testing.T) {
 		key := f.start(t, "first", waitTwice, "first", "second")
 		second := key
 		second.StateID = "second"
-		want(t, "a state that comes later", e, second, first, engine.ErrNotFound)
+		want(t, "a state that does not wait yet", e, second, first, engine.ErrNotFound)
 		f.untilPending(t, key)
 		want(t, "the first callback", e, key, first, errNone)
 		f.untilPending(t, second)
 		for _, closed := range []string{"moved on", "closed"} {
-			want(t, closed+": the same again", e, key, enginetest.Success(`{ "big":12345678901234567890, "n":1.0 }`), errNone)
-			want(t, closed+": another", e, key, another, engine.ErrConflict)
+			want(t, closed+": the same outcome again", e, key, enginetest.Success(`{ "big":12345678901234567890, "n":1.0 }`), errNone)
+			want(t, closed+": another output", e, key, another, engine.ErrConflict)
 			want(t, closed+": a fail", e, key, enginetest.Fail("", string(first.Output)), engine.ErrConflict)
 			if closed == "moved on" {
 				want(t, "the second state", e, second, enginetest.Fail("why", `{"a":1}`), errNone)
@@ -53,7 +54,7 @@ func TestAfterwards(t *testing.T) {
 			}
 		}
 		want(t, "the second state again", e, second, enginetest.Fail("why", `{"a":1}`), errNone)
-		want(t, "the second state, for another reason", e, second, enginetest.Fail("Why", `{"a":1}`), engine.ErrConflict)
+		want(t, "the second state with another reason", e, second, enginetest.Fail("Why", `{"a":1}`), engine.ErrConflict)
 	})
 
 	for name, test := range map[string]struct {
@@ -62,7 +63,7 @@ func TestAfterwards(t *testing.T) {
 	}{
 		"the flow was cancelled":  {func(k engine.Key) error { return f.CancelWorkflow(t.Context(), k.WorkflowID, string(k.RunID)) }, engine.ErrCancelled},
 		"the flow was terminated": {func(k engine.Key) error { return f.TerminateWorkflow(t.Context(), k.WorkflowID, string(k.RunID), "") }, engine.ErrCancelled},
-		"the flow left the state behind": {func(k engine.Key) error {
+		"the flow closed without the state's outcome": {func(k engine.Key) error {
 			return f.SignalWorkflow(t.Context(), k.WorkflowID, string(k.RunID), "leave", nil)
 		}, engine.ErrCancelled},
 	} {
@@ -78,7 +79,7 @@ func TestAfterwards(t *testing.T) {
 		})
 	}
 
-	t.Run("the flow's own time ran out", func(t *testing.T) {
+	t.Run("the workflow run timed out", func(t *testing.T) {
 		started, err := f.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "short", TaskQueue: taskQueue, WorkflowRunTimeout: time.Second}, waitAside, "aside")
 		if err != nil {
 			t.Fatal(err)
@@ -86,27 +87,27 @@ func TestAfterwards(t *testing.T) {
 		key := engine.Key{ProjectID: "default", WorkflowID: "short", RunID: callback.RunID(started.GetRunID()), StateID: "aside"}
 		f.untilPending(t, key)
 		f.untilClosed(t, key)
-		want(t, "past the run's timeout", e, key, first, engine.ErrExpired)
+		want(t, "after the timeout of the run", e, key, first, engine.ErrExpired)
 	})
 
-	t.Run("ids that Temporal cannot have are not found", func(t *testing.T) {
+	t.Run("ids that Temporal cannot have return ErrNotFound", func(t *testing.T) {
 		key := f.open(t, time.Hour)
 		for name, change := range map[string]func(*engine.Key){
-			"no UUID":                  func(k *engine.Key) { k.RunID = "run" },
-			"a UUID in capitals":       func(k *engine.Key) { k.RunID = callback.RunID(strings.ToUpper(string(k.RunID))) },
-			"a UUID in braces":         func(k *engine.Key) { k.RunID = "{" + k.RunID + "}" },
-			"another run":              func(k *engine.Key) { k.RunID = "00000000-0000-4000-8000-000000000000" },
-			"a long workflow":          func(k *engine.Key) { k.WorkflowID = strings.Repeat("w", 2000) },
-			"a long state":             func(k *engine.Key) { k.StateID = callback.StateID(strings.Repeat("s", 2000)) },
-			"a workflow beyond ASCII":  func(k *engine.Key) { k.WorkflowID = "订单" },
-			"a state beyond ASCII":     func(k *engine.Key) { k.StateID = "订单" },
-			"a namespace beyond ASCII": func(k *engine.Key) { k.ProjectID = "订单" },
-			"a long namespace":         func(k *engine.Key) { k.ProjectID = strings.Repeat("n", 2000) },
+			"run id is not a UUID":    func(k *engine.Key) { k.RunID = "run" },
+			"a UUID in capitals":      func(k *engine.Key) { k.RunID = callback.RunID(strings.ToUpper(string(k.RunID))) },
+			"a UUID in braces":        func(k *engine.Key) { k.RunID = "{" + k.RunID + "}" },
+			"another run":             func(k *engine.Key) { k.RunID = "00000000-0000-4000-8000-000000000000" },
+			"a long workflow id":      func(k *engine.Key) { k.WorkflowID = strings.Repeat("w", 2000) },
+			"a long state id":         func(k *engine.Key) { k.StateID = callback.StateID(strings.Repeat("s", 2000)) },
+			"a non-ASCII workflow id": func(k *engine.Key) { k.WorkflowID = "订单" },
+			"a non-ASCII state id":    func(k *engine.Key) { k.StateID = "订单" },
+			"a non-ASCII namespace":   func(k *engine.Key) { k.ProjectID = "订单" },
+			"a long namespace":        func(k *engine.Key) { k.ProjectID = strings.Repeat("n", 2000) },
 		} {
 			other := key
 			change(&other)
 			want(t, name, e, other, first, engine.ErrNotFound)
-			want(t, name+", failed", e, other, enginetest.Fail("", `{}`), engine.ErrNotFound)
+			want(t, name+", fail", e, other, enginetest.Fail("", `{}`), engine.ErrNotFound)
 		}
 		want(t, "the state itself", e, key, first, errNone)
 	})
@@ -119,12 +120,12 @@ func TestAfterwards(t *testing.T) {
 		defer shared.Close()
 		key := f.open(t, time.Hour)
 		key.ProjectID = "whatever"
-		want(t, "in the namespace of all", shared, key, first, errNone)
+		want(t, "in the shared namespace", shared, key, first, errNone)
 	})
 }
 
-// A state whose worker has not taken it up yet can be called back with success. Temporal
-// cannot fail it as yet: such a callback is refused without a trace, and taken later.
+// If no worker has started the activity yet, the engine accepts a success. Temporal cannot fail
+// such an activity, so the engine refuses a fail with ErrUnavailable and accepts it later.
 func TestNotTakenUp(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -140,7 +141,7 @@ func TestNotTakenUp(t *testing.T) {
 		}
 		return w
 	}
-	w := idle(worker.Options{LocalActivityWorkerOnly: true}) // it runs workflows only
+	w := idle(worker.Options{LocalActivityWorkerOnly: true}) // this worker runs workflows but no activities
 	var keys []engine.Key
 	for _, id := range []string{"success", "fail"} {
 		started, err := f.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "idle"}, waitOnce, "State", time.Hour)
@@ -151,8 +152,8 @@ func TestNotTakenUp(t *testing.T) {
 		f.untilPending(t, keys[len(keys)-1])
 	}
 	success, fail := enginetest.Success(`{"a":1}`), enginetest.Fail("why", `{"a":1}`)
-	want(t, "success before it is taken up", e, keys[0], success, errNone)
-	want(t, "fail before it is taken up", e, keys[1], fail, engine.ErrUnavailable)
+	want(t, "success before the activity starts", e, keys[0], success, errNone)
+	want(t, "fail before the activity starts", e, keys[1], fail, engine.ErrUnavailable)
 	f.untilPending(t, keys[1])
 	if got := f.outcome(t, keys[0]); !engine.Same(got, engine.OutcomeOf(success)) {
 		t.Errorf("outcome %+v, want the success", got)
@@ -160,14 +161,14 @@ func TestNotTakenUp(t *testing.T) {
 	w.Stop()
 	w = idle(worker.Options{})
 	defer w.Stop()
-	want(t, "fail after it", e, keys[1], fail, errNone)
+	want(t, "fail after the activity started", e, keys[1], fail, errNone)
 	if got := f.outcome(t, keys[1]); !engine.Same(got, engine.OutcomeOf(fail)) {
 		t.Errorf("outcome %+v, want the fail", got)
 	}
 }
 
-// While a workflow's task is under way, Temporal holds back what happens to its activities: a
-// second callback waits for the history to show the first.
+// While a workflow task runs, Temporal does not add activity events to the history. A second
+// callback waits until the history contains the first.
 func TestHeldBackByATask(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -181,7 +182,7 @@ func TestHeldBackByATask(t *testing.T) {
 		})
 		workflow.GetSignalChannel(ctx, "work").Receive(ctx, nil)
 		local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{StartToCloseTimeout: time.Minute})
-		_ = workflow.ExecuteLocalActivity(local, func() error { // holds the task open
+		_ = workflow.ExecuteLocalActivity(local, func() error { // keeps the workflow task running
 			entered <- struct{}{}
 			<-release
 			return nil
@@ -220,8 +221,8 @@ func TestHeldBackByATask(t *testing.T) {
 	}()
 	select {
 	case err := <-second:
-		t.Errorf("the second callback was answered %v before the history shows the first", err)
-	case <-time.After(300 * time.Millisecond): // which only makes the test sharper
+		t.Errorf("the second callback returned %v before the history contains the first", err)
+	case <-time.After(300 * time.Millisecond): // a longer time makes the test stricter
 	}
 	close(release)
 	if err := <-second; !errors.Is(err, engine.ErrConflict) {
@@ -232,8 +233,8 @@ func TestHeldBackByATask(t *testing.T) {
 	}
 }
 
-// Temporal answers a payload beyond its limit (2 MiB, unless it says another) with success,
-// and fails the activity; it is refused before.
+// If a payload exceeds Temporal's limit (default 2 MiB), Temporal reports success but fails the
+// activity. The engine therefore refuses the callback first.
 func TestTooLarge(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -245,30 +246,30 @@ func TestTooLarge(t *testing.T) {
 	want(t, "a large success", e, key, enginetest.Success(output(limit)), engine.ErrTooLarge)
 	want(t, "a large fail", e, key, enginetest.Fail("why", output(limit)), engine.ErrTooLarge)
 	f.untilPending(t, key)
-	largest := limit // with what surrounds it
+	largest := limit // includes the payload's metadata
 	for ; ; largest-- {
 		_, err := e.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(output(largest))})
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, engine.ErrTooLarge) || largest < limit-100 {
-			t.Fatalf("%d bytes: %v", largest, err)
+			t.Fatalf("Callback with %d bytes of output: %v, want ErrTooLarge or, near the limit, success", largest, err)
 		}
 	}
 	arrived := 0
 	if err := f.GetWorkflow(t.Context(), key.WorkflowID, string(key.RunID)).Get(t.Context(), &arrived); err != nil || arrived != largest {
-		t.Errorf("of the largest that is taken, %d bytes, %d arrived, %v", largest, arrived, err)
+		t.Errorf("the engine accepted %d bytes of output, but the flow got %d, %v", largest, arrived, err)
 	}
 }
 
-// A limit that is lower than the server knows is never answered with success: what exceeds it
-// has not reached the flow.
+// If Temporal's limit becomes lower than the engine expects, the engine does not report success
+// for an output that exceeds it, because the output has not reached the flow.
 func TestLimitLowered(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
 	e := openEngine(t, d)
 	large := `{"a":"` + strings.Repeat("x", 50_000) + `"}`
-	want(t, "before", e, f.open(t, time.Hour), enginetest.Success(large), errNone)
+	want(t, "a large success under the old limit", e, f.open(t, time.Hour), enginetest.Success(large), errNone)
 	keys := []engine.Key{f.open(t, time.Hour), f.open(t, time.Hour), f.open(t, time.Hour)}
 	d.kill()
 	d.flags = append(d.flags, "--dynamic-config-value", "limit.blobSize.error=20000", "--dynamic-config-value", "limit.blobSize.warn=10000")
@@ -278,7 +279,8 @@ func TestLimitLowered(t *testing.T) {
 	want(t, "a small success", e, keys[2], enginetest.Success(`{}`), errNone)
 }
 
-// What no callback brought is no conflict: a worker that does not know the activity fails it.
+// A worker that does not know the activity fails it. A later callback gets ErrCancelled, not
+// ErrConflict, because no callback settled the state.
 func TestUnregisteredActivity(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -292,10 +294,11 @@ func TestUnregisteredActivity(t *testing.T) {
 	defer w.Stop()
 	key := f.startOn(t, "old", "State", waitOnce, "State", time.Hour)
 	f.untilClosed(t, key)
-	want(t, "after a worker failed it", e, key, enginetest.Success(`{}`), engine.ErrCancelled)
+	want(t, "after the worker failed the activity", e, key, enginetest.Success(`{}`), engine.ErrCancelled)
 }
 
-// What is completed reads as JSON to the default converters of Temporal's SDKs, byte for byte.
+// The payload in the history is the output, byte for byte, in the JSON encoding of Temporal's
+// default data converters.
 func TestPayload(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -317,7 +320,7 @@ func TestPayload(t *testing.T) {
 				info := failed.GetFailure().GetApplicationFailureInfo()
 				payloads = info.GetDetails()
 				if info.GetType() != flow.FailureType || !info.GetNonRetryable() || failed.GetFailure().GetMessage() != "why" {
-					t.Errorf("failure = %v", failed.GetFailure())
+					t.Errorf("failure = %v, want a non-retryable %s with message \"why\"", failed.GetFailure(), flow.FailureType)
 				}
 			}
 			if payloads == nil {
@@ -326,11 +329,11 @@ func TestPayload(t *testing.T) {
 			found = true
 			p := payloads.GetPayloads()
 			if len(p) != 1 || string(p[0].GetMetadata()["encoding"]) != "json/plain" || string(p[0].GetData()) != output {
-				t.Errorf("payloads = %v", p)
+				t.Errorf("payloads = %v, want %s as json/plain", p, output)
 			}
 		}
 		if !found {
-			t.Errorf("no payload in the history of a %s", request.Result)
+			t.Errorf("the history has no payload after a callback with result %s", request.Result)
 		}
 	}
 }

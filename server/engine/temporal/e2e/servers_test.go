@@ -15,7 +15,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// copies are servers in front of one Temporal.
+// copies holds the flowcallbackd servers that share one Temporal.
 type copies struct {
 	engine string
 	mu     sync.Mutex
@@ -30,7 +30,7 @@ func startCopies(t *testing.T, n int, d *development) *copies {
 	return c
 }
 
-// client returns a client of the i-th copy, as it is now. It makes each request once.
+// client returns a client, without retries, for the server that is currently the i-th copy.
 func (c *copies) client(t *testing.T, i int) *client.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,7 +41,7 @@ func (c *copies) client(t *testing.T, i int) *client.Client {
 	return made
 }
 
-// replace kills the i-th copy and starts another one in its place.
+// replace kills the i-th copy and starts a new server in its place.
 func (c *copies) replace(t *testing.T, i int) {
 	i %= len(c.of)
 	c.of[i].Kill()
@@ -51,14 +51,14 @@ func (c *copies) replace(t *testing.T, i int) {
 	c.of[i] = fresh
 }
 
-// settle calls the state back over whichever copy answers, as a load balancer and a client
-// that retries do together, until the answer is final.
+// settle sends the callback to one copy after another until a response is final, like a
+// retrying client behind a load balancer.
 func (c *copies) settle(t *testing.T, key engine.Key, output string) (err error) {
 	for i := 0; t.Context().Err() == nil; i++ {
 		_, err = c.client(t, i).Succeed(t.Context(), client.State{Workflow: key.WorkflowID, Run: string(key.RunID), State: string(key.StateID)}, []byte(output))
 		var answer *client.Error
 		if errors.As(err, &answer) && answer.StatusCode == http.StatusInternalServerError {
-			t.Errorf("answered %v: what passes by itself is 503", err)
+			t.Errorf("Succeed: %v, want 503 for a temporary error", err)
 		}
 		if err == nil || errors.As(err, &answer) && answer.StatusCode < http.StatusInternalServerError {
 			return err
@@ -67,9 +67,9 @@ func (c *copies) settle(t *testing.T, key engine.Key, output string) (err error)
 	return t.Context().Err()
 }
 
-// race has two senders call each state back with outcomes of their own, through what happens
-// to the servers meanwhile: again and again, after so many answers, disturb is called. Each
-// state must end as one of them was answered, and the other one refused.
+// race sends two callbacks with different outcomes to each state. After every 40 responses it
+// calls disturb, which kills servers. For each state, one callback must succeed, the other must
+// get a conflict, and the flow must get the outcome that succeeded.
 func race(t *testing.T, f *flows, c *copies, disturb func(n int)) {
 	t.Helper()
 	const states, senders, each = 160, 8, 40
@@ -99,7 +99,7 @@ func race(t *testing.T, f *flows, c *copies, disturb func(n int)) {
 	}
 	group.Wait()
 	disturbing.Wait()
-	t.Logf("%d answers through %d disturbances", done.Load(), disturbances.Load())
+	t.Logf("%d final responses during %d disturbances", done.Load(), disturbances.Load())
 	for i, key := range keys {
 		first, second := answers[0][i], answers[1][i]
 		winner := 0
@@ -108,33 +108,33 @@ func race(t *testing.T, f *flows, c *copies, disturb func(n int)) {
 			first, second = second, first
 		}
 		if first != nil || !errors.Is(second, client.ErrConflict) {
-			t.Errorf("state %d: answered %v and %v; want one success and one conflict", i, answers[0][i], answers[1][i])
+			t.Errorf("state %d: callbacks returned %v and %v; want one success and one conflict", i, answers[0][i], answers[1][i])
 			continue
 		}
 		if got := f.outcome(t, key); string(got.Output) != output(winner, i) {
-			t.Errorf("state %d: the flow got %s, and %s was answered 200", i, got.Output, output(winner, i))
+			t.Errorf("state %d: the flow got %s, but the callback with %s got 200", i, got.Output, output(winner, i))
 		}
 		if err := c.settle(t, key, output(winner, i)); err != nil {
-			t.Errorf("state %d: the same again: %v", i, err)
+			t.Errorf("state %d: repeating the successful callback: %v", i, err)
 		}
 	}
 }
 
-// Two copies, killed in turn under load: nothing that was answered 200 is lost, nothing is
-// applied twice.
+// Two copies are killed in turn under load. No callback that got 200 is lost, and no state is
+// settled twice.
 func TestCopiesKilled(t *testing.T) {
 	d := startTemporal(t)
 	c := startCopies(t, 2, d)
 	race(t, startFlows(t, d), c, func(n int) { c.replace(t, n) })
 }
 
-// The same while Temporal itself is killed and started again.
+// The guarantees of TestCopiesKilled also hold while Temporal is killed and restarted.
 func TestTemporalKilled(t *testing.T) {
 	d := startTemporal(t)
 	c := startCopies(t, 2, d)
 	var one sync.Mutex
 	race(t, startFlows(t, d), c, func(n int) {
-		if n%3 == 0 { // it takes a while to come back
+		if n%3 == 0 { // a restart of Temporal is slow
 			one.Lock()
 			defer one.Unlock()
 			d.kill()
@@ -143,7 +143,8 @@ func TestTemporalKilled(t *testing.T) {
 	})
 }
 
-// A server starts while Temporal is away, says so, and recovers by itself.
+// A server starts while Temporal is unreachable, reports that it is not ready, and recovers
+// without a restart.
 func TestTemporalAway(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -163,29 +164,29 @@ func TestTemporalAway(t *testing.T) {
 		return answer.StatusCode
 	}
 	if health, ready := get("/healthz"), get("/readyz"); health != 200 || ready != 503 {
-		t.Errorf("while Temporal is away: /healthz %d, /readyz %d; want 200 and 503", health, ready)
+		t.Errorf("while Temporal is unreachable: /healthz %d, /readyz %d; want 200 and 503", health, ready)
 	}
 	state := client.State{Workflow: key.WorkflowID, Run: string(key.RunID), State: string(key.StateID)}
 	_, err := c.client(t, 0).Succeed(t.Context(), state, []byte(`{"a":1}`))
 	var answer *client.Error
 	if !errors.As(err, &answer) || answer.Code != "FSS.0503" {
-		t.Errorf("callback while Temporal is away: %v; want FSS.0503", err)
+		t.Errorf("callback while Temporal is unreachable: %v; want FSS.0503", err)
 	}
 	d.start(t)
 	for get("/readyz") != 200 {
 		if t.Context().Err() != nil {
-			t.Fatal("it does not recover")
+			t.Fatal("the server did not become ready after Temporal started")
 		}
 	}
 	if _, err := c.client(t, 0).Succeed(t.Context(), state, []byte(`{"a":1}`)); err != nil {
-		t.Errorf("callback when Temporal is back: %v", err)
+		t.Errorf("callback after Temporal started: %v", err)
 	}
 	if got := f.outcome(t, key); string(got.Output) != `{"a":1}` {
-		t.Errorf("the flow got %+v", got)
+		t.Errorf("the flow got %+v, want the output of the callback", got)
 	}
 	_, err = c.client(t, 0).Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
 	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotImplemented {
-		t.Errorf("the waits API over Temporal: %v, want 501", err)
+		t.Errorf("Open with the Temporal engine: %v, want 501", err)
 	}
 	c.of[0].Stop(t)
 }

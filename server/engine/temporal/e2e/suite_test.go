@@ -24,8 +24,8 @@ func openEngine(t testing.TB, d *development) *temporal.Engine {
 	return e
 }
 
-// The suite of all engines. A test cannot set the clock of a real Temporal, so deadlines that
-// a case lets pass are short ones.
+// TestCallbacks runs the conformance suite of all engines. A test cannot set Temporal's clock, so
+// it shortens the deadlines of at most one hour to one second.
 func TestCallbacks(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -53,7 +53,7 @@ func TestCallbacks(t *testing.T) {
 	})
 }
 
-// principal returns who completed the activity, as Temporal's history has it.
+// principal returns the principal that completed the activity, from Temporal's history.
 func (f *flows) principal(t *testing.T, key engine.Key) string {
 	t.Helper()
 	events := f.GetWorkflowHistory(t.Context(), key.WorkflowID, string(key.RunID), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -67,6 +67,6 @@ func (f *flows) principal(t *testing.T, key engine.Key) string {
 			return principal
 		}
 	}
-	t.Fatalf("the history of %v has no completed activity", key)
+	t.Fatalf("the history of %v contains no completed activity", key)
 	return ""
 }

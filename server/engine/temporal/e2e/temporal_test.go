@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
 
-// development is a Temporal of its own, as a process on a file.
+// development is a Temporal development server: a process with its database file.
 type development struct {
 	address string
 	flags   []string
@@ -37,7 +37,7 @@ type development struct {
 	output  *os.File
 }
 
-// startTemporal starts a Temporal and returns when it answers.
+// startTemporal starts a new Temporal and returns when it is healthy. The test's cleanup kills it.
 func startTemporal(t testing.TB, flags ...string) *development {
 	t.Helper()
 	address := freeAddress(t)
@@ -62,18 +62,18 @@ func startTemporal(t testing.TB, flags ...string) *development {
 	return d
 }
 
-// start starts the process, on the file that is there.
+// start starts the process with the existing database file and returns when it is healthy.
 func (d *development) start(t testing.TB) {
 	t.Helper()
 	process := exec.Command("temporal", d.flags...)
 	process.Stdout, process.Stderr = d.output, d.output
 	if err := process.Start(); err != nil {
-		t.Fatalf("%v (make e2e installs it)", err)
+		t.Fatalf("%v (\"make e2e\" installs Temporal)", err)
 	}
 	ended := make(chan struct{})
 	d.process, d.ended = process, ended
 	go func() {
-		_ = process.Wait() // it is killed
+		_ = process.Wait() // tests kill the process, so an error is expected
 		close(ended)
 	}()
 	c := d.client(t)
@@ -85,7 +85,7 @@ func (d *development) start(t testing.TB) {
 		select {
 		case <-ended:
 			text, _ := os.ReadFile(d.output.Name())
-			t.Fatalf("temporal ended: %s", text)
+			t.Fatalf("the temporal process ended: %s", text)
 		case <-t.Context().Done():
 			t.Fatal(t.Context().Err())
 		case <-time.After(50 * time.Millisecond):
@@ -93,10 +93,10 @@ func (d *development) start(t testing.TB) {
 	}
 }
 
-// kill ends the process as kill -9 does.
+// kill ends the process with SIGKILL and waits for its end.
 func (d *development) kill() {
 	if d.process != nil {
-		_ = d.process.Process.Signal(syscall.SIGKILL) // it may have ended
+		_ = d.process.Process.Signal(syscall.SIGKILL) // an error means that the process has already ended
 		<-d.ended
 	}
 }
@@ -120,7 +120,7 @@ func freeAddress(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-// flows are workflows on a Temporal that wait for callbacks, and the worker that runs them.
+// flows starts workflows that wait for callbacks, and inspects them.
 type flows struct {
 	client.Client
 	namespace string
@@ -130,7 +130,7 @@ type flows struct {
 
 const taskQueue = "flows"
 
-// startFlows starts a worker.
+// startFlows starts a worker for the workflows below. The test's cleanup stops it.
 func startFlows(t testing.TB, d *development) *flows {
 	t.Helper()
 	f := &flows{Client: d.client(t), namespace: "default"}
@@ -156,7 +156,7 @@ func waitOnce(ctx workflow.Context, state string, timeout time.Duration) (waits.
 	return flow.Await(ctx, state, timeout, map[string]string{"question": "approve?"})
 }
 
-// waitTwice waits for a state, and goes on to another.
+// waitTwice waits for a state and then for another one. It returns both outcomes.
 func waitTwice(ctx workflow.Context, first, second string) (outcomes [2]waits.Outcome, err error) {
 	if outcomes[0], err = flow.Await(ctx, first, time.Hour, nil); err != nil {
 		return outcomes, err
@@ -165,13 +165,14 @@ func waitTwice(ctx workflow.Context, first, second string) (outcomes [2]waits.Ou
 	return outcomes, err
 }
 
-// waitAndMeasure waits for a state and returns how many bytes of output came.
+// waitAndMeasure waits for a state and returns the size of its output in bytes.
 func waitAndMeasure(ctx workflow.Context, state string) (int, error) {
 	outcome, err := flow.Await(ctx, state, time.Hour, nil)
 	return len(outcome.Output), err
 }
 
-// waitAside ends without minding the state that it waits for.
+// waitAside waits for a state in the background. It returns on the signal "leave" or on
+// cancellation, without the state's outcome.
 func waitAside(ctx workflow.Context, state string) error {
 	workflow.Go(ctx, func(ctx workflow.Context) { _, _ = flow.Await(ctx, state, time.Hour, nil) })
 	workflow.NewSelector(ctx).
@@ -181,13 +182,13 @@ func waitAside(ctx workflow.Context, state string) error {
 	return ctx.Err()
 }
 
-// start starts a workflow and returns the key of a state of it.
+// start starts a workflow and returns the key of the given state.
 func (f *flows) start(t testing.TB, state string, run any, arguments ...any) engine.Key {
 	t.Helper()
 	return f.startOn(t, taskQueue, state, run, arguments...)
 }
 
-// startOn is start on another worker's queue.
+// startOn is start with a task queue.
 func (f *flows) startOn(t testing.TB, taskQueue, state string, run any, arguments ...any) engine.Key {
 	t.Helper()
 	f.mu.Lock()
@@ -201,7 +202,7 @@ func (f *flows) startOn(t testing.TB, taskQueue, state string, run any, argument
 	return engine.Key{ProjectID: f.namespace, WorkflowID: id, RunID: callback.RunID(started.GetRunID()), StateID: callback.StateID(state)}
 }
 
-// open has a state wait.
+// open starts a workflow and returns when its state waits.
 func (f *flows) open(t testing.TB, timeout time.Duration) engine.Key {
 	t.Helper()
 	key := f.start(t, "State", waitOnce, "State", timeout)
@@ -252,16 +253,16 @@ func (f *flows) until(t testing.TB, key engine.Key, reached func(pending []strin
 	}
 }
 
-// outcome blocks until the workflow returns its outcome.
+// outcome blocks until the workflow returns, and returns the workflow's outcome.
 func (f *flows) outcome(t testing.TB, key engine.Key) (outcome waits.Outcome) {
 	t.Helper()
 	if err := f.GetWorkflow(t.Context(), key.WorkflowID, string(key.RunID)).Get(t.Context(), &outcome); err != nil {
-		t.Fatalf("workflow of %v: %v", key, err)
+		t.Fatalf("result of workflow %v: %v", key, err)
 	}
 	return outcome
 }
 
-// errNone stands for no error in tables of what is wanted.
+// errNone means "no error" in test tables.
 var errNone = errors.New("none")
 
 func is(err, want error) bool {

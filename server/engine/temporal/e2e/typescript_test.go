@@ -12,8 +12,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 )
 
-// A worker of Temporal's TypeScript SDK needs nothing of ours: its default converter reads
-// what a callback brings. The files are what README shows.
+// A worker of Temporal's TypeScript SDK works without a library of this project: the default data
+// converter decodes the outcome. The files in testdata match the code in README.
 func TestTypeScript(t *testing.T) {
 	d := startTemporal(t)
 	f := startFlows(t, d)
@@ -33,7 +33,7 @@ func TestTypeScript(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := worker.Start(); err != nil {
-				t.Fatalf("%v (make e2e installs it)", err)
+				t.Fatalf("%v (\"make e2e\" installs Node and the SDK)", err)
 			}
 			lines := bufio.NewScanner(stdout)
 			var run struct{ RunID string }
@@ -42,16 +42,16 @@ func TestTypeScript(t *testing.T) {
 			}
 			key := engine.Key{ProjectID: "default", WorkflowID: name, RunID: callback.RunID(run.RunID), StateID: "approve"}
 			f.untilPending(t, key)
-			for { // until the worker has taken it up
+			for { // until the worker has started the activity
 				if _, err = e.Callback(t.Context(), engine.Callback{Key: key, Request: test.request}); !is(err, engine.ErrUnavailable) {
 					break
 				}
 			}
 			if err != nil || !lines.Scan() || lines.Text() != test.want {
-				t.Errorf("Callback: %v, and the workflow got %s, want %s", err, lines.Text(), test.want)
+				t.Errorf("Callback: %v; the workflow got %s, want %s", err, lines.Text(), test.want)
 			}
 			if err := worker.Wait(); err != nil {
-				t.Errorf("the worker: %v", err)
+				t.Errorf("the worker exited: %v", err)
 			}
 		})
 	}

@@ -33,8 +33,8 @@ func approval(ctx workflow.Context) (outcomes []waits.Outcome, err error) {
 	return outcomes, nil
 }
 
-// Await schedules what it always did: a history that was recorded from a real Temporal
-// (e2e, TestHistory -update) is replayed without a difference.
+// Await still schedules the same commands: a history recorded from a real Temporal replays
+// without a difference. "go test -run TestHistory -update" in e2e records it.
 func TestReplay(t *testing.T) {
 	replayer := worker.NewWorkflowReplayer()
 	replayer.RegisterWorkflowWithOptions(approval, workflow.RegisterOptions{Name: "approval"})
@@ -43,14 +43,14 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// environment runs a workflow that waits for one state, in which the activity ends as end says.
+// environment returns a test environment in which the activity returns the result of end.
 func environment(t *testing.T, end func() (json.RawMessage, error)) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	e := suite.NewTestWorkflowEnvironment()
 	e.RegisterActivityWithOptions(func(ctx context.Context, _ any) (json.RawMessage, error) {
 		if id := activity.GetInfo(ctx).ActivityID; id != "approve" {
-			t.Errorf("activity id %q, want the state's", id)
+			t.Errorf("activity id %q, want the state id \"approve\"", id)
 		}
 		return end()
 	}, activity.RegisterOptions{Name: flow.Activity})
@@ -83,7 +83,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// What no callback brings is an error, which says what happened.
+// If the wait ends without a callback, Await returns an error that tells the cause.
 func TestErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func() (json.RawMessage, error)

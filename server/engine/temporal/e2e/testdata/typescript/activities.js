@@ -1,4 +1,4 @@
 const { CompleteAsyncError } = require('@temporalio/activity');
 
-// Left open for whoever completes it by its id.
+// The activity stays open until the engine completes it by its id.
 exports.FlowCallback = async () => { throw new CompleteAsyncError(); };

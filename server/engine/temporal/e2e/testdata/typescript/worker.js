@@ -1,4 +1,4 @@
-// Starts a run of the workflow, prints its ids, and prints what it got, each as a line of JSON.
+// Starts a run of the workflow. It prints the run id and then the result, each as a line of JSON.
 const { Client, Connection } = require('@temporalio/client');
 const { NativeConnection, Runtime, DefaultLogger, Worker } = require('@temporalio/worker');
 
@@ -16,7 +16,7 @@ async function main(address) {
     try {
       console.log(JSON.stringify({ output: await run.result() }));
     } catch (err) {
-      const failure = err.cause.cause; // of the workflow, of the activity
+      const failure = err.cause.cause; // the cause of the workflow failure, then of the activity failure
       console.log(JSON.stringify({ type: failure.type, message: failure.message, details: failure.details }));
     }
   });
