@@ -11,9 +11,10 @@ import (
 )
 
 // everyRequest is the outermost middleware, for requests without a route too: it sets the
-// request id and the headers of every response, turns a panic into an error, and writes the
-// access log.
+// request id and the headers of every response, turns a panic into an error, writes the access
+// log, and lingers after refusals.
 func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
+	refused := newLinger()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
@@ -24,6 +25,7 @@ func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
 				c.Error(err) // responds now, so that the status is known
 			}
 			logRequest(logger, c, err, time.Since(start))
+			refused.drain(c)
 			return nil
 		}
 	}

@@ -239,3 +239,43 @@ func TestEngineWithoutWaits(t *testing.T) {
 		s.get(t, path).want(t, 501, "FLOWCALLBACK.NOT_IMPLEMENTED")
 	}
 }
+
+// Clients that do not read their responses use memory up to a limit. Then others of their
+// address are refused, and principals are served.
+func TestUnreadResponsesLeaveMemoryToPrincipals(t *testing.T) {
+	name := func(_ context.Context, c server.Call) (string, error) { return c.Request.Header.Get("X-Test-Name"), nil }
+	s := start(t, server.Config{MaxMemory: 8 << 20, Authorize: name}, sqlite.Options{})
+	large := `{"result":"success","output":{"a":"` + strings.Repeat("x", 100_000) + `"}}`
+	for i := range 10 {
+		s.open(t, fmt.Sprint(i))
+		s.callback(t, fmt.Sprint(i), large).want(t, 200, "")
+	}
+	refused := 0
+	for range 60 {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+			t.Fatal(err)
+		}
+		// Pipelined requests fill the buffers of the system, whose size varies.
+		if _, err := conn.Write([]byte(strings.Repeat("GET /v1/project/outcomes?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n", 20))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 200 {
+		if a := s.get(t, "/v1/project/outcomes?limit=1000"); a.status == 503 {
+			refused++
+		}
+		r := s.request(t, http.MethodGet, "/v1/project/outcomes?limit=1", "")
+		r.Header.Set("X-Test-Name", "order-service")
+		if a := s.do(t, r); a.status != 200 {
+			t.Fatalf("request of a principal beside unread responses: %v, want 200", a)
+		}
+	}
+	if refused == 0 {
+		t.Error("no request of the address was refused, so unread responses are not limited")
+	}
+}

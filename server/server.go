@@ -45,7 +45,8 @@ type Config struct {
 	// MaxMemory limits the bytes of request bodies that are in memory at once. A request
 	// beyond it is answered with 503 immediately. A body counts as it arrives. One principal
 	// and one address get at most half of it; a quarter is reserved for principals. Default:
-	// DefaultMaxMemory; at least four bodies of MaxBody.
+	// DefaultMaxMemory; at least four bodies of MaxBody. Responses of the waits API that are
+	// being written have the same limits, in addition.
 	MaxMemory int64
 
 	// MaxRequests limits how many requests run at once after their bodies have arrived,
@@ -156,12 +157,13 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		router.Use(checkHost(config.Hosts))
 	}
 
-	middlewares := config.operationMiddlewares()
+	answers := responses{newMemory(config.MaxMemory)}
+	middlewares := config.operationMiddlewares(answers)
 	callbackserver.RegisterHandlersWithOptions(router,
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
 		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionCallback, published.Operations())})
 	waitsserver.RegisterHandlersWithOptions(router,
-		waitsserver.NewStrictHandler(newWaitsHandler(config.Stopping, e), nil),
+		waitsserver.NewStrictHandler(newWaitsHandler(config.Stopping, e), []waitsserver.StrictMiddlewareFunc{answers.account}),
 		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionWait, own.Operations())})
 
 	if err := serveDocuments(router, published); err != nil {
@@ -179,7 +181,7 @@ func (c *Config) bodies() bodies { return bodies{c.MaxBody, newMemory(c.MaxMemor
 
 // operationMiddlewares returns the middleware of each operation, by operationId, from the
 // outermost to the innermost.
-func (c *Config) operationMiddlewares() func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
+func (c *Config) operationMiddlewares(answers responses) func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
 	running := admission{requests: make(slots, c.MaxRequests), polls: make(slots, c.MaxPolls)}
 	observed := newMetrics(c.Metrics, running)
 	bodies := c.bodies()
@@ -191,6 +193,7 @@ func (c *Config) operationMiddlewares() func(Action, []*contract.Operation) map[
 				running.refuseWhenFull(operation),
 				authorize(c.Authorize, action, bodies),
 				bodies.readBody,
+				answers.release,
 				running.take(operation),
 				enforce(operation),
 				requestContext(c.Timeout, operation),

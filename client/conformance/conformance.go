@@ -23,7 +23,7 @@ import (
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// ErrCredentials: the server refused the credentials. Run ends with it, because every further
+// ErrCredentials means that the server refused the credentials. Run ends with it, because every further
 // request would count as a failed attempt.
 var ErrCredentials = errors.New("the credentials were refused")
 

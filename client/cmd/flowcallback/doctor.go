@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi"
 	"github.com/flowcallback/flowcallback/openapi/signature"
 )
@@ -20,8 +23,9 @@ func (a *app) doctor() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "show the configuration, and test whether the service accepts it",
-		Description: `Checks the configuration, and asks the service for its contract, its clock and one page of waits. It
-sends no callback and changes nothing. Exits with the status of the first problem.
+		Description: `Checks the configuration, and asks the service for its contract, its clock, its readiness and one page
+of waits. It also sends a callback that breaks the contract, which a service refuses after it has
+checked the credentials, so nothing changes. Exits with the status of the first problem.
 
 Examples:
   flowcallback doctor
@@ -64,37 +68,106 @@ func (a *app) examine(ctx context.Context) error {
 	}
 	found, err := skew(date)
 	report("clocks", found, err)
-	found, err = tryCredentials(ctx, c)
-	report("credentials", found, err)
+	found, err = a.tryReadiness(ctx)
+	report("readiness", found, err)
+	found, err = a.tryCallback(ctx)
+	report("callbacks", found, err)
+	found, err = tryWaits(ctx, c)
+	report("waits", found, err)
 	return first
+}
+
+// get sends a GET request to a path of the service, without credentials.
+func (a *app) get(ctx context.Context, path ...string) (response *http.Response, body []byte, err error) {
+	location, err := url.JoinPath(a.endpoint, path...)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, location, http.NoBody)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.send(r)
+}
+
+// send sends a request once and reads its response.
+func (a *app) send(r *http.Request) (response *http.Response, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), a.attempt)
+	defer cancel()
+	response, err = http.DefaultClient.Do(r.WithContext(ctx))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", client.ErrUnreachable, err)
+	}
+	defer response.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20)); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", client.ErrUnreachable, err)
+	}
+	return response, body, nil
+}
+
+// tryReadiness asks whether the service can settle callbacks now.
+func (a *app) tryReadiness(ctx context.Context) (found string, err error) {
+	response, _, err := a.get(ctx, "readyz")
+	switch {
+	case err != nil:
+		return "", err
+	case response.StatusCode == http.StatusServiceUnavailable:
+		return "", fmt.Errorf("%w is not ready to settle callbacks; its log has the cause", errService)
+	case response.StatusCode == http.StatusOK:
+		return "the service can settle callbacks", nil
+	default:
+		return "the service does not report it", nil
+	}
+}
+
+// tryCallback sends a callback without a body. A service that accepts the credentials for
+// this project refuses it because it breaks the contract.
+func (a *app) tryCallback(ctx context.Context) (found string, err error) {
+	location, err := url.JoinPath(a.endpoint, "v2", url.PathEscape(a.projectID), "fgs", "workflows", "doctor", "callback")
+	if err != nil {
+		return "", err
+	}
+	body := []byte("{}")
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, location, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	r.Header = http.Header{"Content-Type": {"application/json"}, "X-Workflow-Run-Id": {"doctor"}, "X-Workflow-State-Id": {"doctor"}}
+	if a.authenticate != nil {
+		if err := a.authenticate(r, body); err != nil {
+			return "", err
+		}
+	}
+	response, text, err := a.send(r)
+	if err != nil {
+		return "", err
+	}
+	var refusal callback.CallbackError
+	_ = json.Unmarshal(text, &refusal) // a body that is not JSON leaves it empty
+	switch {
+	case response.StatusCode == http.StatusBadRequest && refusal.ErrorCode != "":
+		return "the credentials may call back in this project", nil
+	case response.StatusCode == http.StatusUnauthorized, response.StatusCode == http.StatusForbidden:
+		return "", &client.Error{StatusCode: response.StatusCode, Code: refusal.ErrorCode, Message: refusal.ErrorMsg + " (credentials: " + a.credentialsFrom + ")", RequestID: refusal.RequestID}
+	default:
+		return "", fmt.Errorf("%w answers a callback with %s %.100q: is the endpoint right?", errService, response.Status, text)
+	}
 }
 
 // fetchContract returns the contract that the service publishes, or "", and the time of its
 // clock.
 func (a *app) fetchContract(ctx context.Context) (document string, date string, err error) {
-	location, err := url.JoinPath(a.endpoint, "openapi", "callback.yaml")
-	if err != nil {
+	response, body, err := a.get(ctx, "openapi", "callback.yaml")
+	switch {
+	case err != nil:
 		return "", "", err
+	case response.StatusCode == http.StatusBadRequest && bytes.Contains(body, []byte("HTTP request to an HTTPS server")):
+		return "", "", fmt.Errorf("%w uses HTTPS: the endpoint must begin with https://", errService)
+	case response.StatusCode != http.StatusOK:
+		return "", response.Header.Get("Date"), nil
+	default:
+		return string(body), response.Header.Get("Date"), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.attempt)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, location, http.NoBody)
-	if err != nil {
-		return "", "", err
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return "", "", fmt.Errorf("%w: %w", client.ErrUnreachable, err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return "", "", fmt.Errorf("%w: %w", client.ErrUnreachable, err)
-	}
-	if answer.StatusCode != http.StatusOK {
-		return "", answer.Header.Get("Date"), nil
-	}
-	return string(body), answer.Header.Get("Date"), nil
 }
 
 // skew compares the clock of the service with this machine's.
@@ -110,21 +183,21 @@ func skew(date string) (found string, err error) {
 	return fmt.Sprintf("they differ by less than %s", span(apart+time.Second)), nil
 }
 
-// tryCredentials asks for a page of waits, which needs credentials and changes nothing.
-func tryCredentials(ctx context.Context, c *client.Client) (found string, err error) {
+// tryWaits asks for a page of waits.
+func tryWaits(ctx context.Context, c *client.Client) (found string, err error) {
 	for _, err = range c.Waits.List(ctx, client.Filter{}) {
 		break
 	}
 	var answer *client.Error
 	switch {
 	case err == nil:
-		return "accepted, with permission to read waits", nil
+		return "the credentials may read waits", nil
 	case errors.Is(err, client.ErrForbidden):
-		return "accepted, without permission to read waits in this project", nil
+		return "the credentials may not read waits", nil
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotImplemented:
-		return "accepted; the service does not offer waits", nil
+		return "the service does not offer waits", nil
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return "not tested; the service offers only the callback", nil
+		return "the service does not offer waits", nil
 	default:
 		return "", err
 	}

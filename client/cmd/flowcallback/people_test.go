@@ -122,7 +122,7 @@ func TestCompletion(t *testing.T) {
 func TestDoctor(t *testing.T) {
 	s := start(t)
 	fine, _ := s.run(t, 0, "doctor")
-	for _, want := range []string{"ok     settings", "credentials: none", "ok     endpoint", "ok     contract", "ok     clocks", "ok     credentials"} {
+	for _, want := range []string{"ok     settings", "credentials: none", "ok     endpoint", "ok     contract", "ok     clocks", "ok     readiness", "ok     callbacks", "ok     waits"} {
 		if !strings.Contains(fine, want) {
 			t.Errorf("doctor printed\n%s\nwant %q", fine, want)
 		}
@@ -146,11 +146,33 @@ func TestDoctor(t *testing.T) {
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			fmt.Fprint(w, body)
+			switch {
+			case r.URL.Path == "/readyz":
+				w.WriteHeader(404)
+			case r.Method == http.MethodPost && status != 401 && status != 403:
+				w.WriteHeader(400)
+				fmt.Fprint(w, `{"error_code":"FGS.3002","error_msg":"Invalid parameters."}`)
+			default:
+				w.WriteHeader(status)
+				fmt.Fprint(w, body)
+			}
 		}
 	}
-	sick("wrong credentials", 4, "WRONG  credentials", answer("", "", 401, refused))
+	sick("wrong credentials", 4, "WRONG  callbacks", answer("", "", 401, refused))
+	sick("project that is not allowed", 4, "WRONG  callbacks", answer("", "", 403, `{"error_code":"FSS.0403","error_msg":"Permission denied."}`))
+	sick("not ready", 1, "WRONG  readiness", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/readyz" {
+			w.WriteHeader(503)
+			return
+		}
+		answer("", "", 200, `{"waits":[]}`)(w, r)
+	})
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	plain, _ := shell{environment: []string{"FLOWCALLBACK_PROJECT_ID=p"}}.run(t, 1, "--endpoint", strings.Replace(secure.URL, "https", "http", 1), "doctor")
+	if !strings.Contains(plain, "must begin with https://") {
+		t.Errorf("http to an https port: doctor printed\n%s", plain)
+	}
 	sick("different contract", 1, "WRONG  contract", answer("openapi: 3.0.3", "", 200, `{"waits":[]}`))
 	sick("wrong clock", 1, "WRONG  clocks", answer("", "Mon, 02 Jan 2006 15:04:05 GMT", 200, `{"waits":[]}`))
 	sick("no published contract", 0, "does not publish its contract", answer("", "", 404, `{"error_code":"APIGW.0101","error_msg":"The API does not exist."}`))

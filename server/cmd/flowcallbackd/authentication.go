@@ -92,9 +92,9 @@ func isThisMachine(host string) bool {
 	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
 
-// authorize returns the function that authorizes calls. Until stop is called, SIGHUP reloads
-// the file of --auth.
-func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop func(), err error) {
+// authorize returns the function that authorizes calls. allProjects refuses principals that are
+// restricted to projects. Until stop is called, SIGHUP reloads the file of --auth.
+func (s settings) authorize(allProjects bool, logger *slog.Logger) (decide server.Authorize, stop func(), err error) {
 	if s.auth == "" {
 		signal.Ignore(syscall.SIGHUP) // there is no file to reload
 		if s.insecureNoAuth {
@@ -102,7 +102,7 @@ func (s settings) authorize(logger *slog.Logger) (decide server.Authorize, stop 
 		}
 		return refuseForeignPages, func() {}, nil
 	}
-	guard, err := auth.New(s.auth, auth.Options{Logger: logger, AllProjects: s.sharesNamespace()})
+	guard, err := auth.New(s.auth, auth.Options{Logger: logger, AllProjects: allProjects})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--auth: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,9 +82,9 @@ func openTemporary(ctx context.Context, options sqlite.Options) (engine.Engine, 
 
 // sharesNamespace reports whether the engine serves all projects from one namespace, so that
 // a project does not separate principals.
-func (s settings) sharesNamespace() bool {
-	u, err := url.Parse(s.engine)
-	return err == nil && u.Scheme == "temporal" && strings.Trim(u.Path, "/") != ""
+func sharesNamespace(e engine.Engine) bool {
+	t, ok := e.(*temporal.Engine)
+	return ok && t.Namespace() != ""
 }
 
 // engineName returns the engine for the log.

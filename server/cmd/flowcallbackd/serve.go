@@ -50,11 +50,6 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	authorize, stopReloading, err := s.authorize(logger)
-	if err != nil {
-		return err
-	}
-	defer stopReloading()
 	tlsConfig, err := s.tlsConfig(logger)
 	if err != nil {
 		return err
@@ -65,6 +60,11 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, closeEngine()) }()
+	authorize, stopReloading, err := s.authorize(sharesNamespace(e), logger)
+	if err != nil {
+		return err
+	}
+	defer stopReloading()
 
 	draining, drain := context.WithCancel(context.Background())
 	defer drain()

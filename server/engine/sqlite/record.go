@@ -11,7 +11,7 @@ import (
 
 // pageBytes limits the JSON of a page, whatever its limit: a page ends early rather than
 // take much memory on both sides.
-const pageBytes = 4 << 20
+const pageBytes = 512 << 10
 
 // waitColumns are the columns that scanWait reads, of a wait w and its outcome o.
 const waitColumns = `

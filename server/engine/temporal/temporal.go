@@ -81,8 +81,9 @@ type Engine struct {
 
 // Open prepares a connection to the Temporal at location. The location is
 // temporal://HOST:PORT, where the project is the namespace, or
-// temporal://HOST:PORT/NAMESPACE. TLS, API key and headers come from Temporal's environment
-// variables and configuration file (go.temporal.io/sdk/contrib/envconfig).
+// temporal://HOST:PORT/NAMESPACE. TLS, API key, headers and, if the location has none, the
+// namespace come from Temporal's environment variables and configuration file
+// (go.temporal.io/sdk/contrib/envconfig).
 //
 // Open does not connect. Temporal may be unreachable then and later; Ready reports it.
 func Open(location string, options Options) (*Engine, error) {
@@ -98,9 +99,10 @@ func Open(location string, options Options) (*Engine, error) {
 	configuration.HostPort = address
 	configuration.Identity = options.Identity
 	configuration.Logger = log.NewStructuredLogger(options.Logger)
-	if namespace != "" {
-		configuration.Namespace = namespace
+	if namespace == "" {
+		namespace = configuration.Namespace // TEMPORAL_NAMESPACE, or that of the file
 	}
+	configuration.Namespace = namespace
 	connection, err := client.NewLazyClient(configuration)
 	if err != nil {
 		return nil, err
@@ -127,12 +129,22 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// Ready implements engine.Engine: the engine is ready if Temporal answers.
+// Namespace returns the namespace of all projects, or "" if each project is a namespace.
+func (e *Engine) Namespace() string { return e.namespace }
+
+// Ready implements engine.Engine: the engine is ready if Temporal answers and the namespace
+// of all projects exists.
 func (e *Engine) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.options.Timeout)
 	defer cancel()
 	if _, err := e.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 		return fmt.Errorf("%w: Temporal: %w", engine.ErrUnavailable, err)
+	}
+	if e.namespace == "" {
+		return nil
+	}
+	if _, err := e.service.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: e.namespace}); err != nil {
+		return fmt.Errorf("%w: namespace %s: %w", engine.ErrUnavailable, e.namespace, err)
 	}
 	return nil
 }

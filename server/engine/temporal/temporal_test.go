@@ -76,3 +76,26 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("refusal of %T: %v, want the error unchanged", denied, got)
 	}
 }
+
+// The namespace comes from the location, or else from Temporal's own configuration.
+func TestNamespace(t *testing.T) {
+	namespace := func(location string) string {
+		e, err := temporal.Open(location, temporal.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		return e.Namespace()
+	}
+	t.Setenv("TEMPORAL_CONFIG_FILE", "/dev/null")
+	if got := namespace("temporal://127.0.0.1:7233"); got != "" {
+		t.Errorf("namespace without configuration: %q, want none", got)
+	}
+	t.Setenv("TEMPORAL_NAMESPACE", "orders")
+	if got := namespace("temporal://127.0.0.1:7233"); got != "orders" {
+		t.Errorf("namespace of TEMPORAL_NAMESPACE: %q, want orders", got)
+	}
+	if got := namespace("temporal://127.0.0.1:7233/default"); got != "default" {
+		t.Errorf("namespace of the location: %q, want default", got)
+	}
+}
