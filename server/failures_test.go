@@ -243,7 +243,9 @@ func TestEngineWithoutWaits(t *testing.T) {
 // Clients that do not read their responses use memory up to a limit. Then others of their
 // address are refused, and principals are served.
 func TestUnreadResponsesLeaveMemoryToPrincipals(t *testing.T) {
-	name := func(_ context.Context, c server.Call) (string, error) { return c.Request.Header.Get("X-Test-Name"), nil }
+	name := func(_ context.Context, c server.Call) (string, error) {
+		return c.Request.Header.Get("X-Test-Name"), nil
+	}
 	s := start(t, server.Config{MaxMemory: 8 << 20, Authorize: name}, sqlite.Options{})
 	large := `{"result":"success","output":{"a":"` + strings.Repeat("x", 100_000) + `"}}`
 	for i := range 10 {

@@ -106,8 +106,8 @@ func (s settings) authorize(allProjects bool, logger *slog.Logger) (decide serve
 	if err != nil {
 		return nil, nil, fmt.Errorf("--auth: %w", err)
 	}
-	if info, err := os.Stat(s.auth); err == nil && info.Mode().Perm()&0o077 != 0 {
-		logger.Warn("other users of this machine can read the file of --auth, which may contain secrets: chmod 600", "file", s.auth)
+	if info, err := os.Stat(s.auth); err == nil && info.Mode().Perm()&0o004 != 0 {
+		logger.Warn("other users of this machine can read the file of --auth, which may contain secrets: chmod o-r", "file", s.auth)
 	}
 	if s.tlsCert == "" {
 		logger.Warn("credentials are not encrypted on the network: use --tls-cert and --tls-key, or a TLS proxy in front")

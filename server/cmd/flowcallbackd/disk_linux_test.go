@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -196,6 +199,60 @@ func TestReadOnlyFile(t *testing.T) {
 		output, err := server.CombinedOutput()
 		if err == nil || !strings.Contains(string(output), path) || !strings.Contains(string(output), "check that the server's user may write it") {
 			t.Errorf("flowcallbackd on a read-only file, folder %v: %v, %s; want it to say what to do", modes.folder, err, output)
+		}
+	}
+}
+
+// The user of the image reads a file of --auth that belongs to root and to its group.
+func TestUserOfTheImage(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start a process as another user")
+	}
+	const user = 65532 // as in server/operations/Dockerfile
+	binary := servertest.Build(t, "server/cmd/flowcallbackd")
+	folder, err := os.MkdirTemp("", "flowcallbackd-image-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	auth := filepath.Join(folder, "auth.yaml")
+	_, hash := newToken(t)
+	write(t, auth, principals(hash))
+	data := filepath.Join(folder, "data")
+	for _, err := range []error{os.Chmod(folder, 0o755), os.Chmod(filepath.Dir(binary), 0o755), os.Mkdir(data, 0o700), os.Chown(data, user, user), os.Chown(auth, 0, user)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mode, ready := range map[os.FileMode]bool{0o640: true, 0o600: false} {
+		if err := os.Chmod(auth, mode); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		server := exec.CommandContext(ctx, binary, "--listen", "127.0.0.1:0", "--engine", "sqlite:"+filepath.Join(data, "waits.db"), "--auth", auth, "--drain", "0")
+		server.Dir = "/"
+		server.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Stderr = writer
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		writer.Close()
+		lines := bufio.NewScanner(reader)
+		for lines.Scan() {
+			fmt.Fprintln(&log, lines.Text())
+			if strings.Contains(lines.Text(), "msg=listening") {
+				_ = server.Process.Signal(syscall.SIGTERM)
+			}
+		}
+		err = server.Wait()
+		cancel()
+		if (err == nil) != ready || !ready && !strings.Contains(log.String(), "permission denied") {
+			t.Errorf("auth file with mode %v: %v, %s; want started %t", mode, err, log.String(), ready)
 		}
 	}
 }

@@ -50,11 +50,11 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := s.tlsConfig(logger)
+	registry := newRegistry()
+	tlsConfig, err := s.tlsConfig(registry, logger)
 	if err != nil {
 		return err
 	}
-	registry := newRegistry()
 	e, closeEngine, err := openEngine(ctx, s, registry, logger)
 	if err != nil {
 		return err

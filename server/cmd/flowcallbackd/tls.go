@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // scheme returns the scheme of the server's URLs.
@@ -29,7 +31,7 @@ func (s settings) serveOn(httpServer *http.Server, listener net.Listener) error 
 }
 
 // tlsConfig returns the TLS configuration, or nil without --tls-cert.
-func (s settings) tlsConfig(logger *slog.Logger) (*tls.Config, error) {
+func (s settings) tlsConfig(registry *prometheus.Registry, logger *slog.Logger) (*tls.Config, error) {
 	switch {
 	case s.tlsCert == "" && s.tlsKey == "":
 		return nil, nil
@@ -40,6 +42,9 @@ func (s settings) tlsConfig(logger *slog.Logger) (*tls.Config, error) {
 	if _, err := k.get(); err != nil {
 		return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", s.tlsCert, s.tlsKey, err)
 	}
+	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "flowcallback_certificate_expiry_timestamp_seconds", Help: "When the certificate of --tls-cert expires, as a Unix time.",
+	}, k.expiry))
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.get() },
@@ -57,6 +62,16 @@ type keyPair struct {
 	seen   [2]time.Time // modification times at the last load
 }
 
+// expiry returns the Unix time at which the certificate expires.
+func (k *keyPair) expiry() float64 {
+	pair, err := k.get()
+	if err != nil || pair.Leaf == nil {
+		return 0
+	}
+	return float64(pair.Leaf.NotAfter.Unix())
+}
+
+// get returns the certificate, reloaded if one of the files has changed.
 func (k *keyPair) get() (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -8,6 +8,12 @@ export function signIn(given) {
   sessionStorage.setItem('token', given);
 }
 
+// signOut forgets the token.
+export function signOut() {
+  token = '';
+  sessionStorage.removeItem('token');
+}
+
 // Refusal is an error response from the server.
 export class Refusal extends Error {
   constructor(status, body) {

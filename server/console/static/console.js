@@ -1,4 +1,4 @@
-import { Refusal, callBack, callbackPath, get, list, reasonLimit, signIn } from './api.js';
+import { Refusal, callBack, callbackPath, get, list, reasonLimit, signIn, signOut } from './api.js';
 import { findObjectError, indent } from './json.js';
 
 const $ = (selector, within = document) => within.querySelector(selector);
@@ -11,6 +11,7 @@ let next; // the cursor after the last shown page
 let loading; // aborts the running list request
 let opened; // the wait in the dialog
 let mostReason = Infinity;
+let signedOut = false; // the server refused the credentials; ask no more until there are others
 
 // The filters are in the URL, so that users can share them and a reload keeps them.
 function readAddress() {
@@ -59,6 +60,8 @@ async function refresh() {
 
 function refuse(error) {
   if (error instanceof Refusal && (error.status === 401 || error.status === 429)) {
+    signedOut = true;
+    signOut();
     const wasHidden = $('#signin').hidden;
     $('#signin').hidden = false;
     if (wasHidden && !dialog.open) $('#signin input').focus();
@@ -209,7 +212,13 @@ function settle(bodyOf, field) {
   };
 }
 
-const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+// quote quotes a text for a shell. Control characters are escaped, because a terminal acts on
+// them when the text is pasted.
+function quote(text) {
+  if (!/[\u0000-\u001f\u007f-\u009f]/.test(text)) return `'${text.replaceAll("'", `'\\''`)}'`;
+  const escaped = text.replace(/[\u0000-\u001f\u007f-\u009f'\\]/g, (c) => (c === "'" || c === '\\' ? `\\${c}` : `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`));
+  return `$'${escaped}'`;
+}
 
 function commandOf(kind, isFail) {
   const body = isFail ? failBody() : successBody();
@@ -242,6 +251,7 @@ for (const select of [filter.status, filter.order]) select.addEventListener('cha
 $('#signin').addEventListener('submit', (event) => {
   event.preventDefault();
   signIn($('#signin').token.value);
+  signedOut = false;
   $('#signin').reset();
   refresh();
 });
@@ -256,7 +266,7 @@ dialog.addEventListener('close', () => { opened = undefined; });
 readAddress();
 setInterval(tick, 1000);
 setInterval(() => {
-  if (document.hidden) return;
+  if (document.hidden || signedOut) return;
   refresh();
   if (opened?.status === 'waiting') show(opened.project_id, opened.wait_id);
 }, refreshEvery);

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
 // scrapeTimeout limits how long a scrape waits for the file.
@@ -13,6 +15,7 @@ const scrapeTimeout = 5 * time.Second
 var (
 	waitsDesc    = prometheus.NewDesc("flowcallback_waits", "Stored waits by status.", []string{"status"}, nil)
 	oldestDesc   = prometheus.NewDesc("flowcallback_oldest_wait_age_seconds", "Age of the oldest waiting wait; 0 if there is none.", nil, nil)
+	shareDesc    = prometheus.NewDesc("flowcallback_deadline_share", "Largest share of its time that a waiting wait has used, among the next deadlines; 1 at the deadline.", nil, nil)
 	queuedDesc   = prometheus.NewDesc("flowcallback_queue_length", "Changes that wait for the writer.", nil, nil)
 	capacityDesc = prometheus.NewDesc("flowcallback_queue_capacity", "Changes that can wait for the writer; more are refused.", nil, nil)
 )
@@ -30,11 +33,27 @@ func (e *Engine) committed() func(changes int, took time.Duration) {
 		Name: "flowcallback_commit_changes", Help: "Changes in a transaction.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 	})
-	e.options.Metrics.MustRegister(durations, sizes)
+	e.endedTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "flowcallback_waits_ended_total", Help: "Waits that left waiting, by status.",
+	}, []string{"status"})
+	for _, status := range []waits.Status{waits.Success, waits.Fail, waits.Expired, waits.Cancelled} {
+		e.endedTotal.WithLabelValues(string(status)) // so that a rate starts at 0
+	}
+	e.options.Metrics.MustRegister(durations, sizes, e.endedTotal)
 	return func(changes int, took time.Duration) {
 		durations.Observe(took.Seconds())
 		sizes.Observe(float64(changes))
 		e.options.Committed(changes, took)
+	}
+}
+
+// countEnded counts the waits that left waiting in a committed transaction.
+func (e *Engine) countEnded(ended map[waits.Status]int) {
+	if e.endedTotal == nil {
+		return
+	}
+	for status, n := range ended {
+		e.endedTotal.WithLabelValues(string(status)).Add(float64(n))
 	}
 }
 
@@ -43,7 +62,7 @@ type statsCollector struct{ engine *Engine }
 
 // Describe implements prometheus.Collector.
 func (c statsCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{waitsDesc, oldestDesc, queuedDesc, capacityDesc} {
+	for _, desc := range []*prometheus.Desc{waitsDesc, oldestDesc, shareDesc, queuedDesc, capacityDesc} {
 		descs <- desc
 	}
 }
@@ -66,4 +85,5 @@ func (c statsCollector) Collect(metrics chan<- prometheus.Metric) {
 		gauge(waitsDesc, float64(n), string(status))
 	}
 	gauge(oldestDesc, stats.Oldest.Seconds())
+	gauge(shareDesc, stats.DeadlineShare)
 }

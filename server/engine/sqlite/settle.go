@@ -155,6 +155,7 @@ func (t *tx) settle(s waitRow, status waits.Status, sent *sentOutcome, at, now i
 	}
 	t.counts[waits.Waiting]--
 	t.counts[status]++
+	t.ended[status]++
 	t.woken = append(t.woken, topic{wait: s.waitID}, topic{feed: s.projectID})
 	return nil
 }

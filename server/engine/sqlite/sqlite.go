@@ -95,12 +95,13 @@ func (o *Options) setDefaults() {
 
 // Engine is an open file. It implements all interfaces of package engine.
 type Engine struct {
-	options Options
-	readers *readers
-	writer  *writer
-	hub     *hub
-	closed  chan struct{}
-	close   func() error
+	options    Options
+	readers    *readers
+	writer     *writer
+	hub        *hub
+	closed     chan struct{}
+	close      func() error
+	endedTotal *prometheus.CounterVec // waits that left waiting; nil without metrics
 }
 
 // Open opens the file at path or creates it, migrates its schema, and starts the background
@@ -137,7 +138,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.readers.close)
-	if e.writer, err = startWriter(path, conn, e.hub, e.committed()); err != nil {
+	if e.writer, err = startWriter(path, conn, e.hub, e.committed(), e.countEnded); err != nil {
 		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
 	}
 	undo.add(e.writer.close)

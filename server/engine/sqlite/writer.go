@@ -51,6 +51,7 @@ type writer struct {
 	closing sync.Once
 
 	committed func(changes int, took time.Duration)
+	ended     func(map[waits.Status]int)
 
 	seq     int64                 // the last position of the feed
 	failure atomic.Pointer[error] // of the last commit, or nil
@@ -64,9 +65,9 @@ type request struct {
 }
 
 // startWriter starts the goroutine. From then on it owns the connection.
-func startWriter(path string, conn *sqlite.Conn, hub *hub, committed func(int, time.Duration)) (*writer, error) {
+func startWriter(path string, conn *sqlite.Conn, hub *hub, committed func(int, time.Duration), ended func(map[waits.Status]int)) (*writer, error) {
 	w := &writer{
-		path: path, conn: conn, hub: hub, committed: committed,
+		path: path, conn: conn, hub: hub, committed: committed, ended: ended,
 		queue:   make(chan *request, queueLength),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
@@ -235,7 +236,7 @@ var (
 // must not roll back the changes of others.
 func (w *writer) commit(batch []*request) ([]error, error) {
 	start := time.Now()
-	t := &tx{conn: w.conn, seq: w.seq, counts: map[waits.Status]int{}}
+	t := &tx{conn: w.conn, seq: w.seq, counts: map[waits.Status]int{}, ended: map[waits.Status]int{}}
 	var answers []error
 	err := t.transact(func() (err error) {
 		answers, err = t.run(batch)
@@ -255,6 +256,7 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 	}
 	w.seq = t.seq
 	w.committed(len(batch), time.Since(start))
+	w.ended(t.ended)
 	for _, topic := range t.woken {
 		w.hub.publish(topic)
 	}
@@ -279,6 +281,7 @@ type tx struct {
 	seq    int64
 	woken  []topic              // to publish after the commit
 	counts map[waits.Status]int // the change of each count
+	ended  map[waits.Status]int // waits that left waiting
 }
 
 // transact runs work in a transaction.
