@@ -148,9 +148,9 @@ func TestDoctor(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			switch {
 			case r.URL.Path == "/readyz":
-				w.WriteHeader(404)
+				w.WriteHeader(http.StatusNotFound)
 			case r.Method == http.MethodPost && status != 401 && status != 403:
-				w.WriteHeader(400)
+				w.WriteHeader(http.StatusBadRequest)
 				fmt.Fprint(w, `{"error_code":"FGS.3002","error_msg":"Invalid parameters."}`)
 			default:
 				w.WriteHeader(status)
@@ -162,7 +162,7 @@ func TestDoctor(t *testing.T) {
 	sick("project that is not allowed", 4, "WRONG  callbacks", answer("", "", 403, `{"error_code":"FSS.0403","error_msg":"Permission denied."}`))
 	sick("not ready", 1, "WRONG  readiness", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/readyz" {
-			w.WriteHeader(503)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		answer("", "", 200, `{"waits":[]}`)(w, r)
