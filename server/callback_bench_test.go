@@ -22,7 +22,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// idle is an engine that does nothing, to measure everything except an engine.
+// idle is an engine that does nothing. Benchmarks use it to exclude the cost of an engine.
 type idle struct{}
 
 func (idle) Callback(_ context.Context, c engine.Callback) (string, error) {
@@ -31,7 +31,7 @@ func (idle) Callback(_ context.Context, c engine.Callback) (string, error) {
 
 func (idle) Ready(context.Context) error { return nil }
 
-// The bodies that are measured: a common one, and one with a large output.
+// bodies are the measured request bodies: a typical one, and one with a large output.
 var bodies = map[string]string{
 	"small":  `{"result":"success","output":{"message":"success","result":200}}`,
 	"200KiB": `{"result":"success","output":{"list":[` + strings.Repeat(`{"id":4711,"name":"a name","ok":true},`, 5400) + `null]}}`,
@@ -55,14 +55,14 @@ func benchmark(b *testing.B, handler http.Handler) {
 				w := discard{header: http.Header{}}
 				handler.ServeHTTP(&w, &request)
 				if w.status != http.StatusOK {
-					b.Fatalf("answered %d", w.status)
+					b.Fatalf("callback: status %d, want 200", w.status)
 				}
 			}
 		})
 	}
 }
 
-// discard is the cheapest http.ResponseWriter.
+// discard is an http.ResponseWriter that drops the body and costs almost nothing.
 type discard struct {
 	header http.Header
 	status int
@@ -72,7 +72,7 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// BenchmarkCallback is the whole path of a valid callback, all middleware on.
+// BenchmarkCallback measures a valid callback through the complete handler with all middleware.
 func BenchmarkCallback(b *testing.B) {
 	handler, err := server.New(idle{}, server.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -81,7 +81,7 @@ func BenchmarkCallback(b *testing.B) {
 	benchmark(b, handler)
 }
 
-// BenchmarkUnvalidated is the generated strict handler alone.
+// BenchmarkUnvalidated measures the generated strict handler without validation or middleware.
 func BenchmarkUnvalidated(b *testing.B) {
 	router := echo.New()
 	callbackserver.RegisterHandlers(router, callbackserver.NewStrictHandler(unvalidated{}, nil))
@@ -96,9 +96,9 @@ func (unvalidated) CreateCallbackWorkflow(ctx context.Context, r callbackserver.
 	return callbackserver.CreateCallbackWorkflow200JSONResponse{Body: callback.Response{ExecutionID: executionID}}, err
 }
 
-// BenchmarkPlain is a handler written by hand with net/http and encoding/json: the checks of
-// the contract, a request id, a limit of size and time, a line in the log. It does not refuse
-// duplicate members, which encoding/json does not report.
+// BenchmarkPlain measures a handler written by hand with net/http and encoding/json. It checks
+// the contract, sets a request id, limits size and time, and writes one log line. It does not
+// refuse duplicate members, because encoding/json does not report them.
 func BenchmarkPlain(b *testing.B) {
 	logger := slog.New(slog.DiscardHandler)
 	mux := http.NewServeMux()
@@ -171,7 +171,7 @@ func plain(ctx context.Context, w http.ResponseWriter, r *http.Request) (status 
 	return http.StatusOK, callback.Response{ExecutionID: executionID}
 }
 
-// BenchmarkJSONValid is the lowest possible cost of reading a body.
+// BenchmarkJSONValid measures json.Valid, a lower bound for the cost of reading a body.
 func BenchmarkJSONValid(b *testing.B) {
 	for _, size := range []string{"small", "200KiB"} {
 		body := []byte(bodies[size])
@@ -180,7 +180,7 @@ func BenchmarkJSONValid(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {
 				if !json.Valid(body) {
-					b.Fatal("not valid")
+					b.Fatal("json.Valid = false, want true")
 				}
 			}
 		})

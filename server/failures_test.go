@@ -18,7 +18,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// broken is an engine that returns err, or panics where it is nil.
+// broken is an engine that returns err. It panics if err is nil.
 type broken struct{ err error }
 
 func (b broken) Callback(context.Context, engine.Callback) (string, error) {
@@ -48,27 +48,27 @@ func TestFailuresOfTheEngine(t *testing.T) {
 			a := s.callback(t, "state", success)
 			a.want(t, test.status, test.code)
 			if strings.Contains(string(a.body), "secret") || !strings.Contains(s.log.String(), "secret") {
-				t.Errorf("the cause belongs in the log, not in the answer: %v, log %s", a, s.log)
+				t.Errorf("response %v, log %s; want the cause in the log and not in the response", a, s.log)
 			}
 			if (a.status == 503) != (a.header.Get("Retry-After") != "") {
-				t.Errorf("%d with Retry-After %q", a.status, a.header.Get("Retry-After"))
+				t.Errorf("status %d with Retry-After %q, want the header with 503 only", a.status, a.header.Get("Retry-After"))
 			}
 			if counted := fmt.Sprintf("flowcallback_callbacks_total{code=%q,result=\"success\"} 1\n", test.code); !strings.Contains(string(s.get(t, "/metrics").body), counted) {
-				t.Errorf("the metrics lack %s", counted)
+				t.Errorf("GET /metrics does not contain %s", counted)
 			}
 			if !strings.Contains(s.log.String(), a.RequestID) {
-				t.Errorf("the log does not name request %s: %s", a.RequestID, s.log)
+				t.Errorf("log does not contain request id %s: %s", a.RequestID, s.log)
 			}
 		})
 	}
 	s := startOver(t, broken{engine.ErrUnavailable}, server.Config{})
 	s.get(t, "/readyz").want(t, 503, "FSS.0503")
 	if a := s.get(t, "/healthz"); a.status != 200 {
-		t.Errorf("GET /healthz of a server that is not ready: %v, want 200", a)
+		t.Errorf("GET /healthz while the server is not ready: %v, want 200", a)
 	}
 }
 
-// stuck is an engine whose calls last until it is released.
+// stuck is an engine whose calls block until release is closed.
 type stuck struct {
 	entered chan struct{}
 	release chan struct{}
@@ -94,25 +94,25 @@ func TestTooManyRequests(t *testing.T) {
 	refused := s.callback(t, "state", success)
 	refused.want(t, 503, "FSS.0503")
 	if refused.header.Get("Retry-After") == "" {
-		t.Error("503 without Retry-After")
+		t.Error("503 response has no Retry-After header")
 	}
 	if a := s.get(t, "/readyz"); a.status != 200 {
-		t.Errorf("GET /readyz of a busy server: %v, want 200", a)
+		t.Errorf("GET /readyz while the server is busy: %v, want 200", a)
 	}
 	close(e.release)
 	for range most {
 		if a := <-answers; a.status != 200 {
-			t.Errorf("one that was taken: %v, want 200", a)
+			t.Errorf("accepted callback: %v, want 200", a)
 		}
 	}
 	go func() { <-e.entered }()
 	if a := s.callback(t, "state", success); a.status != 200 {
-		t.Errorf("one after them: %v, want 200", a)
+		t.Errorf("callback after the others finished: %v, want 200", a)
 	}
 }
 
-// Slow senders take no slot, and memory only for what they have sent. One address gets half
-// of the memory.
+// A slow sender uses no request slot, and uses memory only for the bytes already sent. One
+// address can use at most half of the memory.
 func TestSlowSendersKeepNobodyOut(t *testing.T) {
 	s := start(t, server.Config{MaxRequests: 1, MaxBody: 100_000, MaxMemory: 400_000}, sqlite.Options{})
 	s.open(t, "state")
@@ -122,24 +122,24 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 		defer s.sendPart(t, large, 10)()
 	}
 	if a := s.callback(t, "state", success); a.status != 200 {
-		t.Errorf("callback beside slow senders: %v, want 200", a)
+		t.Errorf("callback with slow senders connected: %v, want 200", a)
 	}
 	stop, stopAnother := s.sendPart(t, large, 80_000), s.sendPart(t, large, 80_000)
-	for s.callback(t, "unknown", large).status != 503 { // until the server has read most of both
+	for s.callback(t, "unknown", large).status != 503 { // until the server has read most of both bodies
 	}
 	s.callback(t, "unknown", large).want(t, 503, "FSS.0503")
 	if a := s.callback(t, "second", success); a.status != 200 {
-		t.Errorf("small callback beside a large body: %v, want 200", a)
+		t.Errorf("small callback while large bodies are incomplete: %v, want 200", a)
 	}
 	stop()
 	stopAnother()
-	for s.callback(t, "unknown", large).status != 404 { // until the server has noticed
+	for s.callback(t, "unknown", large).status != 404 { // until the server has freed their memory
 	}
 }
 
-// sendPart sends the beginning of a callback's body and no more, until the function it
-// returns is called. Where it is refused because others fill the memory just then, it begins
-// again.
+// sendPart sends only the first n bytes of a callback's body and keeps the connection open
+// until stop is called. If the server refuses the request because memory is used up, sendPart
+// tries again.
 func (s *service) sendPart(t *testing.T, body string, n int) (stop func()) {
 	t.Helper()
 	var stopped atomic.Bool
@@ -165,7 +165,7 @@ func (s *service) sendPart(t *testing.T, body string, n int) (stop func()) {
 			if first {
 				close(sent)
 			}
-			_, _ = dialed.Read(make([]byte, 1)) // it is refused, or stopped
+			_, _ = dialed.Read(make([]byte, 1)) // returns when the server refuses the request or stop closes conn
 			dialed.Close()
 		}
 	}()
@@ -183,34 +183,34 @@ func TestTooManyPolls(t *testing.T) {
 	s := start(t, server.Config{MaxPolls: 1}, sqlite.Options{})
 	wait := s.open(t, "state")
 	polled := make(chan answer, 2)
-	for range 2 { // whichever comes second is refused at once
+	for range 2 { // the server refuses the second one immediately
 		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=50") }()
 	}
 	(<-polled).want(t, 503, "FSS.0503")
 	if a := s.callback(t, "state", success); a.status != 200 {
-		t.Errorf("callback beside polls: %v, want 200", a)
+		t.Errorf("callback during a long-poll: %v, want 200", a)
 	}
 	if a := <-polled; a.status != 200 {
-		t.Errorf("the poll that was taken: %v, want 200", a)
+		t.Errorf("accepted long-poll: %v, want 200", a)
 	}
 }
 
-// However a poll is spelled, it takes none of the requests' slots.
+// A long-poll with a percent-encoded parameter name does not use a slot for other requests.
 func TestEncodedPollsAreCountedAsPolls(t *testing.T) {
 	s := start(t, server.Config{MaxRequests: 1, MaxPolls: 1}, sqlite.Options{})
 	wait := s.open(t, "state")
 	polled := make(chan answer, 2)
-	for range 2 { // whichever comes second is refused at once
+	for range 2 { // the server refuses the second one immediately
 		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait%5Fseconds=50") }()
 	}
 	(<-polled).want(t, 503, "FSS.0503")
 	if a := s.callback(t, "state", success); a.status != 200 {
-		t.Errorf("callback beside an encoded poll: %v, want 200", a)
+		t.Errorf("callback during an encoded long-poll: %v, want 200", a)
 	}
 	<-polled
 }
 
-// patient is an engine that tells how long it may take.
+// patient is an engine that reports the time left until its deadline.
 type patient struct{ deadline chan time.Duration }
 
 func (p patient) Callback(ctx context.Context, _ engine.Callback) (string, error) {
@@ -221,14 +221,14 @@ func (p patient) Callback(ctx context.Context, _ engine.Callback) (string, error
 
 func (patient) Ready(context.Context) error { return nil }
 
-// A callback cannot ask to be held back: what looks like it changes nothing.
+// A callback is not a long-poll: wait_seconds does not change its deadline.
 func TestCallbackDoesNotPoll(t *testing.T) {
 	e := patient{make(chan time.Duration, 1)}
 	s := startOver(t, e, server.Config{MaxPolls: 1, Timeout: time.Hour})
 	for _, seconds := range []string{"86400", "-3600", "9999999999999"} {
 		a := s.callback(t, "state", success, func(r *http.Request) { r.URL.RawQuery = "wait_seconds=" + seconds })
 		if left := <-e.deadline; a.status != 200 || left > time.Hour || left < time.Minute {
-			t.Errorf("with wait_seconds=%s: %v, and %s for the engine; want 200, and an hour", seconds, a, left)
+			t.Errorf("callback with wait_seconds=%s: %v, engine deadline in %s; want 200 and about 1h", seconds, a, left)
 		}
 	}
 }
@@ -240,8 +240,8 @@ func TestEngineWithoutWaits(t *testing.T) {
 	}
 }
 
-// Clients that do not read their responses use memory up to a limit. Then others of their
-// address are refused, and principals are served.
+// Clients that do not read their responses can use memory only up to a limit. At the limit,
+// the server refuses anonymous requests from their address but still serves principals.
 func TestUnreadResponsesLeaveMemoryToPrincipals(t *testing.T) {
 	name := func(_ context.Context, c server.Call) (string, error) {
 		return c.Request.Header.Get("X-Test-Name"), nil
@@ -262,7 +262,7 @@ func TestUnreadResponsesLeaveMemoryToPrincipals(t *testing.T) {
 		if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)
 		}
-		// Pipelined requests fill the buffers of the system, whose size varies.
+		// Pipelined requests fill the socket buffers, whose size depends on the system.
 		if _, err := conn.Write([]byte(strings.Repeat("GET /v1/project/outcomes?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n", 20))); err != nil {
 			t.Fatal(err)
 		}
@@ -274,10 +274,10 @@ func TestUnreadResponsesLeaveMemoryToPrincipals(t *testing.T) {
 		r := s.request(t, http.MethodGet, "/v1/project/outcomes?limit=1", "")
 		r.Header.Set("X-Test-Name", "order-service")
 		if a := s.do(t, r); a.status != 200 {
-			t.Fatalf("request of a principal beside unread responses: %v, want 200", a)
+			t.Fatalf("request of a principal with unread responses pending: %v, want 200", a)
 		}
 	}
 	if refused == 0 {
-		t.Error("no request of the address was refused, so unread responses are not limited")
+		t.Error("anonymous requests refused with 503: 0, want at least 1")
 	}
 }

@@ -25,10 +25,10 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// BenchmarkLoopback makes callbacks for distinct waits over 64 connections: against the
-// whole server with durable SQLite, the same with an engine that does nothing, and the
-// generated handler alone. What counts is how they compare in one run; the sender takes its
-// part of the machine in all three.
+// BenchmarkLoopback sends callbacks for distinct waits over 64 connections. It compares the
+// complete server with durable SQLite, the complete server with an idle engine, and the
+// generated handler alone. Compare figures of one run only: the senders share the processors
+// with the server in every case.
 func BenchmarkLoopback(b *testing.B) {
 	serve := func(b *testing.B, e engine.Engine) http.Handler {
 		handler, err := server.New(e, server.Config{MaxRequests: 1024, Logger: slog.New(slog.DiscardHandler)})
@@ -64,8 +64,8 @@ func BenchmarkLoopback(b *testing.B) {
 		callbackserver.RegisterHandlers(router, callbackserver.NewStrictHandler(unvalidated{}, nil))
 		loopback(b, 64, router)
 	})
-	// Twice as many senders as requests are taken at once. They come back when Retry-After
-	// says so, as the client does.
+	// Twice as many senders as MaxRequests. A refused sender retries after Retry-After, as the
+	// client does.
 	b.Run("overloaded", func(b *testing.B) { loopback(b, 2*1024, serve(b, durable(b))) })
 }
 
@@ -102,8 +102,8 @@ func loopback(b *testing.B, connections int, handler http.Handler) {
 	}
 }
 
-// send makes a callback, and returns how long to wait before it is made again where the
-// server is busy.
+// send sends one callback. If the server is busy, wait is the value of Retry-After; otherwise
+// it is 0.
 func send(b *testing.B, transport *http.Transport, url string, state int64) (wait time.Duration) {
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2/p/fgs/workflows/w/callback", strings.NewReader(bodies["small"]))
 	if err != nil {
@@ -122,7 +122,7 @@ func send(b *testing.B, transport *http.Transport, url string, state int64) (wai
 	response.Body.Close()
 	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
 	if response.StatusCode != http.StatusOK && err != nil {
-		b.Errorf("answered %d", response.StatusCode)
+		b.Errorf("callback: status %d without Retry-After, want 200", response.StatusCode)
 	}
 	return time.Duration(seconds) * time.Second
 }

@@ -21,7 +21,7 @@ import (
 
 const success = `{"result":"success","output":{"a":1}}`
 
-// The semantics table, over HTTP.
+// TestCallback tests the callback semantics over HTTP.
 func TestCallback(t *testing.T) {
 	s := start(t, server.Config{}, sqlite.Options{})
 
@@ -29,22 +29,22 @@ func TestCallback(t *testing.T) {
 		wait := s.open(t, "settled")
 		a := s.callback(t, "settled", success)
 		if a.status != 200 || decode[callback.Response](t, a).ExecutionID != wait.ExecutionID {
-			t.Errorf("got %v, want execution %s", a, wait.ExecutionID)
+			t.Errorf("callback: %v, want 200 and execution %s", a, wait.ExecutionID)
 		}
 		got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID))
 		if got.Status != waits.Success || string(got.Outcome.Output) != `{"a":1}` {
-			t.Errorf("the wait is %+v", got)
+			t.Errorf("wait = %+v, want success with output {\"a\":1}", got)
 		}
 	})
-	t.Run("same outcome again answers the same", func(t *testing.T) {
+	t.Run("repeated outcome gets the same response", func(t *testing.T) {
 		s.open(t, "repeated")
 		first := s.callback(t, "repeated", `{"result":"success","output":{"a":1,"b":2}}`)
 		again := s.callback(t, "repeated", `{ "output": {"b":2, "a":1}, "result": "success" }`)
 		if first.status != 200 || again.status != 200 || string(first.body) != string(again.body) {
-			t.Errorf("first %v, again %v", first, again)
+			t.Errorf("first callback %v, repeated callback %v; want 200 and equal bodies", first, again)
 		}
 	})
-	t.Run("another outcome conflicts", func(t *testing.T) {
+	t.Run("different outcome conflicts", func(t *testing.T) {
 		s.open(t, "conflict")
 		s.callback(t, "conflict", success)
 		s.callback(t, "conflict", `{"result":"fail","output":{"a":1}}`).want(t, 400, "FLOWCALLBACK.CONFLICT")
@@ -53,7 +53,7 @@ func TestCallback(t *testing.T) {
 		wait := s.open(t, "cancelled")
 		for range 2 {
 			if a := s.do(t, s.request(t, http.MethodDelete, "/v1/project/waits/"+wait.WaitID, "")); a.status != 204 {
-				t.Errorf("cancelling: %v, want 204", a)
+				t.Errorf("DELETE wait: %v, want 204", a)
 			}
 		}
 		s.callback(t, "cancelled", success).want(t, 404, "FLOWCALLBACK.CANCELLED")
@@ -61,16 +61,16 @@ func TestCallback(t *testing.T) {
 	t.Run("unknown state is not found", func(t *testing.T) {
 		s.callback(t, "unknown", success).want(t, 404, "FGS.5002")
 	})
-	t.Run("fail with output null is read as an empty object", func(t *testing.T) {
+	t.Run("fail with output null stores an empty object", func(t *testing.T) {
 		wait := s.open(t, "bare fail")
 		if a := s.callback(t, "bare fail", `{"result":"fail","output":null}`); a.status != 200 {
-			t.Errorf("got %v, want 200", a)
+			t.Errorf("callback: %v, want 200", a)
 		}
 		if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); string(got.Outcome.Output) != `{}` {
 			t.Errorf("output %s, want {}", got.Outcome.Output)
 		}
 	})
-	t.Run("digits arrive as they were sent", func(t *testing.T) {
+	t.Run("numbers keep their digits", func(t *testing.T) {
 		wait := s.open(t, "digits")
 		const output = `{"big":123456789012345678901234567890,"e":1e400,"one":1.0}`
 		s.callback(t, "digits", `{"result":"success","output":`+output+`}`)
@@ -78,7 +78,7 @@ func TestCallback(t *testing.T) {
 			t.Errorf("output %s, want %s", got.Outcome.Output, output)
 		}
 	})
-	t.Run("passed deadline expires", func(t *testing.T) { // last: it moves the clock
+	t.Run("wait past its deadline is expired", func(t *testing.T) { // runs last because it moves the clock
 		s.open(t, "expired")
 		s.ahead.Store(int64(time.Hour))
 		s.callback(t, "expired", success).want(t, 404, "FLOWCALLBACK.EXPIRED")
@@ -88,14 +88,14 @@ func TestCallback(t *testing.T) {
 func TestHeldCallback(t *testing.T) {
 	s := start(t, server.Config{}, sqlite.Options{HoldUnknown: true})
 	if a := s.callback(t, "early", success); a.status != 200 {
-		t.Fatalf("callback of an unknown state: %v, want it held", a)
+		t.Fatalf("callback for an unknown state: %v, want 200 (held)", a)
 	}
 	if wait := s.open(t, "early"); wait.Status != waits.Success {
-		t.Errorf("the wait opened later is %+v, want it settled", wait)
+		t.Errorf("wait opened after the held callback = %+v, want success", wait)
 	}
 }
 
-// Whatever is refused leaves the wait as it was.
+// A refused request does not change the wait.
 func TestRefusedRequests(t *testing.T) {
 	s := start(t, server.Config{MaxBody: 1000}, sqlite.Options{})
 	wait := s.open(t, "state")
@@ -131,19 +131,19 @@ func TestRefusedRequests(t *testing.T) {
 			a := s.callback(t, "state", test.body, changes...)
 			a.want(t, test.status, test.code)
 			if strings.Contains(string(a.body), "xxx") {
-				t.Errorf("the answer repeats the body: %v", a)
+				t.Errorf("response contains the request body: %v", a)
 			}
 			if test.status == 405 && !strings.Contains(a.header.Get("Allow"), http.MethodPost) {
-				t.Errorf("header Allow is %q, want POST in it", a.header.Get("Allow"))
+				t.Errorf("Allow = %q, want it to contain POST", a.header.Get("Allow"))
 			}
 		})
 	}
 	if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); got.Status != waits.Waiting {
-		t.Errorf("the wait is %+v, want it waiting", got)
+		t.Errorf("wait = %+v, want waiting", got)
 	}
 }
 
-// Ids are opaque: what is opened under them is settled under them, byte for byte.
+// Ids are opaque: a wait opened with an id is settled with the same id, byte for byte.
 func TestOddIDs(t *testing.T) {
 	s := start(t, server.Config{}, sqlite.Options{})
 	for i, id := range []string{
@@ -154,34 +154,35 @@ func TestOddIDs(t *testing.T) {
 			body := fmt.Sprintf(`{"workflow_id":%s,"run_id":"run","state_id":%s}`, quote(id), quote(fmt.Sprint("state ", i)))
 			a := s.do(t, s.request(t, http.MethodPost, "/v1/"+url.PathEscape(id)+"/waits", body))
 			if a.status != 201 {
-				t.Fatalf("opening under %q: %v", id, a)
+				t.Fatalf("opening a wait with id %q: %v, want 201", id, a)
 			}
 			if wait := decode[waits.Wait](t, a); wait.ProjectID != id || wait.WorkflowID != id {
-				t.Errorf("opened under project %q, workflow %q; want %q", wait.ProjectID, wait.WorkflowID, id)
+				t.Errorf("wait has project %q and workflow %q, want %q for both", wait.ProjectID, wait.WorkflowID, id)
 			}
 			r := s.request(t, http.MethodPost, "/v2/"+url.PathEscape(id)+"/fgs/workflows/"+url.PathEscape(id)+"/callback", success)
 			r.Header.Set("X-Workflow-Run-Id", "run")
 			r.Header.Set("X-Workflow-State-Id", fmt.Sprint("state ", i))
 			if a := s.do(t, r); a.status != 200 {
-				t.Errorf("callback under %q: %v, want 200", id, a)
+				t.Errorf("callback with id %q: %v, want 200", id, a)
 			}
 		})
 	}
 	for i, id := range []string{"a/b", "%2F", "é", "日本語", "a b", ",;=", "\"'", "a:b", "=?utf-8?q?x?="} {
-		// The published operation accepts more ids than waits.yaml, so the engine opens the wait.
+		// The callback operation accepts more ids than waits.yaml, so the test opens the wait
+		// directly in the engine.
 		request := waits.OpenWaitRequest{WorkflowID: workflow, RunID: callback.RunID(id), StateID: callback.StateID(id), TimeoutSeconds: 60}
 		if _, _, err := s.engine.OpenWait(t.Context(), "project", request); err != nil {
-			t.Errorf("%d: opening run and state %q: %v", i, id, err)
+			t.Errorf("%d: OpenWait with run and state %q: %v", i, id, err)
 		}
 		a := s.callback(t, id, success, func(r *http.Request) { r.Header.Set("X-Workflow-Run-Id", id) })
 		if a.status != 200 {
-			t.Errorf("%d: callback of run and state %q: %v", i, id, a)
+			t.Errorf("%d: callback with run and state %q: %v, want 200", i, id, a)
 		}
 	}
 }
 
 func quote(text string) string {
-	quoted, _ := json.Marshal(text) // a string always marshals
+	quoted, _ := json.Marshal(text) // marshalling a string cannot fail
 	return string(quoted)
 }
 
@@ -189,32 +190,32 @@ func TestLongPoll(t *testing.T) {
 	draining, drain := context.WithCancel(context.Background())
 	s := start(t, server.Config{Stopping: draining}, sqlite.Options{})
 
-	t.Run("answers as soon as the wait is settled", func(t *testing.T) {
+	t.Run("long-poll returns when the wait is settled", func(t *testing.T) {
 		wait := s.open(t, "settled")
 		polled := make(chan answer, 1)
 		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=50") }()
 		s.callback(t, "settled", success)
 		if got := decode[waits.Wait](t, <-polled); got.Status != waits.Success {
-			t.Errorf("polled %+v, want success", got)
+			t.Errorf("long-poll returned %+v, want success", got)
 		}
 	})
-	t.Run("feed answers with the next outcome", func(t *testing.T) {
+	t.Run("outcomes feed returns the next outcome", func(t *testing.T) {
 		page := decode[waits.OutcomePage](t, s.get(t, "/v1/project/outcomes"))
 		polled := make(chan answer, 1)
 		go func() { polled <- s.get(t, "/v1/project/outcomes?wait_seconds=50&after="+page.Next) }()
 		s.open(t, "next")
 		s.callback(t, "next", success)
 		if got := decode[waits.OutcomePage](t, <-polled); len(got.Outcomes) != 1 || got.Outcomes[0].StateID != "next" {
-			t.Errorf("polled %+v, want the next outcome", got)
+			t.Errorf("long-poll returned %+v, want the outcome of state \"next\"", got)
 		}
 	})
-	t.Run("is woken when the server drains", func(t *testing.T) {
+	t.Run("long-poll returns when the server drains", func(t *testing.T) {
 		wait := s.open(t, "waiting")
 		polled := make(chan answer, 1)
 		go func() { polled <- s.get(t, "/v1/project/waits/"+wait.WaitID+"?wait_seconds=50") }()
 		drain()
 		if got := decode[waits.Wait](t, <-polled); got.Status != waits.Waiting {
-			t.Errorf("polled %+v, want it waiting", got)
+			t.Errorf("long-poll returned %+v, want waiting", got)
 		}
 	})
 }
@@ -224,16 +225,16 @@ func TestWaitsAPI(t *testing.T) {
 	first := s.open(t, "first")
 	again := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", fmt.Sprintf(`{"workflow_id":%q,"run_id":"run","state_id":"first"}`, workflow)))
 	if again.status != 200 || decode[waits.Wait](t, again).WaitID != first.WaitID {
-		t.Errorf("opening again: %v, want 200 and wait %s", again, first.WaitID)
+		t.Errorf("opening the same wait again: %v, want 200 and wait %s", again, first.WaitID)
 	}
 	s.open(t, "second")
 	page := decode[waits.WaitPage](t, s.get(t, "/v1/project/waits?limit=1&status=waiting&workflow_id="+workflow))
 	if len(page.Waits) != 1 || page.Waits[0].StateID != "second" || page.NextCursor == nil {
-		t.Fatalf("first page: %+v", page)
+		t.Fatalf("first page = %+v, want state \"second\" and a cursor", page)
 	}
 	page = decode[waits.WaitPage](t, s.get(t, "/v1/project/waits?cursor="+*page.NextCursor))
 	if len(page.Waits) != 1 || page.Waits[0].StateID != "first" || page.NextCursor != nil {
-		t.Errorf("second page: %+v", page)
+		t.Errorf("second page = %+v, want state \"first\" and no cursor", page)
 	}
 	s.get(t, "/v1/project/waits/unknown").want(t, 404, "FGS.5002")
 	s.get(t, "/v1/another/waits/"+first.WaitID).want(t, 404, "FGS.5002")
@@ -247,16 +248,16 @@ func TestDocumentsAndHealth(t *testing.T) {
 		"/openapi/callback.yaml": openapi.Callback, "/openapi/waits.yaml": openapi.Waits, "/healthz": "ok\n", "/readyz": "ready\n",
 	} {
 		if a := s.get(t, path); a.status != 200 || string(a.body) != want {
-			t.Errorf("GET %s: %d with %d bytes, want 200 with %d", path, a.status, len(a.body), len(want))
+			t.Errorf("GET %s: status %d with %d bytes, want 200 with %d bytes", path, a.status, len(a.body), len(want))
 		}
 		if a := s.do(t, s.request(t, http.MethodHead, path, "")); a.status != 200 || len(a.body) != 0 {
-			t.Errorf("HEAD %s: %v, want 200", path, a)
+			t.Errorf("HEAD %s: %v, want 200 without a body", path, a)
 		}
 	}
 	s.get(t, "/").want(t, 404, "APIGW.0101")
 }
 
-// Who settled a wait is stored with the outcome, held callbacks included.
+// The principal is stored with the outcome, also for a held callback.
 func TestSettledBy(t *testing.T) {
 	name := func(_ context.Context, c server.Call) (string, error) {
 		return c.Request.Header.Get("X-Test-Name"), nil
@@ -279,7 +280,7 @@ func TestSettledBy(t *testing.T) {
 		got[wait.SettledBy] = string(wait.StateID)
 	}
 	if want := map[string]string{"order-service": "named", "": "unnamed", "early-bird": "held"}; !maps.Equal(got, want) {
-		t.Errorf("outcomes by caller = %v, want %v", got, want)
+		t.Errorf("states by settled_by = %v, want %v", got, want)
 	}
 }
 
@@ -311,20 +312,20 @@ func TestAuthorize(t *testing.T) {
 	limited := s.callback(t, "state", success, token("guess"))
 	limited.want(t, 429, "FSS.0429")
 	if limited.header.Get("Retry-After") == "" || strings.Contains(s.log.String(), "status=429") {
-		t.Errorf("429 with Retry-After %q, want one, and no line in the log:\n%s", limited.header.Get("Retry-After"), s.log)
+		t.Errorf("429 with Retry-After %q; want the header, and no log line:\n%s", limited.header.Get("Retry-After"), s.log)
 	}
 	s.callback(t, "state", "not even JSON").want(t, 401, "APIGW.0301")
 	s.get(t, "/v1/a%2Fb/waits").want(t, 401, "APIGW.0301")
 	want := []string{"callback project " + success, "callback project " + success, "callback project " + success, "callback project not even JSON", "wait a/b "}
 	if fmt.Sprint(calls) != fmt.Sprint(want) {
-		t.Errorf("asked about %q, want %q", calls, want)
+		t.Errorf("calls of Authorize = %q, want %q", calls, want)
 	}
 	if a := s.get(t, "/healthz"); a.status != 200 {
 		t.Errorf("GET /healthz without credentials: %v, want 200", a)
 	}
 }
 
-// Nothing of a request but its route is in the log.
+// The log contains no request data except the route.
 func TestLogHoldsNoPayload(t *testing.T) {
 	s := start(t, server.Config{}, sqlite.Options{})
 	s.open(t, "secret-state")
@@ -332,6 +333,6 @@ func TestLogHoldsNoPayload(t *testing.T) {
 		func(r *http.Request) { r.Header.Set("X-Auth-Token", "secret-token") })
 	s.callback(t, "secret-state", `{"result":"secret-result","output":{}}`)
 	if log := s.log.String(); strings.Contains(log, "secret") || !strings.Contains(log, "status=200") {
-		t.Errorf("log:\n%s", log)
+		t.Errorf("log contains request data, or no line with status=200:\n%s", log)
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 var soak = flag.Duration("soak", 0, "how long TestSoak loads the server")
 
-// sample is what the process holds at a moment.
+// sample is the resource usage of the process at one time.
 type sample struct {
 	heap, resident, goroutines, files int
 }
@@ -37,7 +37,7 @@ func takeSample(t *testing.T) sample {
 	s := sample{heap: int(memory.HeapAlloc), goroutines: runtime.NumGoroutine()}
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("it needs /proc")
+		t.Skip("the test needs /proc")
 	}
 	s.files = len(files)
 	pages, err := os.ReadFile("/proc/self/statm")
@@ -51,14 +51,14 @@ func takeSample(t *testing.T) sample {
 	return s
 }
 
-// TestSoak loads a server steadily, for as long as -soak says: waits are opened, polled,
-// settled, cancelled and left to expire, the feed is followed, and retention deletes what is
-// a minute old. What the process holds must not grow from the second quarter to the last.
-// "make soak" runs it for twenty minutes; the figures include the senders', which are in the
-// same process.
+// TestSoak loads a server at a steady rate for the duration of -soak. It opens, polls, settles
+// and cancels waits and follows the outcomes feed, while retention deletes waits after
+// one minute. The resource usage of the process must not grow by more than 20 % from the
+// second quarter to the last. The figures include the senders, which run in the same process.
+// "make soak" runs it for 20 minutes.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
-		t.Skip("it runs with -soak 20m")
+		t.Skip("run with -soak 20m")
 	}
 	s := start(t, server.Config{Logger: slog.New(slog.DiscardHandler)}, sqlite.Options{Retention: time.Minute})
 	ctx, stop := context.WithTimeout(t.Context(), *soak)
@@ -68,7 +68,7 @@ func TestSoak(t *testing.T) {
 		for next := "0"; ctx.Err() == nil; {
 			a := s.get(t, "/v1/project/outcomes?wait_seconds=5&after="+next)
 			if a.status != 200 {
-				t.Errorf("following the feed: %v", a)
+				t.Errorf("GET outcomes: %v, want 200", a)
 				return
 			}
 			next = decode[struct{ Next string }](t, a).Next
@@ -78,7 +78,7 @@ func TestSoak(t *testing.T) {
 	counts := make([]int, senders)
 	for sender := range senders {
 		group.Go(func() {
-			pace := time.NewTicker(100 * time.Millisecond) // and so about 300 waits a second
+			pace := time.NewTicker(100 * time.Millisecond) // about 300 waits per second for all senders
 			defer pace.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				<-pace.C
@@ -108,12 +108,12 @@ func TestSoak(t *testing.T) {
 		"heap": {early.heap, late.heap}, "resident memory": {early.resident, late.resident},
 	} {
 		if float64(figures[1]) > 1.2*float64(figures[0]) {
-			t.Errorf("%s grew from %d to %d", name, figures[0], figures[1])
+			t.Errorf("%s grew from %d to %d, want at most 20%% more", name, figures[0], figures[1])
 		}
 	}
 }
 
-// turn is the life of one wait.
+// turn opens one wait and settles or cancels it.
 func (s *service) turn(t *testing.T, state string, i int) {
 	wait := s.open(t, state)
 	var polling sync.WaitGroup
@@ -123,13 +123,13 @@ func (s *service) turn(t *testing.T, state string, i int) {
 	if i%10 == 1 {
 		s.do(t, s.request(t, http.MethodDelete, "/v1/project/waits/"+wait.WaitID, ""))
 	} else if a := s.callback(t, state, success); a.status != 200 {
-		t.Errorf("callback: %v", a)
+		t.Errorf("callback: %v, want 200", a)
 	}
-	s.callback(t, state, `{"result":"fail","error":"another","output":{}}`) // refused
+	s.callback(t, state, `{"result":"fail","error":"another","output":{}}`) // the server refuses it
 	polling.Wait()
 }
 
-// largest returns the largest of each figure.
+// largest returns the maximum of each figure over all samples.
 func largest(samples []sample) (most sample) {
 	for _, s := range samples {
 		most.heap, most.resident = max(most.heap, s.heap), max(most.resident, s.resident)

@@ -50,13 +50,13 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// guard is one under test, with a clock that the test sets.
+// guard is the auth.Guard under test, with a clock that the test sets.
 type guard struct {
 	*auth.Guard
 	path   string
 	ahead  atomic.Int64
 	log    bytes.Buffer
-	bodies int // that were read
+	bodies int // how many bodies were read
 }
 
 const secretKey = "a-secret-of-24-characters"
@@ -83,7 +83,7 @@ type call struct {
 	change           func(*http.Request)
 }
 
-// ask asks whether a callback with the given credentials may go on.
+// ask calls Authorize for a request with the given credentials.
 func (g *guard) ask(t *testing.T, c call, credentials func(*http.Request)) error {
 	t.Helper()
 	if c.project == "" {
@@ -126,7 +126,7 @@ func (g *guard) signed(key, secret string, at time.Time) func(*http.Request) {
 func want(t *testing.T, what string, got, wanted error) {
 	t.Helper()
 	if !errors.Is(got, wanted) || (wanted == nil && got != nil) {
-		t.Errorf("%s: %v, want %v", what, got, wanted)
+		t.Errorf("%s: error %v, want %v", what, got, wanted)
 	}
 }
 
@@ -163,15 +163,15 @@ func TestAuthorize(t *testing.T) {
 		"signature without the run": {call{}, withoutHeader(right, "X-Workflow-Run-Id"), server.ErrUnauthenticated},
 		"signature without state":   {call{}, withoutHeader(right, "X-Workflow-State-Id"), server.ErrUnauthenticated},
 	} {
-		fresh := newGuard(t) // so that the failures before do not count
+		fresh := newGuard(t) // earlier failures must not count
 		want(t, name, fresh.ask(t, test.call, test.credentials), test.want)
 		if log := fresh.log.String(); log != "" {
-			t.Errorf("%s: logged %s", name, log)
+			t.Errorf("%s: log = %s, want it empty", name, log)
 		}
 	}
 }
 
-// withoutHeader signs while a header is missing, and adds it afterwards.
+// withoutHeader signs the request without the header and then adds the header.
 func withoutHeader(sign func(*http.Request), name string) func(*http.Request) {
 	return func(r *http.Request) {
 		value := r.Header.Get(name)
@@ -181,67 +181,68 @@ func withoutHeader(sign func(*http.Request), name string) func(*http.Request) {
 	}
 }
 
-// Valid credentials always pass. Wrong ones beyond the limit of their address get 429.
+// Valid credentials are always accepted. Wrong credentials above the limit of their address
+// get 429.
 func TestWrongCredentialsAreLimited(t *testing.T) {
 	const far = "198.51.100.7"
 	right := func(g *guard) func(*http.Request) { return g.signed("AKID", secretKey, g.now()) }
 	guessUntilLimited := func(t *testing.T, g *guard, c call, credentials func(*http.Request)) (judged int) {
 		for !errors.Is(g.ask(t, c, credentials), server.ErrTooManyAttempts) {
 			if judged++; judged > 1000 {
-				t.Fatal("a thousand wrong credentials are answered with 401")
+				t.Fatalf("%d wrong credentials were refused with 401, want 429", judged)
 			}
 		}
 		return judged
 	}
 
-	t.Run("wrong tokens limit their address only, and no valid credentials", func(t *testing.T) {
+	t.Run("wrong tokens limit only wrong tokens from the same address", func(t *testing.T) {
 		g := newGuard(t)
 		guessUntilLimited(t, g, call{}, withToken("guess"))
 		want(t, "valid signature from the same address", g.ask(t, call{}, right(g)), nil)
 		want(t, "valid token from the same address", g.ask(t, call{}, withToken(token)), nil)
 		want(t, "wrong token from another address", g.ask(t, call{address: far}, withToken("guess")), server.ErrUnauthenticated)
 		if log := g.log.String(); strings.Count(log, "level=WARN") != 1 || strings.Contains(log, "guess") {
-			t.Errorf("log, want one warning without credentials:\n%s", log)
+			t.Errorf("want one warning in the log, and no credentials:\n%s", log)
 		}
 		g.ahead.Add(int64(10 * time.Second))
 		want(t, "wrong token after the interval", g.ask(t, call{}, withToken("guess")), server.ErrUnauthenticated)
 		if log := g.log.String(); !strings.Contains(log, "refused=1") {
-			t.Errorf("the log does not say how many attempts were refused:\n%s", log)
+			t.Errorf("log does not contain refused=1:\n%s", log)
 		}
 	})
-	t.Run("wrong signatures with an access key do not limit its owner", func(t *testing.T) {
+	t.Run("wrong signatures do not limit the owner of the access key", func(t *testing.T) {
 		g := newGuard(t)
 		guessUntilLimited(t, g, call{}, g.signed("AKID", "guess", start))
 		for i := range 21 {
 			want(t, "owner from a new address", g.ask(t, call{address: fmt.Sprintf("203.0.113.%d", i)}, right(g)), nil)
 		}
 	})
-	t.Run("made-up access keys do not reset the limit", func(t *testing.T) {
+	t.Run("unknown access keys do not reset the limit", func(t *testing.T) {
 		g := newGuard(t)
 		guessUntilLimited(t, g, call{}, withToken("guess"))
 		for i := range 11_000 {
-			want(t, "made-up access key", g.ask(t, call{}, g.signed(fmt.Sprint("key ", i), "guess", start)), server.ErrTooManyAttempts)
+			want(t, "unknown access key", g.ask(t, call{}, g.signed(fmt.Sprint("key ", i), "guess", start)), server.ErrTooManyAttempts)
 		}
 		want(t, "wrong token afterwards", g.ask(t, call{}, withToken("guess")), server.ErrTooManyAttempts)
 	})
-	t.Run("missing credentials are no attempt", func(t *testing.T) {
+	t.Run("request without credentials is not counted as an attempt", func(t *testing.T) {
 		g := newGuard(t)
 		for range 100 {
 			want(t, "no credentials", g.ask(t, call{}, none), server.ErrUnauthenticated)
 		}
 	})
-	t.Run("IPv6 addresses of a /64 network count together", func(t *testing.T) {
+	t.Run("IPv6 addresses in one /64 network share a limit", func(t *testing.T) {
 		g := newGuard(t)
 		var err error
 		for i := range 100 {
 			err = g.ask(t, call{address: fmt.Sprintf("2001:db8::%x", i)}, withToken("guess"))
 		}
-		want(t, "the hundredth wrong token", err, server.ErrTooManyAttempts)
-		want(t, "another network", g.ask(t, call{address: "2001:db8:0:1::1"}, withToken("guess")), server.ErrUnauthenticated)
+		want(t, "wrong token number 100", err, server.ErrTooManyAttempts)
+		want(t, "wrong token from another network", g.ask(t, call{address: "2001:db8:0:1::1"}, withToken("guess")), server.ErrUnauthenticated)
 	})
 }
 
-// Everything in the headers is checked before the body is read.
+// The guard checks all headers before it reads the body.
 func TestBodyIsReadLast(t *testing.T) {
 	for name, credentials := range map[string]func(*http.Request){
 		"no credentials":     none,
@@ -253,16 +254,16 @@ func TestBodyIsReadLast(t *testing.T) {
 		g := newGuard(t)
 		_ = g.ask(t, call{}, credentials)
 		if g.bodies != 0 {
-			t.Errorf("%s: the body was read", name)
+			t.Errorf("%s: body was read %d times, want 0", name, g.bodies)
 		}
 	}
 	g := newGuard(t)
 	if _ = g.ask(t, call{}, g.signed("AKID", secretKey, start)); g.bodies != 1 {
-		t.Errorf("valid signature: the body was read %d times, want 1", g.bodies)
+		t.Errorf("valid signature: body was read %d times, want 1", g.bodies)
 	}
 }
 
-// Values with white space that is not optional in HTTP are signed as they are.
+// Signing trims only HTTP optional white space. Other Unicode space is part of the value.
 func TestSignatureCoversUnicodeSpace(t *testing.T) {
 	g := newGuard(t)
 	for _, id := range []string{"\u00a0r", "r\u2003", "\u3000r"} {
@@ -279,7 +280,7 @@ func TestAllProjects(t *testing.T) {
 	write(t, path, file(hashOf(token)))
 	_, err := auth.New(path, auth.Options{AllProjects: true})
 	if err == nil || !strings.Contains(err.Error(), "line 3: ") || !strings.Contains(err.Error(), "is restricted to projects") {
-		t.Errorf("New with a principal of one project: %v, want it refused with its line", err)
+		t.Errorf("New with AllProjects and a principal of one project: error %v, want one with the line", err)
 	}
 }
 
@@ -289,10 +290,10 @@ func TestWritableFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := auth.New(g.path, auth.Options{}); err == nil || !strings.Contains(err.Error(), "chmod o-w") {
-		t.Errorf("New with a file that everyone can write: %v", err)
+		t.Errorf("New with a world-writable file: error %v, want one with \"chmod o-w\"", err)
 	}
 	if err := g.Reload(); err == nil {
-		t.Error("Reload of a file that everyone can write succeeded")
+		t.Error("Reload of a world-writable file: no error, want one")
 	}
 }
 
@@ -300,29 +301,29 @@ func TestReload(t *testing.T) {
 	g := newGuard(t)
 	write(t, g.path, "principals: [")
 	if err := g.Reload(); err == nil {
-		t.Error("Reload of a broken file succeeded")
+		t.Error("Reload of a broken file: no error, want one")
 	}
-	want(t, "after a broken file", g.ask(t, call{}, withToken(token)), nil)
+	want(t, "token after Reload of a broken file", g.ask(t, call{}, withToken(token)), nil)
 	write(t, g.path, file(hashOf("another token")))
 	if err := g.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "the old token", g.ask(t, call{}, withToken(token)), server.ErrUnauthenticated)
-	want(t, "the new one", g.ask(t, call{}, withToken("another token")), nil)
+	want(t, "old token after Reload", g.ask(t, call{}, withToken(token)), server.ErrUnauthenticated)
+	want(t, "new token after Reload", g.ask(t, call{}, withToken("another token")), nil)
 }
 
 func TestNewToken(t *testing.T) {
 	one, hash := auth.NewToken()
 	two, _ := auth.NewToken()
 	if one == two || hashOf(one) != hash || len(one) < 40 {
-		t.Errorf("NewToken = %q, %q", one, hash)
+		t.Errorf("NewToken = %q, %q and then %q; want distinct tokens of at least 40 characters with their hash", one, hash, two)
 	}
 }
 
-// The documented example is a good file once its placeholders are replaced, and none before.
+// The example file is valid only after its placeholders are replaced.
 func TestExample(t *testing.T) {
 	if _, err := auth.New("example.yaml", auth.Options{}); err == nil {
-		t.Error("the example is accepted with its placeholders")
+		t.Error("New with the placeholders of the example: no error, want one")
 	}
 	text, err := os.ReadFile("example.yaml")
 	if err != nil {
@@ -335,8 +336,8 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	example := &guard{Guard: g}
-	want(t, "the example's token", example.ask(t, call{project: "46b6f338fc3445b8846c71dfb1fbd9e8"}, withToken(token)), nil)
-	want(t, "the example's token elsewhere", example.ask(t, call{}, withToken(token)), server.ErrForbidden)
+	want(t, "token of the example in its project", example.ask(t, call{project: "46b6f338fc3445b8846c71dfb1fbd9e8"}, withToken(token)), nil)
+	want(t, "token of the example in another project", example.ask(t, call{}, withToken(token)), server.ErrForbidden)
 }
 
 func TestBrokenFiles(t *testing.T) {
@@ -372,11 +373,11 @@ func TestBrokenFiles(t *testing.T) {
 		write(t, path, text)
 		_, err := auth.New(path, auth.Options{})
 		if err == nil || !strings.Contains(err.Error(), wanted) || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("file\n%s\ngot  %v\nwant %s", text, err, wanted)
+			t.Errorf("New with file\n%s\nerror %v\nwant  %s, without the secret", text, err, wanted)
 		}
 	}
 	if _, err := auth.New("/no/such/file", auth.Options{}); err == nil {
-		t.Error("New of a file that does not exist succeeded")
+		t.Error("New with a file that does not exist: no error, want one")
 	}
 }
 
@@ -393,14 +394,14 @@ func FuzzFile(f *testing.F) {
 		g, err := auth.New(path, auth.Options{})
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), path+": ") {
-				t.Errorf("error %q does not name the file", err)
+				t.Errorf("error %q does not start with the path %s", err, path)
 			}
 			return
 		}
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header.Set("X-Auth-Token", "a token that no corpus has the hash of")
 		if _, err := g.Authorize(t.Context(), server.Call{Request: r}); !errors.Is(err, server.ErrUnauthenticated) {
-			t.Errorf("Authorize: %v, want %v", err, server.ErrUnauthenticated)
+			t.Errorf("Authorize with an unknown token: error %v, want %v", err, server.ErrUnauthenticated)
 		}
 	})
 }

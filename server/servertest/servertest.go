@@ -1,5 +1,5 @@
-// Package servertest runs the real commands in tests: it builds them, starts flowcallbackd
-// on a free port, and stops or kills it. It is for tests only.
+// Package servertest runs the project's real commands in tests. It builds the commands, starts
+// flowcallbackd on a free port, and stops or kills it. It is for tests only.
 package servertest
 
 import (
@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// bin is where Build puts what it builds, for as long as Main runs.
+// bin is the folder for the binaries of Build. Main creates it and removes it.
 var bin string
 
-// Main runs the tests with a place for what Build builds, and returns the exit status. Call
-// it from TestMain.
+// Main creates a folder for the binaries of Build, runs the tests, and returns the exit status.
+// Call it from TestMain.
 func Main(m *testing.M) int {
 	var err error
 	if bin, err = os.MkdirTemp("", "flowcallback-test-"); err != nil {
@@ -36,8 +36,8 @@ func Main(m *testing.M) int {
 
 var building sync.Mutex
 
-// Build builds one of the commands, such as server/cmd/flowcallbackd, and returns the path
-// of its binary.
+// Build builds a command, such as server/cmd/flowcallbackd, and returns the path of its binary.
+// It builds each command once and is safe for concurrent use.
 func Build(t testing.TB, command string) (path string) {
 	t.Helper()
 	building.Lock()
@@ -58,8 +58,8 @@ func Build(t testing.TB, command string) (path string) {
 	return path
 }
 
-// root returns the folder of the project's module, for tests in nested modules too: what a
-// command needs is in its go.sum, not in theirs.
+// root returns the folder of the project's main module. Tests in nested modules build there
+// too, because the main module's go.sum lists the dependencies of the commands.
 func root(t testing.TB) string {
 	t.Helper()
 	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/flowcallback/flowcallback").Output()
@@ -69,7 +69,7 @@ func root(t testing.TB) string {
 	return strings.TrimSpace(string(folder))
 }
 
-// A Server is a flowcallbackd that runs.
+// A Server is a flowcallbackd process.
 type Server struct {
 	URL    string
 	Stdout io.Reader
@@ -80,8 +80,8 @@ type Server struct {
 	err     error
 }
 
-// Start starts flowcallbackd on a free port, with the given flags besides, and returns once
-// it listens. It is killed when the test ends, if it still runs.
+// Start starts flowcallbackd on a free port with additional flags, and returns when it listens.
+// If the process still runs when the test ends, it is killed.
 func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	s := &Server{exited: make(chan struct{})}
@@ -98,7 +98,7 @@ func Start(t testing.TB, flags ...string) *Server {
 	if err := s.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_ = stdoutWriter.Close() // the child has it
+	_ = stdoutWriter.Close() // the child process has its own copy
 	address := make(chan string, 1)
 	go func() {
 		s.log.follow(stderr, address)
@@ -113,28 +113,29 @@ func Start(t testing.TB, flags ...string) *Server {
 	case a := <-address:
 		s.URL = "http://" + a
 	case <-s.exited:
-		t.Fatalf("flowcallbackd %q ended: %v\n%s", flags, s.err, s.Log())
+		t.Fatalf("flowcallbackd %q exited before it listened: %v\n%s", flags, s.err, s.Log())
 	case <-time.After(time.Minute):
-		t.Fatalf("flowcallbackd %q does not listen:\n%s", flags, s.Log())
+		t.Fatalf("flowcallbackd %q does not listen after 1m:\n%s", flags, s.Log())
 	}
 	return s
 }
 
-// Kill ends the process at once, as kill -9 does.
+// Kill sends SIGKILL and blocks until the process has exited.
 func (s *Server) Kill() {
-	_ = s.command.Process.Kill() // it may have ended by itself
+	_ = s.command.Process.Kill() // the process may have exited already
 	<-s.exited
 }
 
-// Signal sends a signal.
+// Signal sends a signal to the process. It does not wait for the process to exit.
 func (s *Server) Signal(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if err := s.command.Process.Signal(signal); err != nil {
-		t.Fatalf("signal %v: %v", signal, err)
+		t.Fatalf("sending signal %v: %v", signal, err)
 	}
 }
 
-// Wait blocks until the process has ended and returns its exit status.
+// Wait blocks until the process has exited, and returns its exit status. If a signal killed the
+// process, Wait returns -1.
 func (s *Server) Wait() int {
 	<-s.exited
 	var exit *exec.ExitError
@@ -144,22 +145,23 @@ func (s *Server) Wait() int {
 	return 0
 }
 
-// Stop ends the process as an operator would, and wants a clean exit.
+// Stop sends SIGTERM and blocks until the process has exited. It fails the test if the exit
+// status is not 0.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	s.Signal(t, syscall.SIGTERM)
 	if status := s.Wait(); status != 0 {
-		t.Errorf("flowcallbackd ended with %d after SIGTERM:\n%s", status, s.Log())
+		t.Errorf("exit status of flowcallbackd after SIGTERM = %d, want 0:\n%s", status, s.Log())
 	}
 }
 
-// PID is the process's id.
+// PID returns the process id.
 func (s *Server) PID() int { return s.command.Process.Pid }
 
-// Log returns what the server has logged so far.
+// Log returns the log output so far. It is safe for concurrent use.
 func (s *Server) Log() string { return s.log.String() }
 
-// log keeps what the server writes to standard error.
+// log stores the server's standard error.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -171,7 +173,7 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// follow reads to the end and says where the server listens.
+// follow reads r to its end and sends the listen address when the server logs it.
 func (l *log) follow(r io.Reader, address chan<- string) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -188,5 +190,5 @@ func (l *log) follow(r io.Reader, address chan<- string) {
 
 var versionLine = regexp.MustCompile(`(?m)^VERSION:\n.*\n\n`)
 
-// WithoutVersion takes the build's version out of a help text.
+// WithoutVersion removes the build's version from a help text.
 func WithoutVersion(help []byte) []byte { return versionLine.ReplaceAll(help, nil) }

@@ -1,6 +1,10 @@
-// Command benchtable reads what "go test -bench" printed and writes the project's table of
-// figures: each measure beside what it is compared with in the same run, and the goal.
-// "make bench" runs it.
+// Command benchtable reads the output of "go test -bench" and writes the project's benchmark
+// table. Each row compares one measure with another measure of the same run, and states
+// whether the goal is met. "make bench" runs it.
+//
+// The project does not use benchstat for this table. benchstat compares the same benchmark
+// before and after a change. This table compares different benchmarks of one run and states
+// whether goals are met.
 package main
 
 import (
@@ -15,17 +19,18 @@ import (
 	"time"
 )
 
-// A row compares a figure of one benchmark with one of another, or, where there is none,
-// with a constant.
+// A row compares a figure of one benchmark with a figure of another benchmark, and compares
+// their ratio with the goal. If against is empty, the row compares the figure itself with the
+// goal.
 type row struct {
 	title           string
 	benchmark, unit string
-	against, of     string // benchmark and unit; empty: nothing to compare with
+	against, of     string // benchmark and unit to compare with; empty if there is none
 	goal            float64
 	atLeast         bool
 }
 
-// rows are the measures, in the order in which they are shown.
+// rows are the rows of the table, in order.
 var rows = []row{
 	{"small callback in process, against the same by hand", "Callback/small", "ns/op", "Plain/small", "ns/op", 1.1, false},
 	{"allocations of it", "Callback/small", "allocs/op", "", "", 45, false},
@@ -92,7 +97,7 @@ func (r row) line(here, other float64) string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %s |", r.title, show(here, r.unit), compared, ratio, goal)
 }
 
-// show writes a figure in a unit that people read.
+// show formats a figure in a readable unit.
 func show(figure float64, unit string) string {
 	switch {
 	case strings.HasSuffix(unit, "ns/op"):
@@ -111,12 +116,12 @@ func show(figure float64, unit string) string {
 	}
 }
 
-// result is a line of a benchmark: its name, how often it ran, and figures with their units.
+// result matches a result line: benchmark name, iterations, and figures with their units.
 var result = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// read returns the figures by benchmark and unit, the best of each where a benchmark ran more
-// than once (what disturbs it only makes it worse), and the processor. It passes the lines on
-// to standard error, so that one sees how it goes.
+// read returns the figures by benchmark and unit, and the processor's name. If a benchmark ran
+// more than once, read returns the best figure, because disturbances only make figures worse.
+// It copies all lines to standard error to show progress.
 func read(in io.Reader) (figures map[string]map[string]float64, processor string, err error) {
 	figures = map[string]map[string]float64{}
 	lines := bufio.NewScanner(in)

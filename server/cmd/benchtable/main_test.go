@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// output is what go test prints, with the figures that a test wants.
+// output returns benchmark output in the format of go test. durable is the figure of
+// Loopback/durable; all other figures are 10.
 func output(durable string) string {
 	lines := []string{"cpu: A Processor @ 1 GHz", "BenchmarkUnrelated-2   1  5 ns/op"}
 	for _, r := range rows {
@@ -31,7 +32,7 @@ func TestTable(t *testing.T) {
 		"| twice as many senders as are served at once | 10 a second | 20 a second | 0.50 | at least 0.9, **missed** |",
 	} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("the table lacks %q:\n%s", want, out.String())
+			t.Errorf("table does not contain %q:\n%s", want, out.String())
 		}
 	}
 }
@@ -42,7 +43,7 @@ func TestFailuresAreNotTabulated(t *testing.T) {
 		"incomplete": strings.Join(strings.Split(output("20"), "\n")[:5], "\n"),
 	} {
 		if err := run(strings.NewReader(in), &strings.Builder{}); err == nil {
-			t.Errorf("a run that %s became a table", name)
+			t.Errorf("run with %s input: no error, want one", name)
 		}
 	}
 }

@@ -22,13 +22,13 @@ import (
 
 var dist = flag.Bool("dist", false, "build archives; it takes a minute or two")
 
-// imageTarget matches an image of a document.
+// imageTarget matches an image in a Markdown document.
 var imageTarget = regexp.MustCompile(`!\[[^\]]*\]\(([^)]+)\)`)
 
-// An archive has static binaries, an SBOM, and what operators need, and is reproducible.
+// An archive is reproducible. It contains static binaries, an SBOM, and the operations files.
 func TestDist(t *testing.T) {
 	if !*dist {
-		t.Skip("it runs with -dist (make dist-test)")
+		t.Skip("run with -dist (make dist-test)")
 	}
 	t.Chdir(filepath.Join("..", "..", ".."))
 	var archives [2][]byte
@@ -39,7 +39,7 @@ func TestDist(t *testing.T) {
 		}
 		matches, err := filepath.Glob(filepath.Join(target, "flowcallback-*-linux-amd64.tar.gz"))
 		if err != nil || len(matches) != 1 {
-			t.Fatalf("archives = %v, %v", matches, err)
+			t.Fatalf("archives = %v, %v; want one", matches, err)
 		}
 		if archives[i], err = os.ReadFile(matches[0]); err != nil {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestDist(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(archives[0], archives[1]) {
-		t.Error("two runs make two archives")
+		t.Error("two runs built different archives, want identical bytes")
 	}
 	files := unpack(t, archives[0])
 	for _, name := range []string{
@@ -59,14 +59,14 @@ func TestDist(t *testing.T) {
 		"completions/flowcallback.bash", "completions/flowcallback.zsh", "completions/flowcallback.fish", "openapi/callback.yaml", "openapi/waits.yaml",
 	} {
 		if len(files[name]) == 0 {
-			t.Errorf("the archive lacks %s", name)
+			t.Errorf("archive does not contain %s, or it is empty", name)
 		}
 	}
 	for name, text := range files {
 		if strings.HasSuffix(name, ".md") {
 			for _, image := range imageTarget.FindAllStringSubmatch(string(text), -1) {
 				if target := path.Join(path.Dir(name), image[1]); len(files[target]) == 0 {
-					t.Errorf("%s shows the image %s, which is not in the archive", name, target)
+					t.Errorf("%s refers to image %s, but the archive does not contain it", name, target)
 				}
 			}
 		}
@@ -76,7 +76,7 @@ func TestDist(t *testing.T) {
 		t.Fatal(err)
 	}
 	if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) != 0 {
-		t.Errorf("flowcallbackd needs %v, %v; want it static", libraries, err)
+		t.Errorf("flowcallbackd imports libraries %v, %v; want a static binary", libraries, err)
 	}
 	info, err := buildinfo.Read(bytes.NewReader(files["flowcallbackd"]))
 	if err != nil {
@@ -92,7 +92,7 @@ func TestDist(t *testing.T) {
 	}
 	for _, module := range info.Deps {
 		if !listed[module.Path+"@"+module.Version] {
-			t.Errorf("the SBOM lacks %s", module.Path)
+			t.Errorf("SBOM does not list %s@%s", module.Path, module.Version)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// newToken runs flowcallbackd token.
+// newToken runs "flowcallbackd token" and returns the printed token and its hash.
 func newToken(t *testing.T) (token, hash string) {
 	t.Helper()
 	output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "token").Output()
@@ -50,14 +50,15 @@ func principals(tokenHash string) string {
 		"  - {name: engine, projects: ['*'], allow: [callback, wait], access_key: AKID, secret_key: a-secret-of-24-characters}\n"
 }
 
-// callBack calls an unknown state back: whoever gets in is told that it is unknown.
+// callBack sends a callback for an unknown state. If the credentials are accepted, the error is
+// client.ErrNotFound.
 func callBack(t *testing.T, s *servertest.Server, option ...client.Option) error {
 	t.Helper()
 	_, err := newClient(t, s, append(option, client.WithRetry(0))...).Succeed(t.Context(), client.State{Workflow: "w f", Run: "r", State: "s/ü"}, nil)
 	return err
 }
 
-// await repeats a look until it is true; what it waits for happens without being asked.
+// await calls look until it returns true. It fails the test after 30 seconds.
 func await(t *testing.T, what string, look func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -67,7 +68,7 @@ func await(t *testing.T, what string, look func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("%s does not happen", what)
+			t.Fatalf("timed out after 30s waiting until %s", what)
 		}
 	}
 }
@@ -84,42 +85,42 @@ func TestAuth(t *testing.T) {
 		err  error
 		want error
 	}{
-		"nobody":        {callBack(t, s), client.ErrUnauthorized},
-		"token":         {callBack(t, s, client.WithToken(token)), client.ErrNotFound},
-		"wrong token":   {callBack(t, s, client.WithToken("guessed-token")), client.ErrUnauthorized},
-		"access key":    {callBack(t, s, right), client.ErrNotFound},
-		"wrong secret":  {callBack(t, s, client.WithAKSK("AKID", "guessed-secret", "")), client.ErrUnauthorized},
-		"no permission": {newClient(t, s, client.WithToken(token)).Waits.Cancel(t.Context(), "w"), client.ErrForbidden},
+		"no credentials": {callBack(t, s), client.ErrUnauthorized},
+		"token":          {callBack(t, s, client.WithToken(token)), client.ErrNotFound},
+		"wrong token":    {callBack(t, s, client.WithToken("guessed-token")), client.ErrUnauthorized},
+		"access key":     {callBack(t, s, right), client.ErrNotFound},
+		"wrong secret":   {callBack(t, s, client.WithAKSK("AKID", "guessed-secret", "")), client.ErrUnauthorized},
+		"no permission":  {newClient(t, s, client.WithToken(token)).Waits.Cancel(t.Context(), "w"), client.ErrForbidden},
 	} {
 		if !errors.Is(test.err, test.want) {
-			t.Errorf("%s: %v, want %v", name, test.err, test.want)
+			t.Errorf("%s: error %v, want %v", name, test.err, test.want)
 		}
 	}
 
 	write(t, path, "principals: oops")
 	s.Signal(t, syscall.SIGHUP)
-	await(t, "a warning of the broken file", func() bool { return strings.Contains(s.Log(), "the old one stays in use") })
+	await(t, "the log has a warning about the broken file", func() bool { return strings.Contains(s.Log(), "the old one stays in use") })
 	if err := callBack(t, s, client.WithToken(token)); !errors.Is(err, client.ErrNotFound) {
-		t.Errorf("after a broken file: %v", err)
+		t.Errorf("callback after a reload of a broken file: error %v, want %v", err, client.ErrNotFound)
 	}
 	another, hash := newToken(t)
 	write(t, path, principals(hash))
 	s.Signal(t, syscall.SIGHUP)
-	await(t, "the new file", func() bool { return errors.Is(callBack(t, s, client.WithToken(another)), client.ErrNotFound) })
+	await(t, "the new token is accepted", func() bool { return errors.Is(callBack(t, s, client.WithToken(another)), client.ErrNotFound) })
 	if err := callBack(t, s, client.WithToken(token)); !errors.Is(err, client.ErrUnauthorized) {
-		t.Errorf("the token that was taken out: %v", err)
+		t.Errorf("callback with the removed token: error %v, want %v", err, client.ErrUnauthorized)
 	}
 	s.Stop(t)
 	for _, secret := range []string{token, another, "a-secret-of-24-characters", "temporary", "guessed-token", "guessed-secret"} {
 		if strings.Contains(s.Log(), secret) {
-			t.Errorf("the log holds the secret %q", secret)
+			t.Errorf("log contains the secret %q", secret)
 		}
 	}
 }
 
-// Without credentials, pages of other hosts in a browser of this machine may not call, and
-// requests must have a host name of this server. A page whose name is made to resolve to
-// loopback sends neither Origin nor Sec-Fetch-Site with a GET over http.
+// Without --auth, the server refuses requests from web pages of other hosts, and requests whose
+// Host header is not a name of this server. The Host check is needed for DNS rebinding: a page
+// whose name resolves to loopback can send a GET over http without Origin and Sec-Fetch-Site.
 func TestForeignPages(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t), "--host", "flows.example")
 	for name, test := range map[string]struct {
@@ -127,20 +128,20 @@ func TestForeignPages(t *testing.T) {
 		header map[string]string
 		status int
 	}{
-		"program":                        {"", nil, 200},
-		"name of --host":                 {"flows.example", nil, 200},
-		"name of --host with a port":     {"flows.example:8080", nil, 200},
-		"localhost":                      {"localhost:8080", nil, 200},
-		"IPv6 address":                   {"[::1]:8080", nil, 200},
-		"another name":                   {"flows.example.net", nil, 421},
-		"GET that rebinds a name":        {"evil.example:8080", nil, 421},
-		"page of this server":            {"", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200},
-		"page of this server, posting":   {"localhost:8080", map[string]string{"Origin": "http://localhost:8080"}, 200},
-		"page of another host":           {"", map[string]string{"Origin": "https://evil.example"}, 403},
-		"page of no host":                {"", map[string]string{"Origin": "null"}, 403},
-		"page that rebinds its name":     {"evil.example:8080", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
-		"page that rebinds, and posts":   {"evil.example:8080", map[string]string{"Origin": "http://evil.example:8080"}, 421},
-		"page of a name like loopback's": {"127.0.0.1.evil.example", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
+		"program":                         {"", nil, 200},
+		"name of --host":                  {"flows.example", nil, 200},
+		"name of --host with a port":      {"flows.example:8080", nil, 200},
+		"localhost":                       {"localhost:8080", nil, 200},
+		"IPv6 address":                    {"[::1]:8080", nil, 200},
+		"another name":                    {"flows.example.net", nil, 421},
+		"GET after DNS rebinding":         {"evil.example:8080", nil, 421},
+		"page of this server":             {"", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200},
+		"POST from a page of this server": {"localhost:8080", map[string]string{"Origin": "http://localhost:8080"}, 200},
+		"page of another host":            {"", map[string]string{"Origin": "https://evil.example"}, 403},
+		"page with Origin null":           {"", map[string]string{"Origin": "null"}, 403},
+		"page after DNS rebinding":        {"evil.example:8080", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
+		"POST after DNS rebinding":        {"evil.example:8080", map[string]string{"Origin": "http://evil.example:8080"}, 421},
+		"name that starts with 127.0.0.1": {"127.0.0.1.evil.example", map[string]string{"Sec-Fetch-Site": "same-origin"}, 421},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/p/waits", nil)
 		if err != nil {
@@ -158,12 +159,13 @@ func TestForeignPages(t *testing.T) {
 		}
 		response.Body.Close()
 		if response.StatusCode != test.status {
-			t.Errorf("%s: answered %d, want %d", name, response.StatusCode, test.status)
+			t.Errorf("%s: status %d, want %d", name, response.StatusCode, test.status)
 		}
 	}
 }
 
-// newCertificate writes a key pair for 127.0.0.1 and returns its serial number.
+// newCertificate writes a self-signed certificate for 127.0.0.1 with the given serial number,
+// and its private key.
 func newCertificate(t *testing.T, certPath, keyPath string, serial int64) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -193,7 +195,7 @@ func TestTLS(t *testing.T) {
 	s := servertest.Start(t, "--tls-cert", cert, "--tls-key", key, "--engine", file(t))
 	address := strings.TrimPrefix(s.URL, "http://")
 	dial := func(config *tls.Config) (*tls.Conn, error) {
-		config.InsecureSkipVerify = true // the certificate's number is looked at instead
+		config.InsecureSkipVerify = true // the test compares serial numbers instead
 		return tls.Dial("tcp", address, config)
 	}
 	serial := func() int64 {
@@ -205,26 +207,26 @@ func TestTLS(t *testing.T) {
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
 	if got := serial(); got != 1 {
-		t.Errorf("served certificate %d, want 1", got)
+		t.Errorf("serial number of the served certificate = %d, want 1", got)
 	}
 	if conn, err := dial(&tls.Config{MaxVersion: tls.VersionTLS11}); err == nil {
 		conn.Close()
-		t.Error("TLS 1.1 is accepted")
+		t.Error("TLS 1.1 handshake succeeded, want an error")
 	}
 	write(t, cert, "half a certificate")
 	if got := serial(); got != 1 {
-		t.Errorf("with a broken file served certificate %d, want 1 still", got)
+		t.Errorf("serial number after the file was broken = %d, want 1", got)
 	}
 	newCertificate(t, cert, key, 2)
 	if got := serial(); got != 2 {
-		t.Errorf("with new files served certificate %d, want 2", got)
+		t.Errorf("serial number after the files were replaced = %d, want 2", got)
 	}
 
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	s.URL = "https://" + address
 	if err := callBack(t, s, client.WithHTTPClient(&http.Client{Transport: transport})); !errors.Is(err, client.ErrNotFound) {
-		t.Errorf("callback over TLS: %v", err)
+		t.Errorf("callback over TLS: error %v, want %v", err, client.ErrNotFound)
 	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/healthz", nil)
 	if err != nil {
@@ -236,6 +238,6 @@ func TestTLS(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.ProtoMajor != 2 || response.Header.Get("Strict-Transport-Security") == "" {
-		t.Errorf("over TLS: HTTP/%d, headers %v", response.ProtoMajor, response.Header)
+		t.Errorf("response over TLS: HTTP/%d, headers %v; want HTTP/2 and Strict-Transport-Security", response.ProtoMajor, response.Header)
 	}
 }

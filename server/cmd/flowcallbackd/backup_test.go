@@ -13,7 +13,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// A backup made while callbacks come holds everything that was answered before it began.
+// A backup made during callbacks contains every wait settled before the backup started.
 func TestBackup(t *testing.T) {
 	folder := t.TempDir()
 	engine := "sqlite:" + filepath.Join(folder, "waits.db")
@@ -42,10 +42,10 @@ func TestBackup(t *testing.T) {
 		return exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--engine", engine, "backup", copied).CombinedOutput()
 	}
 	if output, err := backup(); err != nil || string(output) != copied+"\n" {
-		t.Fatalf("backup: %v\n%s", err, output)
+		t.Fatalf("backup: %v, want the path of the copy printed\n%s", err, output)
 	}
 	if output, err := backup(); err == nil || !strings.Contains(string(output), "exists") {
-		t.Errorf("backup over a file: %v\n%s", err, output)
+		t.Errorf("backup to an existing file: %v, want an error with \"exists\"\n%s", err, output)
 	}
 	check := func(file string) (string, error) {
 		output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--engine", "sqlite:"+file, "check").CombinedOutput()
@@ -53,11 +53,11 @@ func TestBackup(t *testing.T) {
 	}
 	for _, file := range []string{strings.TrimPrefix(engine, "sqlite:"), copied} {
 		if output, err := check(file); err != nil || output != file+" is not damaged\n" {
-			t.Errorf("check %s: %v\n%s", file, err, output)
+			t.Errorf("check of %s: %v, want \"is not damaged\"\n%s", file, err, output)
 		}
 	}
 	if output, err := check(filepath.Join(folder, "no.db")); err == nil || !strings.Contains(output, "no such file") {
-		t.Errorf("check of no file: %v\n%s", err, output)
+		t.Errorf("check of a missing file: %v, want \"no such file\"\n%s", err, output)
 	}
 	<-done
 	s.Stop(t)
@@ -65,12 +65,12 @@ func TestBackup(t *testing.T) {
 	restored := newClient(t, servertest.Start(t, "--engine", "sqlite:"+copied))
 	for i := range n / 2 {
 		if wait, err := restored.Waits.Get(t.Context(), ids[i]); err != nil || wait.Status != waits.Success {
-			t.Errorf("wait %d in the backup is %s, %v", i, wait.Status, err)
+			t.Errorf("status of wait %d in the backup = %s, %v; want success", i, wait.Status, err)
 		}
 	}
 }
 
-// What a container's health check runs.
+// A container's health check runs "flowcallbackd health".
 func TestHealth(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	health := func(address string) (string, error) {
@@ -80,11 +80,11 @@ func TestHealth(t *testing.T) {
 	address := strings.TrimPrefix(s.URL, "http://")
 	for _, listen := range []string{address, strings.Replace(address, "127.0.0.1", "", 1), strings.Replace(address, "127.0.0.1", "0.0.0.0", 1)} {
 		if output, err := health(listen); err != nil || output != "ready\n" {
-			t.Errorf("health of --listen %s: %v, %s", listen, err, output)
+			t.Errorf("health with --listen %s: %v, output %q; want ready", listen, err, output)
 		}
 	}
 	s.Stop(t)
 	if output, err := health(address); err == nil {
-		t.Errorf("health of a server that has stopped: %s", output)
+		t.Errorf("health of a stopped server: no error, want one; output %s", output)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
-// callbackOf is a good callback of one state, but for its headers.
+// callbackOf returns a callback request for a state, with the given headers and body.
 func callbackOf(state, headers, body string) string {
 	return raw{ids: "X-Workflow-Run-Id: r\nX-Workflow-State-Id: " + state + "\n", headers: headers, body: body}.text()
 }
@@ -23,46 +23,46 @@ func (x *target) open(t *testing.T, state string) {
 	}
 }
 
-// Connections that go wrong in the middle touch nothing, and do not keep the server from
-// serving others.
+// A connection that breaks in the middle of a request does not settle a wait, and does not
+// affect other connections.
 func TestConnections(t *testing.T) {
 	x := newTarget(t)
 	whole := raw{body: goodBody}.text()
 
-	t.Run("dropped at every byte of a request", func(t *testing.T) {
+	t.Run("reset in the middle of a request settles nothing", func(t *testing.T) {
 		for n := 0; n < len(whole); n += 7 {
 			conn := x.dial(t)
 			send(t, conn, whole[:n])
-			if err := conn.SetLinger(0); err != nil { // so that closing sends a reset
+			if err := conn.SetLinger(0); err != nil { // Close then sends a TCP reset
 				t.Fatal(err)
 			}
 			conn.Close()
 		}
 		x.wantUntouched(t)
 	})
-	t.Run("half-closed in the middle of a body", func(t *testing.T) {
+	t.Run("half-close in the middle of a body is refused", func(t *testing.T) {
 		conn := x.dial(t)
 		send(t, conn, whole[:len(whole)-1])
 		if err := conn.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		if status, code := receive(t, bufio.NewReader(conn), "POST"); status != 400 || code != "FGS.3002" {
-			t.Errorf("answered %d %s, want 400 FGS.3002", status, code)
+			t.Errorf("callback: %d %s, want 400 FGS.3002", status, code)
 		}
 		x.wantUntouched(t)
 	})
-	t.Run("half-closed in the middle of a chunk", func(t *testing.T) {
+	t.Run("half-close in the middle of a chunk is refused", func(t *testing.T) {
 		conn := x.dial(t)
 		send(t, conn, raw{headers: jsonType + "Transfer-Encoding: chunked\n", body: "20\r\n" + goodBody}.text())
 		if err := conn.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		if status, code := receive(t, bufio.NewReader(conn), "POST"); status != 400 || code != "FGS.3002" {
-			t.Errorf("answered %d %s, want 400 FGS.3002", status, code)
+			t.Errorf("callback: %d %s, want 400 FGS.3002", status, code)
 		}
 		x.wantUntouched(t)
 	})
-	t.Run("half-closed after a whole request is answered", func(t *testing.T) {
+	t.Run("half-close after a complete request gets a response", func(t *testing.T) {
 		x.open(t, "half-closed")
 		conn := x.dial(t)
 		send(t, conn, callbackOf("half-closed", "", goodBody))
@@ -70,10 +70,10 @@ func TestConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		if status, _ := receive(t, bufio.NewReader(conn), "POST"); status != 200 {
-			t.Errorf("answered %d, want 200", status)
+			t.Errorf("callback: status %d, want 200", status)
 		}
 	})
-	t.Run("pipelined requests are answered in order", func(t *testing.T) {
+	t.Run("pipelined requests get responses in order", func(t *testing.T) {
 		var text strings.Builder
 		for i := range 5 {
 			state := fmt.Sprint("pipelined ", i)
@@ -87,12 +87,12 @@ func TestConnections(t *testing.T) {
 		for i := range 5 {
 			for _, want := range []int{200, 404} {
 				if status, _ := receive(t, answers, "POST"); status != want {
-					t.Errorf("pair %d is answered %d, want %d", i, status, want)
+					t.Errorf("pair %d: status %d, want %d", i, status, want)
 				}
 			}
 		}
 	})
-	t.Run("a chunked body is read", func(t *testing.T) {
+	t.Run("chunked body is accepted", func(t *testing.T) {
 		x.open(t, "chunked")
 		conn := x.dial(t)
 		body := ""
@@ -101,12 +101,12 @@ func TestConnections(t *testing.T) {
 		}
 		send(t, conn, callbackOf("chunked", jsonType+"Transfer-Encoding: chunked\n", body+"0\r\n\r\n"))
 		if status, _ := receive(t, bufio.NewReader(conn), "POST"); status != 200 {
-			t.Errorf("answered %d, want 200", status)
+			t.Errorf("callback: status %d, want 200", status)
 		}
 	})
-	// RFC 9112, section 6.3: chunked wins over a length. What a reader of the length would
-	// take for a second request is the end of the body to us, or no request at all.
-	t.Run("a request smuggled behind length and chunks is not run", func(t *testing.T) {
+	// RFC 9112, section 6.3: Transfer-Encoding overrides Content-Length. A proxy that uses
+	// Content-Length could see a second request here. The server must not execute it.
+	t.Run("smuggled request is not executed", func(t *testing.T) {
 		smuggled := raw{body: goodBody}.text()
 		for name, text := range map[string]string{
 			"length covers it": callbackOf("unknown", jsonType+fmt.Sprintf("Content-Length: %d\nTransfer-Encoding: chunked\n", len(chunked(goodBody))), chunked(goodBody)),
@@ -121,13 +121,13 @@ func TestConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			if status, _ := receive(t, bufio.NewReader(conn), "POST"); status/100 != 4 {
-				t.Errorf("%s: answered %d, want a refusal", name, status)
+				t.Errorf("%s: status %d, want 4xx", name, status)
 			}
 			_, _ = io.Copy(io.Discard, conn)
 		}
 		x.wantUntouched(t)
 	})
-	t.Run("nothing follows a body that was not read", func(t *testing.T) {
+	t.Run("connection is closed after an unread body", func(t *testing.T) {
 		conn := x.dial(t)
 		smuggled := raw{body: goodBody}.text()
 		send(t, conn, callbackOf("unknown", jsonType+"Content-Length: 99999999\n", smuggled))
@@ -136,16 +136,16 @@ func TestConnections(t *testing.T) {
 		}
 		answers := bufio.NewReader(conn)
 		if status, code := receive(t, answers, "POST"); status != 413 || code != "FSS.0413" {
-			t.Errorf("answered %d %s, want 413 FSS.0413", status, code)
+			t.Errorf("callback: %d %s, want 413 FSS.0413", status, code)
 		}
 		if status, _ := receive(t, answers, "POST"); status != 0 {
-			t.Errorf("a second answer, %d, came after the body that was not read", status)
+			t.Errorf("second response after an unread body: status %d, want a closed connection", status)
 		}
 		x.wantUntouched(t)
 	})
 }
 
-// Who sends slowly is let go: headers have their time, and so has the body.
+// The server closes the connection if headers or body do not arrive before their time-out.
 func TestSlowSenders(t *testing.T) {
 	x := newTarget(t)
 	whole := raw{body: goodBody}.text()
@@ -166,15 +166,15 @@ func TestSlowSenders(t *testing.T) {
 			send(t, conn, test.sent)
 			answers := bufio.NewReader(conn)
 			if status, code := receive(t, answers, "POST"); status != test.status || code != test.code {
-				t.Errorf("answered %d %s, want %d %s", status, code, test.status, test.code)
+				t.Errorf("response %d %s, want %d %s", status, code, test.status, test.code)
 			}
 			if _, err := answers.ReadByte(); err == nil {
-				t.Error("the connection goes on")
+				t.Error("connection is still open, want it closed")
 			}
 			x.wantUntouched(t)
 		})
 	}
-	for range 200 { // who waits keeps nobody out
+	for range 200 { // idle connections must not block other clients
 		conn := x.dial(t)
 		send(t, conn, whole[:head/2])
 	}

@@ -15,11 +15,11 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// ledger is what the server has answered, over all its lives.
+// ledger records the server's responses over all restarts.
 type ledger struct {
 	mu       sync.Mutex
-	answered map[string]string // how a wait must have ended, by its id: an output, or "cancelled"
-	feed     []string          // ids, as a follower saw them that keeps its cursor
+	answered map[string]string // by wait id: the expected output, or "cancelled"
+	feed     []string          // wait ids in the order in which the follower received them
 	cursor   string
 }
 
@@ -29,9 +29,10 @@ func (l *ledger) note(waitID, ended string) {
 	l.answered[waitID] = ended
 }
 
-// Killed at random moments, again and again, while waits are opened, settled and cancelled
-// and the feed is followed: nothing that was answered is lost or changed, the follower's
-// cursor is good in the next life, and it misses nothing, in the order of the feed.
+// TestCrashes kills the server several times at random moments, while it opens, settles and
+// cancels waits and a follower reads the outcomes feed. After the crashes, no confirmed outcome
+// is lost or changed. The follower's cursor stays valid after each restart, and the follower
+// receives every outcome in the order of the feed.
 func TestCrashes(t *testing.T) {
 	const rounds, senders = 8, 16
 	engine := file(t)
@@ -62,7 +63,7 @@ func TestCrashes(t *testing.T) {
 	s := servertest.Start(t, "--engine", engine)
 	c := newClient(t, s)
 	if len(l.answered) < rounds || len(l.feed) == 0 {
-		t.Fatalf("only %d answers and %d followed: the crashes left no time", len(l.answered), len(l.feed))
+		t.Fatalf("%d confirmed outcomes and %d outcomes followed, want at least %d and 1", len(l.answered), len(l.feed), rounds)
 	}
 	feed := readFeed(t, c)
 	place := map[string]int{}
@@ -76,14 +77,14 @@ func TestCrashes(t *testing.T) {
 			got = string(wait.Outcome.Output)
 		}
 		if err != nil || got != ended {
-			t.Errorf("wait %s ended as %s, %v; it was answered as %s", id, got, err, ended)
+			t.Errorf("outcome of wait %s = %s, %v; want the confirmed %s", id, got, err, ended)
 		}
 		if place[id] == 0 {
-			t.Errorf("wait %s, which ended as %s, is not in the feed", id, ended)
+			t.Errorf("wait %s with outcome %s is not in the feed", id, ended)
 		}
 	}
 	if !slices.IsSortedFunc(l.feed, func(a, b string) int { return place[a] - place[b] }) {
-		t.Error("the follower saw waits in another order than the feed has")
+		t.Error("follower received outcomes in a different order than the feed")
 	}
 	seen := map[string]bool{}
 	for _, id := range l.feed {
@@ -91,12 +92,12 @@ func TestCrashes(t *testing.T) {
 	}
 	for _, id := range feed[:max(0, place[l.feed[len(l.feed)-1]])] {
 		if !seen[id] {
-			t.Errorf("the follower missed wait %s", id)
+			t.Errorf("follower did not receive wait %s", id)
 		}
 	}
 }
 
-// work opens a wait and ends it in one way or the other; what is not answered is not noted.
+// work opens a wait and settles or cancels it. It records only confirmed outcomes.
 func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 	wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)})
 	if err != nil {
@@ -114,7 +115,7 @@ func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 	}
 }
 
-// follow follows the feed from where it was left, until the server dies.
+// follow reads the feed from the last stored cursor until the server is killed.
 func (l *ledger) follow(ctx context.Context, c *client.Client) {
 	var pending []string
 	for settled, err := range c.Waits.Outcomes(ctx, l.cursor) {
@@ -122,13 +123,13 @@ func (l *ledger) follow(ctx context.Context, c *client.Client) {
 			return
 		}
 		pending = append(pending, settled.WaitID)
-		if settled.Cursor != "" { // what came with a cursor is acted on and kept together
+		if settled.Cursor != "" { // store the outcomes and their cursor together
 			l.feed, l.cursor, pending = append(l.feed, pending...), settled.Cursor, nil
 		}
 	}
 }
 
-// readFeed reads the whole feed. A last wait, settled for that, marks its end.
+// readFeed returns the wait ids of the whole feed. It cancels one more wait to mark the end.
 func readFeed(t *testing.T, c *client.Client) (ids []string) {
 	t.Helper()
 	end, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "the end"})

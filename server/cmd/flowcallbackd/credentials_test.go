@@ -20,7 +20,7 @@ import (
 
 func callbackState(state string) callback.StateID { return callback.StateID(state) }
 
-// startWithAuth starts a server with the principals of a test, and returns a valid token.
+// startWithAuth starts a server with --auth and returns a valid token.
 func startWithAuth(t *testing.T, flags ...string) (s *servertest.Server, token string) {
 	t.Helper()
 	token, hash := newToken(t)
@@ -29,7 +29,7 @@ func startWithAuth(t *testing.T, flags ...string) (s *servertest.Server, token s
 	return servertest.Start(t, append([]string{"--auth", path, "--engine", file(t)}, flags...)...), token
 }
 
-// Callers without valid credentials are refused before their body arrives.
+// The server refuses callers without valid credentials before their body arrives.
 func TestCredentialsAreCheckedBeforeTheBody(t *testing.T) {
 	s, _ := startWithAuth(t)
 	for name, header := range map[string]string{"no credentials": "", "wrong token": "X-Auth-Token: wrong\r\n", "unknown access key": "Authorization: SDK-HMAC-SHA256 Access=x, SignedHeaders=x-sdk-date, Signature=00\r\n"} {
@@ -44,13 +44,14 @@ func TestCredentialsAreCheckedBeforeTheBody(t *testing.T) {
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || response.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%s: %+v, %v; want 401 although the body is not sent", name, response, err)
+			t.Errorf("%s: response %+v, %v; want 401 before the body is sent", name, response, err)
 		}
 	}
 }
 
-// Callers that know an access key but not its secret can make the server wait for bodies. They
-// take memory that is not reserved for principals, and are dropped when their bodies stop.
+// A caller that knows an access key but not its secret can make the server wait for a body.
+// Such requests do not use the memory reserved for principals, and the server closes them when
+// the body stalls.
 func TestUnprovenCallersLeaveMemoryToPrincipals(t *testing.T) {
 	s, token := startWithAuth(t, "--max-body", "262144")
 	r, err := http.NewRequest(http.MethodPost, s.URL+"/v2/project/fgs/workflows/w/callback", nil)
@@ -82,19 +83,19 @@ func TestUnprovenCallersLeaveMemoryToPrincipals(t *testing.T) {
 	for range 20 {
 		_, err := newClient(t, s, client.WithToken(token), client.WithRetry(0)).Succeed(t.Context(), large, map[string]string{"a": strings.Repeat("x", 100_000)})
 		if !errors.Is(err, client.ErrNotFound) {
-			t.Fatalf("callback of a principal: %v, want %v", err, client.ErrNotFound)
+			t.Fatalf("callback of a principal: error %v, want %v", err, client.ErrNotFound)
 		}
 	}
-	for i, conn := range conns { // dropped, or refused because the memory was used up
+	for i, conn := range conns { // timed out, or refused because the memory was used up
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err == nil && response.StatusCode != http.StatusRequestTimeout && response.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("connection %d with half a body: answered %d, want 408 or 503", i, response.StatusCode)
+			t.Errorf("connection %d with half a body: status %d, want 408 or 503", i, response.StatusCode)
 		}
 	}
 }
 
-// With --trusted-proxy, failed attempts count for the client that the proxy names. Without
-// it, the header means nothing.
+// With --trusted-proxy, failed attempts count against the client in X-Forwarded-For. Without
+// it, the server ignores the header.
 func TestTrustedProxy(t *testing.T) {
 	guess := func(t *testing.T, s *servertest.Server, from string) int {
 		t.Helper()
@@ -122,27 +123,28 @@ func TestTrustedProxy(t *testing.T) {
 			s, token := startWithAuth(t, test.flags...)
 			for guesses := 0; guess(t, s, "203.0.113.1") != http.StatusTooManyRequests; guesses++ {
 				if guesses > 100 {
-					t.Fatal("a hundred wrong tokens are answered with 401")
+					t.Fatalf("%d wrong tokens were refused with 401, want 429", guesses)
 				}
 			}
 			if got := guess(t, s, "203.0.113.2"); got != test.another {
-				t.Errorf("wrong token of another client: %d, want %d", got, test.another)
+				t.Errorf("wrong token from another client: status %d, want %d", got, test.another)
 			}
 			if err := callBack(t, s, client.WithToken(token)); !errors.Is(err, client.ErrNotFound) {
-				t.Errorf("valid token: %v, want %v", err, client.ErrNotFound)
+				t.Errorf("valid token: error %v, want %v", err, client.ErrNotFound)
 			}
 			want := `"client":"127.0.0.1"`
 			if test.flags != nil {
 				want = `"client":"203.0.113.2"`
 			}
 			if !strings.Contains(s.Log(), want) {
-				t.Errorf("the log lacks %s:\n%s", want, s.Log())
+				t.Errorf("log does not contain %s:\n%s", want, s.Log())
 			}
 		})
 	}
 }
 
-// A namespace for all projects does not separate the principals of projects.
+// A Temporal namespace shared by all projects does not separate them, so the server refuses
+// principals that are restricted to projects.
 func TestSharedNamespaceRefusesPrincipalsOfProjects(t *testing.T) {
 	_, hash := newToken(t)
 	path := filepath.Join(t.TempDir(), "auth.yaml")
@@ -150,6 +152,6 @@ func TestSharedNamespaceRefusesPrincipalsOfProjects(t *testing.T) {
 	command := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--auth", path, "--engine", "temporal://127.0.0.1:7233/default", "--listen", "127.0.0.1:0")
 	output, err := command.CombinedOutput()
 	if err == nil || !strings.Contains(string(output), "is restricted to projects") {
-		t.Errorf("flowcallbackd: %v, %s; want it to refuse the principals", err, output)
+		t.Errorf("flowcallbackd with a shared namespace: %v, output %s; want \"is restricted to projects\"", err, output)
 	}
 }

@@ -37,9 +37,9 @@ func status(t *testing.T, url string) int {
 	return response.StatusCode
 }
 
-// A disk that takes no more, played by a limit on the size of the process's files: what
-// cannot be stored is refused without a trace, reading goes on, and so does everything when
-// there is room again.
+// TestFullDisk simulates a full disk with a limit on the file size of the server's process.
+// The server refuses callbacks that it cannot store and leaves their waits unchanged. Reads
+// still work. When the limit is removed, callbacks work again.
 func TestFullDisk(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	c := newClient(t, s, client.WithRetry(0))
@@ -71,39 +71,39 @@ func TestFullDisk(t *testing.T) {
 	var answer *client.Error
 	for i := 1; i < n; i++ {
 		if _, err := c.Succeed(t.Context(), state(i), output); !errors.As(err, &answer) || answer.Code != "FSS.0503" {
-			t.Errorf("callback %d on a full disk: %v, want FSS.0503", i, err)
+			t.Errorf("callback %d on a full disk: error %v, want FSS.0503", i, err)
 		}
 		wait, err := c.Waits.Get(t.Context(), ids[i])
 		if err != nil || wait.Status != waits.Waiting {
-			t.Errorf("wait %d on a full disk is %s, %v; want it waiting", i, wait.Status, err)
+			t.Errorf("status of wait %d on a full disk = %s, %v; want waiting", i, wait.Status, err)
 		}
 	}
 	if got := status(t, s.URL+"/readyz"); got != http.StatusServiceUnavailable {
-		t.Errorf("GET /readyz on a full disk: %d, want 503", got)
+		t.Errorf("GET /readyz on a full disk: status %d, want 503", got)
 	}
 	if wait, err := c.Waits.Get(t.Context(), ids[0]); err != nil || wait.Status != waits.Success {
-		t.Errorf("the wait that was settled before is %s, %v", wait.Status, err)
+		t.Errorf("status of the wait settled before = %s, %v; want success", wait.Status, err)
 	}
 
 	if err := unix.Prlimit(s.PID(), unix.RLIMIT_FSIZE, &before, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := status(t, s.URL+"/readyz"); got != http.StatusOK {
-		t.Errorf("GET /readyz with room again: %d, want 200", got)
+		t.Errorf("GET /readyz with free disk space again: status %d, want 200", got)
 	}
 	for i := 1; i < n; i++ {
 		if _, err := c.Succeed(t.Context(), state(i), output); err != nil {
-			t.Errorf("callback %d with room again: %v", i, err)
+			t.Errorf("callback %d with free disk space again: %v", i, err)
 		}
 	}
 	s.Stop(t)
 }
 
-// A disk that takes what is written and then fails to sync it: a callback is refused without
-// a trace, and taken when syncing works again.
+// TestFailingSync lets writes succeed but makes every fsync fail. The server refuses callbacks
+// and leaves the wait unchanged. When fsync works again, the server accepts them.
 func TestFailingSync(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("strace may attach to the server only as root")
+		t.Skip("only root can attach strace to the server")
 	}
 	engine := file(t)
 	s := servertest.Start(t, "--engine", engine)
@@ -117,37 +117,37 @@ func TestFailingSync(t *testing.T) {
 	var answer *client.Error
 	for range 3 {
 		if _, err := c.Succeed(t.Context(), state, nil); !errors.As(err, &answer) || answer.Code != "FSS.0503" {
-			t.Errorf("callback that cannot be synced: %v, want FSS.0503", err)
+			t.Errorf("callback while fsync fails: error %v, want FSS.0503", err)
 		}
 	}
 	if got := status(t, s.URL+"/readyz"); got != http.StatusServiceUnavailable {
-		t.Errorf("GET /readyz while syncing fails: %d, want 503", got)
+		t.Errorf("GET /readyz while fsync fails: status %d, want 503", got)
 	}
 	if got, err := c.Waits.Get(t.Context(), wait.WaitID); err != nil || got.Status != waits.Waiting {
-		t.Errorf("the wait is %s, %v; want it waiting", got.Status, err)
+		t.Errorf("status of the wait = %s, %v; want waiting", got.Status, err)
 	}
-	s.Kill() // what was refused does not come back with the log
+	s.Kill() // recovery must not replay the refused callbacks from the WAL
 	heal()
 	s = servertest.Start(t, "--engine", engine)
 	c = newClient(t, s, client.WithRetry(0))
 	if got, err := c.Waits.Get(t.Context(), wait.WaitID); err != nil || got.Status != waits.Waiting {
-		t.Errorf("after a crash the wait is %s, %v; want it waiting", got.Status, err)
+		t.Errorf("status of the wait after a crash = %s, %v; want waiting", got.Status, err)
 	}
 	heal = failSyncs(t, s)
 	if _, err := c.Succeed(t.Context(), state, nil); !errors.As(err, &answer) || answer.Code != "FSS.0503" {
-		t.Errorf("callback that cannot be synced: %v, want FSS.0503", err)
+		t.Errorf("callback while fsync fails: error %v, want FSS.0503", err)
 	}
 	heal()
 	if got := status(t, s.URL+"/readyz"); got != http.StatusOK {
-		t.Errorf("GET /readyz when syncing works again: %d, want 200", got)
+		t.Errorf("GET /readyz when fsync works again: status %d, want 200", got)
 	}
 	if _, err := c.Succeed(t.Context(), state, nil); err != nil {
-		t.Errorf("callback when syncing works again: %v", err)
+		t.Errorf("callback when fsync works again: %v", err)
 	}
 	s.Stop(t)
 }
 
-// failSyncs has every fsync of the server fail, until the function it returns is called.
+// failSyncs makes every fsync of the server fail with EIO until heal is called.
 func failSyncs(t *testing.T, s *servertest.Server) (heal func()) {
 	t.Helper()
 	strace := exec.Command("strace", "-f", "-p", fmt.Sprint(s.PID()), "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-o", filepath.Join(t.TempDir(), "trace"))
@@ -160,22 +160,22 @@ func failSyncs(t *testing.T, s *servertest.Server) (heal func()) {
 	}
 	lines := bufio.NewScanner(messages)
 	if !lines.Scan() || !strings.Contains(lines.Text(), "attached") {
-		t.Fatalf("strace: %s", lines.Text())
+		t.Fatalf("strace printed %q, want it attached", lines.Text())
 	}
 	go func() {
-		for lines.Scan() { // it writes more, and must not wait for us
+		for lines.Scan() { // strace blocks if its output is not read
 		}
 	}()
 	return func() {
 		if err := strace.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		_ = strace.Wait() // killed by the signal
+		_ = strace.Wait() // the error is the signal from above
 	}
 }
 
-// A file that may be read only is refused at start, with what to do. Root may write
-// everything, so the server runs as nobody then.
+// The server refuses a read-only file at start, and the error says what to do. Root can write
+// every file, so a test that runs as root starts the server as user 65534.
 func TestReadOnlyFile(t *testing.T) {
 	binary := servertest.Build(t, "server/cmd/flowcallbackd")
 	folder, err := os.MkdirTemp("", "flowcallbackd-readonly-")
@@ -198,12 +198,12 @@ func TestReadOnlyFile(t *testing.T) {
 		}
 		output, err := server.CombinedOutput()
 		if err == nil || !strings.Contains(string(output), path) || !strings.Contains(string(output), "check that the server's user may write it") {
-			t.Errorf("flowcallbackd on a read-only file, folder %v: %v, %s; want it to say what to do", modes.folder, err, output)
+			t.Errorf("flowcallbackd on a read-only file in a folder with mode %v: %v, output %s; want the path and the advice", modes.folder, err, output)
 		}
 	}
 }
 
-// The user of the image reads a file of --auth that belongs to root and to its group.
+// The image's user can read an --auth file that root owns, if the file's group is the user's.
 func TestUserOfTheImage(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start a process as another user")
@@ -252,7 +252,7 @@ func TestUserOfTheImage(t *testing.T) {
 		err = server.Wait()
 		cancel()
 		if (err == nil) != ready || !ready && !strings.Contains(log.String(), "permission denied") {
-			t.Errorf("auth file with mode %v: %v, %s; want started %t", mode, err, log.String(), ready)
+			t.Errorf("start with an auth file of mode %v: %v, log %s; want started = %t", mode, err, log.String(), ready)
 		}
 	}
 }

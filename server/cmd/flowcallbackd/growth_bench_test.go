@@ -23,9 +23,9 @@ import (
 
 const connections = 64
 
-// BenchmarkGrowth is the real server on files that hold more and more waits: how fast it
-// settles those that were opened last, each once, how long it takes to start, and how much
-// memory it has afterwards. b.N is how many callbacks are made.
+// BenchmarkGrowth runs flowcallbackd on files with different numbers of waits. It reports the
+// rate of callbacks for newly opened waits, the start time, and the resident memory after the
+// callbacks. b.N is the number of callbacks; each settles another wait.
 func BenchmarkGrowth(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		path, filled := filepath.Join(b.TempDir(), "waits.db"), false
@@ -50,8 +50,8 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkPolls opens 10,000 long-polls, each on a connection of its own, and reports the
-// memory that one takes of the server, and how fast callbacks are beside them.
+// BenchmarkPolls opens 10,000 long-polls, each on its own connection. It reports the server's
+// memory per long-poll, and the rate of callbacks during the long-polls.
 func BenchmarkPolls(b *testing.B) {
 	const polls = 10_000
 	for _, open := range []int{0, polls} {
@@ -60,7 +60,7 @@ func BenchmarkPolls(b *testing.B) {
 			ids := openWaits(b, path, "polled", max(open, 1))
 			openWaits(b, path, "run", b.N)
 			s := servertest.Start(b, "--engine", "sqlite:"+path)
-			settleAll(b, s.URL, "unknown", 1) // so that what every server needs is there
+			settleAll(b, s.URL, "unknown", 1) // allocate what the server needs for its first request
 			before := residentBytes(b, s)
 			ctx, stop := context.WithCancel(b.Context())
 			ended := poll(ctx, b, s, ids[:open])
@@ -118,12 +118,13 @@ func settleAll(b *testing.B, url, run string, n int) {
 		_, _ = io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
 		if answer.StatusCode != http.StatusOK && run != "unknown" {
-			b.Errorf("answered %d", answer.StatusCode)
+			b.Errorf("callback: status %d, want 200", answer.StatusCode)
 		}
 	})
 }
 
-// poll opens a long-poll for each wait, and returns when the server has all of them.
+// poll opens a long-poll for each wait and returns when the server has accepted all
+// connections. ended blocks until all long-polls have ended.
 func poll(ctx context.Context, b *testing.B, s *servertest.Server, ids []string) (ended func()) {
 	b.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: len(ids)}
@@ -137,36 +138,36 @@ func poll(ctx context.Context, b *testing.B, s *servertest.Server, ids []string)
 			}
 			if answer, err := transport.RoundTrip(r); err == nil {
 				answer.Body.Close()
-				b.Error("a poll ended early")
+				b.Error("long-poll ended before it was cancelled")
 			}
 		})
 	}
 	for openFiles(b, s) < len(ids) && ctx.Err() == nil {
 		runtime.Gosched()
 	}
-	settleAll(b, s.URL, "unknown", 10*connections) // while those that were accepted last get under way
+	settleAll(b, s.URL, "unknown", 10*connections) // gives the server time to process the last long-polls
 	return func() {
 		group.Wait()
 		transport.CloseIdleConnections()
 	}
 }
 
-// openFiles is how many files, and so connections, the server's process has open.
+// openFiles returns the number of open files, including connections, of the server's process.
 func openFiles(b *testing.B, s *servertest.Server) int {
 	b.Helper()
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.PID()))
 	if err != nil {
-		b.Skip("it needs /proc")
+		b.Skip("the benchmark needs /proc")
 	}
 	return len(files)
 }
 
-// residentBytes is the memory that the server's process has.
+// residentBytes returns the resident memory of the server's process in bytes.
 func residentBytes(b *testing.B, s *servertest.Server) int {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
-		b.Skip("it needs /proc")
+		b.Skip("the benchmark needs /proc")
 	}
 	for line := range bytes.Lines(status) {
 		if value, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
@@ -177,6 +178,6 @@ func residentBytes(b *testing.B, s *servertest.Server) int {
 			return kilobytes << 10
 		}
 	}
-	b.Fatal("no VmRSS")
+	b.Fatalf("/proc/%d/status has no VmRSS", s.PID())
 	return 0
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// target is a wait that hostile requests aim at, and that none of them may touch.
+// target is an open wait on a running server. Hostile requests must not settle the wait.
 type target struct {
 	*servertest.Server
 	client *client.Client
@@ -42,11 +42,12 @@ func (x *target) wantUntouched(t *testing.T) {
 	t.Helper()
 	wait, err := x.client.Waits.Get(t.Context(), x.wait.WaitID)
 	if err != nil || wait.Status != waits.Waiting {
-		t.Errorf("the wait is %+v, %v; want it waiting", wait, err)
+		t.Errorf("wait = %+v, %v; want waiting", wait, err)
 	}
 }
 
-// dial connects, with a deadline far beyond every time-out of the server.
+// dial connects to the server. The connection's deadline is longer than every time-out of the
+// server.
 func (x *target) dial(t *testing.T) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(x.URL, "http://"))
@@ -60,7 +61,7 @@ func (x *target) dial(t *testing.T) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// send writes, and does not mind that the server has enough before everything is written.
+// send writes text. It ignores the error if the server closes the connection early.
 func send(t *testing.T, conn net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(conn, text); err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
@@ -68,33 +69,33 @@ func send(t *testing.T, conn net.Conn, text string) {
 	}
 }
 
-// receive reads one answer: its status and its error code. 0 means that the connection was
-// closed without one.
+// receive reads one response and returns its status and error code. If the server closes the
+// connection without a response, status is 0.
 func receive(t *testing.T, r *bufio.Reader, method string) (status int, code string) {
 	t.Helper()
 	response, err := http.ReadResponse(r, &http.Request{Method: method})
 	if err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal("the server leaves the connection open and does not answer")
+			t.Fatal("no response, and the connection is still open")
 		}
 		return 0, ""
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
 	var failure callback.CallbackError
-	_ = json.Unmarshal(body, &failure) // net/http's own answers are text
+	_ = json.Unmarshal(body, &failure) // responses of net/http itself are plain text
 	return response.StatusCode, string(failure.ErrorCode)
 }
 
 const goodBody = `{"result":"success","output":{}}`
 
-// raw is a callback that would settle the target but for what changes. Line ends are "\n"
-// here and CRLF on the wire.
+// raw is a callback for the target. Empty fields get valid values, so each test changes only
+// one thing. Line ends are "\n" here and CRLF on the wire.
 type raw struct {
 	line    string // the request line
-	headers string // after Host
+	headers string // all headers after Host
 	body    string
-	ids     string // in place of the two headers that name the state
+	ids     string // replaces X-Workflow-Run-Id and X-Workflow-State-Id
 	host    string
 }
 
@@ -122,7 +123,7 @@ var hostile = map[string]struct {
 }{
 	// Bodies.
 	"body: none":                          {raw{}, 400, "FGS.3002"},
-	"body: none announced, and one sent":  {raw{headers: jsonType, body: goodBody}, 400, "FGS.3002"},
+	"body: sent without a length":         {raw{headers: jsonType, body: goodBody}, 400, "FGS.3002"},
 	"body: white space":                   {raw{body: " \n "}, 400, "FGS.3002"},
 	"body: null":                          {raw{body: "null"}, 400, "FGS.3002"},
 	"body: array":                         {raw{body: "[" + goodBody + "]"}, 400, "FGS.3002"},
@@ -144,7 +145,7 @@ var hostile = map[string]struct {
 	"body: member in other capitals":      {raw{body: `{"RESULT":"success","output":{}}`}, 400, "FGS.3002"},
 	"body: member beside other capitals":  {raw{body: `{"result":"success","Result":"fail","output":{}}`}, 400, "FGS.3002"},
 	"body: unknown result":                {raw{body: `{"result":"SUCCESS","output":{}}`}, 400, "FGS.3002"},
-	"body: result of a list":              {raw{body: `{"result":["success"],"output":{}}`}, 400, "FGS.3002"},
+	"body: result is a list":              {raw{body: `{"result":["success"],"output":{}}`}, 400, "FGS.3002"},
 	"body: output null with success":      {raw{body: `{"result":"success","output":null}`}, 400, "FGS.3002"},
 	"body: output as text":                {raw{body: `{"result":"success","output":"{}"}`}, 400, "FGS.3002"},
 	"body: __proto__ in place of result":  {raw{body: `{"__proto__":{"result":"success"},"output":{}}`}, 400, "FGS.3002"},
@@ -152,7 +153,7 @@ var hostile = map[string]struct {
 	"body: nested too deep":               {raw{body: `{"result":"success","output":{"a":` + strings.Repeat("[", 100_000)}, 400, "FGS.3002"},
 	"body: too large":                     {raw{body: strings.Repeat(" ", 1<<20) + goodBody}, 413, "FSS.0413"},
 	"body: announced far too large":       {raw{headers: jsonType + "Content-Length: 999999999999999\n", body: "{"}, 413, "FSS.0413"},
-	"body: too large, waiting for a go":   {raw{headers: jsonType + "Expect: 100-continue\nContent-Length: 99999999\n"}, 413, "FSS.0413"},
+	"body: too large, 100-continue":       {raw{headers: jsonType + "Expect: 100-continue\nContent-Length: 99999999\n"}, 413, "FSS.0413"},
 	"body: too large, in chunks":          {raw{headers: jsonType + "Transfer-Encoding: chunked\n", body: chunked(strings.Repeat(" ", 1<<20))}, 413, "FSS.0413"},
 	"body: chunks without end":            {raw{headers: jsonType + "Transfer-Encoding: chunked\n", body: strings.Repeat("10000\r\n"+strings.Repeat(" ", 1<<16)+"\r\n", 16)}, 413, "FSS.0413"},
 
@@ -176,21 +177,21 @@ var hostile = map[string]struct {
 	"chunk: size is too great":    {raw{headers: jsonType + "Transfer-Encoding: chunked\n", body: "ffffffffffffffffff\r\n" + goodBody}, 400, "FGS.3002"},
 	"chunk: longer than its size": {raw{headers: jsonType + "Transfer-Encoding: chunked\n", body: "1f\r\n" + goodBody + "\r\n0\r\n\r\n"}, 400, "FGS.3002"},
 
-	// Lengths that two readers may take differently.
-	"length: two":                {raw{headers: jsonType + "Content-Length: 32\nContent-Length: 0\n", body: goodBody}, 400, ""},
-	"length: list":               {raw{headers: jsonType + "Content-Length: 32, 0\n", body: goodBody}, 400, ""},
-	"length: signed":             {raw{headers: jsonType + "Content-Length: +32\n", body: goodBody}, 400, ""},
-	"length: negative":           {raw{headers: jsonType + "Content-Length: -1\n", body: goodBody}, 400, ""},
-	"length: hex":                {raw{headers: jsonType + "Content-Length: 0x20\n", body: goodBody}, 400, ""},
-	"length: empty":              {raw{headers: jsonType + "Content-Length: \n", body: goodBody}, 400, ""},
-	"length: shorter than it is": {raw{headers: jsonType + "Content-Length: 31\n", body: goodBody}, 400, "FGS.3002"},
+	// Lengths that two implementations may interpret differently.
+	"length: two":                   {raw{headers: jsonType + "Content-Length: 32\nContent-Length: 0\n", body: goodBody}, 400, ""},
+	"length: list":                  {raw{headers: jsonType + "Content-Length: 32, 0\n", body: goodBody}, 400, ""},
+	"length: signed":                {raw{headers: jsonType + "Content-Length: +32\n", body: goodBody}, 400, ""},
+	"length: negative":              {raw{headers: jsonType + "Content-Length: -1\n", body: goodBody}, 400, ""},
+	"length: hex":                   {raw{headers: jsonType + "Content-Length: 0x20\n", body: goodBody}, 400, ""},
+	"length: empty":                 {raw{headers: jsonType + "Content-Length: \n", body: goodBody}, 400, ""},
+	"length: shorter than the body": {raw{headers: jsonType + "Content-Length: 31\n", body: goodBody}, 400, "FGS.3002"},
 
 	// Headers.
-	"run: left out":               {raw{ids: "X-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
+	"run: missing":                {raw{ids: "X-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
 	"run: empty":                  {raw{ids: "X-Workflow-Run-Id:\nX-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
 	"run: blank":                  {raw{ids: "X-Workflow-Run-Id: \t \nX-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
 	"run: twice":                  {raw{ids: "X-Workflow-Run-Id: r\nx-workflow-run-id: r\nX-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
-	"run: in other letters":       {raw{ids: "X-Workflow-Run-Id: R\nX-Workflow-State-Id: s\n", body: goodBody}, 404, "FGS.5002"},
+	"run: different case":         {raw{ids: "X-Workflow-Run-Id: R\nX-Workflow-State-Id: s\n", body: goodBody}, 404, "FGS.5002"},
 	"run: with an underscore":     {raw{ids: "X_Workflow_Run_Id: r\nX-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
 	"run: not UTF-8":              {raw{ids: "X-Workflow-Run-Id: \xff\nX-Workflow-State-Id: s\n", body: goodBody}, 400, "FGS.3002"},
 	"run: NUL":                    {raw{ids: "X-Workflow-Run-Id: r\x00\nX-Workflow-State-Id: s\n", body: goodBody}, 400, ""},
@@ -208,26 +209,26 @@ var hostile = map[string]struct {
 	"host: malformed":             {raw{host: "Host: a b\n", body: goodBody}, 400, ""},
 
 	// Paths.
-	"path: empty":                         {raw{line: "POST  HTTP/1.1", body: goodBody}, 400, ""},
-	"path: relative":                      {raw{line: "POST v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
-	"path: star":                          {raw{line: "POST * HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: root":                          {raw{line: "POST / HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: slash at the end":              {raw{line: "POST /v2/project/fgs/workflows/w/callback/ HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: two slashes":                   {raw{line: "POST //v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: no project":                    {raw{line: "POST /v2//fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, "FGS.3002"},
-	"path: dots":                          {raw{line: "POST /v2/project/../project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: escaped dots":                  {raw{line: "POST /v2/%2e%2e/v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: escaped slash":                 {raw{line: "POST /v2/project%2Ffgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: in other letters":              {raw{line: "POST /V2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
-	"path: project in other ones":         {raw{line: "POST /v2/Project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
-	"path: id with a space after":         {raw{line: "POST /v2/project%20/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
-	"path: id with NUL":                   {raw{line: "POST /v2/project%00/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
-	"path: id escaped twice":              {raw{line: "POST /v2/projec%2574/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
-	"path: id that is not UTF-8":          {raw{line: "POST /v2/%ff/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, "FGS.3002"},
-	"path: broken escape":                 {raw{line: "POST /v2/%zz/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
-	"path: control character":             {raw{line: "POST /v2/\x01/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
-	"path: id too long":                   {raw{line: "POST /v2/" + strings.Repeat("p", 9999) + "/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, "FGS.3002"},
-	"path: longer than the header may be": {raw{line: "POST /v2/" + strings.Repeat("p", 20<<10) + "/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 431, ""},
+	"path: empty":                        {raw{line: "POST  HTTP/1.1", body: goodBody}, 400, ""},
+	"path: relative":                     {raw{line: "POST v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
+	"path: star":                         {raw{line: "POST * HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: root":                         {raw{line: "POST / HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: slash at the end":             {raw{line: "POST /v2/project/fgs/workflows/w/callback/ HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: two slashes":                  {raw{line: "POST //v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: no project":                   {raw{line: "POST /v2//fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, "FGS.3002"},
+	"path: dots":                         {raw{line: "POST /v2/project/../project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: escaped dots":                 {raw{line: "POST /v2/%2e%2e/v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: escaped slash":                {raw{line: "POST /v2/project%2Ffgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: different case":               {raw{line: "POST /V2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "APIGW.0101"},
+	"path: project, different case":      {raw{line: "POST /v2/Project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
+	"path: id, trailing space":           {raw{line: "POST /v2/project%20/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
+	"path: id with NUL":                  {raw{line: "POST /v2/project%00/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
+	"path: id escaped twice":             {raw{line: "POST /v2/projec%2574/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 404, "FGS.5002"},
+	"path: id that is not UTF-8":         {raw{line: "POST /v2/%ff/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, "FGS.3002"},
+	"path: broken escape":                {raw{line: "POST /v2/%zz/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
+	"path: control character":            {raw{line: "POST /v2/\x01/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
+	"path: id too long":                  {raw{line: "POST /v2/" + strings.Repeat("p", 9999) + "/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, "FGS.3002"},
+	"path: longer than the header limit": {raw{line: "POST /v2/" + strings.Repeat("p", 20<<10) + "/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 431, ""},
 
 	// Methods and versions.
 	"method: GET":             {raw{line: "GET /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
@@ -235,9 +236,9 @@ var hostile = map[string]struct {
 	"method: PUT":             {raw{line: "PUT /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
 	"method: TRACE":           {raw{line: "TRACE /v2/project/fgs/workflows/w/callback HTTP/1.1"}, 405, "FLOWCALLBACK.METHOD"},
 	"method: CONNECT":         {raw{line: "CONNECT project:443 HTTP/1.1"}, 421, "FLOWCALLBACK.HOST"},
-	"method: in small ones":   {raw{line: "post /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
+	"method: lower case":      {raw{line: "post /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
 	"method: unknown":         {raw{line: "JUMP /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 405, "FLOWCALLBACK.METHOD"},
-	"method: no token":        {raw{line: "PO(ST /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
+	"method: not a token":     {raw{line: "PO(ST /v2/project/fgs/workflows/w/callback HTTP/1.1", body: goodBody}, 400, ""},
 	"method: overridden":      {raw{line: "GET /v2/project/fgs/workflows/w/callback HTTP/1.1", headers: "X-HTTP-Method-Override: POST\n"}, 405, "FLOWCALLBACK.METHOD"},
 	"version: none":           {raw{line: "POST /v2/project/fgs/workflows/w/callback", body: goodBody}, 400, ""},
 	"version: 0.9":            {raw{line: "POST /v2/project/fgs/workflows/w/callback HTTP/0.9", body: goodBody}, 505, ""},
@@ -256,12 +257,12 @@ func TestHostileRequests(t *testing.T) {
 			method, _, _ := strings.Cut(test.line, " ")
 			status, code := receive(t, bufio.NewReader(conn), method)
 			if status != test.status || code != test.code {
-				t.Errorf("answered %d %s, want %d %s", status, code, test.status, test.code)
+				t.Errorf("response %d %s, want %d %s", status, code, test.status, test.code)
 			}
 			x.wantUntouched(t)
 		})
 	}
 	if log := x.Log(); strings.Contains(log, "panic") || strings.Contains(log, `"level":"ERROR"`) {
-		t.Errorf("log:\n%s", log)
+		t.Errorf("log contains a panic or an error:\n%s", log)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// A sender that writes its whole body before it reads, as many HTTP clients do, receives the
-// refusal, directly and through a relay.
+// Many HTTP clients write the whole body before they read. Such a client receives the refusal,
+// both directly and through a relay.
 func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	address := strings.TrimPrefix(s.URL, "http://")
@@ -35,7 +35,7 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 					}
 					response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 					if err != nil || response.StatusCode != http.StatusRequestEntityTooLarge {
-						t.Fatalf("attempt %d: %+v, %v; want 413", i, response, err)
+						t.Fatalf("attempt %d: response %+v, %v; want 413", i, response, err)
 					}
 					conn.Close()
 				}
@@ -44,7 +44,7 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 	}
 }
 
-// relay forwards connections to address, and returns where it listens.
+// relay starts a TCP relay to address and returns the relay's own address.
 func relay(t *testing.T, address string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -39,7 +39,7 @@ func newClient(t *testing.T, s *servertest.Server, options ...client.Option) *cl
 
 func file(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "waits.db") }
 
-// The demo, as the README tells it: the printed curl resumes the flow.
+// TestDemo runs the demo of the README: the printed curl command resumes the flow.
 func TestDemo(t *testing.T) {
 	s := servertest.Start(t, "--demo")
 	lines := bufio.NewScanner(s.Stdout)
@@ -55,7 +55,7 @@ func TestDemo(t *testing.T) {
 	}
 	output, err := exec.Command("sh", "-c", curl.String()).CombinedOutput()
 	if err != nil || !bytes.Contains(output, []byte("200 OK")) || !bytes.Contains(output, []byte(`"execution_id"`)) {
-		t.Fatalf("%s\n%v\n%s", curl.String(), err, output)
+		t.Fatalf("%s\n%v, want 200 and an execution id\n%s", curl.String(), err, output)
 	}
 	var printed []string
 	for lines.Scan() {
@@ -70,7 +70,7 @@ func TestDemo(t *testing.T) {
 		"The flow waits again, at state second-approval.",
 	}
 	if !slices.Equal(printed, want) {
-		t.Errorf("the demo printed %q, want %q", printed, want)
+		t.Errorf("demo printed %q, want %q", printed, want)
 	}
 	s.Stop(t)
 }
@@ -101,19 +101,19 @@ func TestStopFinishesWhatItTook(t *testing.T) {
 		polled <- err
 	}()
 	<-sent
-	// A request that was answered after the poll was sent: the poll is under way by then,
-	// or will find the server closed; either way it ends at once.
+	// After this response, the long-poll was either accepted, or the closing server refuses
+	// it. In both cases it ends immediately.
 	if _, err := c.Waits.Get(t.Context(), wait.WaitID); err != nil {
 		t.Fatal(err)
 	}
 	s.Stop(t)
 	if err := <-polled; err != nil && !strings.Contains(err.Error(), "refused") && !strings.Contains(err.Error(), "EOF") && !strings.Contains(err.Error(), "reset") {
-		t.Errorf("the long-poll ended with %v", err)
+		t.Errorf("long-poll: error %v, want 200 or a closed connection", err)
 	}
 
 	s = servertest.Start(t, "--engine", engine)
 	if got, err := newClient(t, s).Waits.Get(t.Context(), wait.WaitID); err != nil || got.Status != waits.Waiting {
-		t.Errorf("after a restart the wait is %+v, %v", got, err)
+		t.Errorf("wait after a restart = %+v, %v; want waiting", got, err)
 	}
 }
 
@@ -140,8 +140,8 @@ func TestStartsThatAreRefused(t *testing.T) {
 		"unknown engine":           {[]string{"--engine", "mysql://x"}, "want sqlite:PATH"},
 		"unknown choice":           {[]string{"--unknown", "drop"}, "want reject or hold"},
 		"unknown log format":       {[]string{"--log-format", "xml"}, "want text or json"},
-		"no body at all":           {[]string{"--max-body", "0"}, "want at least 1"},
-		"retention of the past":    {[]string{"--retention", "-1h"}, "want a positive duration"},
+		"body limit of 0":          {[]string{"--max-body", "0"}, "want at least 1"},
+		"negative retention":       {[]string{"--retention", "-1h"}, "want a positive duration"},
 		"unknown flag":             {[]string{"--bogus"}, "flowcallbackd --help"},
 		"argument":                 {[]string{"bogus"}, "unexpected argument"},
 	} {
@@ -151,7 +151,7 @@ func TestStartsThatAreRefused(t *testing.T) {
 			output, err := command.CombinedOutput()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(output), test.want) {
-				t.Errorf("%q: %v, %s; want status 1 and %q", test.flags, err, output, test.want)
+				t.Errorf("flowcallbackd %q: %v, output %s; want exit status 1 and %q", test.flags, err, output, test.want)
 			}
 		})
 	}
@@ -162,16 +162,17 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("FLOWCALLBACKD_ENGINE", file(t))
 	c := newClient(t, servertest.Start(t))
 	if _, err := c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil); err != nil {
-		t.Errorf("callback of an unknown state with FLOWCALLBACKD_UNKNOWN=hold: %v", err)
+		t.Errorf("callback for an unknown state with FLOWCALLBACKD_UNKNOWN=hold: %v", err)
 	}
 	c = newClient(t, servertest.Start(t, "--engine", file(t), "--unknown", "reject"))
 	if _, err := c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil); !errors.Is(err, client.ErrNotFound) {
-		t.Errorf("callback of an unknown state with --unknown=reject over it: %v", err)
+		t.Errorf("callback for an unknown state with --unknown reject and FLOWCALLBACKD_UNKNOWN=hold: error %v, want %v", err, client.ErrNotFound)
 	}
 }
 
-// Killed in the middle of concurrent callbacks, the server has every one that it answered
-// with 200, as it was sent; of the others, each is settled as it was sent, or waits.
+// TestKillLosesNothing kills the server during concurrent callbacks. After a restart, every
+// callback that got 200 is stored as it was sent. Every other wait is either settled with the
+// callback's output or still waiting.
 func TestKillLosesNothing(t *testing.T) {
 	const rounds, states, senders = 4, 400, 32
 	engine := file(t)
@@ -214,21 +215,21 @@ func TestKillLosesNothing(t *testing.T) {
 			wait, err := c.Waits.Get(t.Context(), ids[i])
 			switch {
 			case err != nil:
-				t.Errorf("round %d: wait %d is gone: %v", round, i, err)
+				t.Errorf("round %d: Get wait %d: %v", round, i, err)
 			case wait.Status == waits.Success && string(wait.Outcome.Output) != output(i):
-				t.Errorf("round %d: wait %d has the outcome %s, want %s", round, i, wait.Outcome.Output, output(i))
+				t.Errorf("round %d: output of wait %d = %s, want %s", round, i, wait.Outcome.Output, output(i))
 			case answered[i] && wait.Status != waits.Success:
 				lost++
 			}
 		}
 		if lost > 0 {
-			t.Errorf("round %d: %d callbacks that were answered with 200 are lost", round, lost)
+			t.Errorf("round %d: %d callbacks that got 200 are lost, want 0", round, lost)
 		}
 		s.Stop(t)
 	}
 }
 
-// forEach calls do with 0 to n-1, from several goroutines at once.
+// forEach calls do with 0 to n-1 from senders goroutines, and returns when all calls are done.
 func forEach(n, senders int, do func(i int)) {
 	var next atomic.Int64
 	var group sync.WaitGroup
@@ -246,7 +247,7 @@ func TestInterruptStops(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	s.Signal(t, syscall.SIGINT)
 	if status := s.Wait(); status != 0 {
-		t.Errorf("flowcallbackd ended with %d after SIGINT:\n%s", status, s.Log())
+		t.Errorf("exit status after SIGINT = %d, want 0:\n%s", status, s.Log())
 	}
 }
 
@@ -264,6 +265,6 @@ func TestHelp(t *testing.T) {
 	}
 	want, err := os.ReadFile(golden)
 	if err != nil || !bytes.Equal(output, want) {
-		t.Errorf("flowcallbackd --help is not %s (%v); go test -update rewrites it:\n%s", golden, err, output)
+		t.Errorf("flowcallbackd --help differs from %s (%v); go test -update rewrites the file:\n%s", golden, err, output)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// scrape returns what /metrics answers with.
+// scrape returns the status and body of GET /metrics.
 func scrape(t *testing.T, s *servertest.Server, token string) (status int, text string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/metrics", nil)
@@ -36,7 +36,7 @@ func scrape(t *testing.T, s *servertest.Server, token string) (status int, text 
 	return answer.StatusCode, string(body)
 }
 
-// The metrics count what happens, and survive a restart where they count what is stored.
+// The metrics count requests. The metrics of stored waits keep their values after a restart.
 func TestMetrics(t *testing.T) {
 	engine := file(t)
 	s := servertest.Start(t, "--engine", engine)
@@ -61,11 +61,11 @@ func TestMetrics(t *testing.T) {
 		t.Helper()
 		status, text := scrape(t, s, "")
 		if status != http.StatusOK {
-			t.Fatalf("GET /metrics: %d %s", status, text)
+			t.Fatalf("GET /metrics: status %d, want 200: %s", status, text)
 		}
 		for _, line := range lines {
 			if !strings.Contains(text, "\n"+line+"\n") {
-				t.Errorf("the metrics lack %q", line)
+				t.Errorf("GET /metrics does not contain %q", line)
 			}
 		}
 		if t.Failed() {
@@ -93,7 +93,7 @@ func TestMetrics(t *testing.T) {
 	wantLines(servertest.Start(t, "--engine", engine), stored...)
 }
 
-// With --auth, metrics are for those who may wait in all projects.
+// With --auth, only principals with the permission "wait" in all projects can read metrics.
 func TestMetricsAreNotForEveryone(t *testing.T) {
 	auth := filepath.Join(t.TempDir(), "auth.yaml")
 	all, allHash := newToken(t)
@@ -105,16 +105,16 @@ func TestMetricsAreNotForEveryone(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t), "--auth", auth)
 	for token, want := range map[string]int{"": 401, one: 403, all: 200} {
 		if status, _ := scrape(t, s, token); status != want {
-			t.Errorf("GET /metrics: %d, want %d", status, want)
+			t.Errorf("GET /metrics: status %d, want %d", status, want)
 		}
 	}
 }
 
-// The dashboard and the alerts name metrics that there are.
+// The dashboard and the alerts use only metrics that exist.
 func TestOperationsNameMetricsThatExist(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	c := newClient(t, s)
-	_, _ = c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil) // so that each has been observed once
+	_, _ = c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil) // some metrics appear only after the first callback
 	_, text := scrape(t, s, "")
 	there := map[string]bool{}
 	for _, name := range regexp.MustCompile(`(?m)^(?:# TYPE )?([a-z_]+)`).FindAllStringSubmatch(text, -1) {
@@ -127,18 +127,18 @@ func TestOperationsNameMetricsThatExist(t *testing.T) {
 		}
 		names := regexp.MustCompile(`(flowcallback|go|process)_[a-z_]+`).FindAllString(string(content), -1)
 		if len(names) < 3 {
-			t.Errorf("%s names only %v", file, names)
+			t.Errorf("metrics in %s = %v, want at least 3", file, names)
 		}
 		for _, name := range names {
-			if !there[name] && name != "flowcallback_certificate_expiry_timestamp_seconds" { // only with --tls-cert
-				t.Errorf("%s names %s, which there is not", file, name)
+			if !there[name] && name != "flowcallback_certificate_expiry_timestamp_seconds" { // that metric exists only with --tls-cert
+				t.Errorf("%s uses metric %s, which does not exist", file, name)
 			}
 		}
 	}
 }
 
-// With an endpoint in the standard variables, each request's trace is sent there, and the
-// log names it.
+// If OTEL_EXPORTER_OTLP_ENDPOINT is set, the server sends a trace of each request to it, and
+// the log contains the trace id.
 func TestTraces(t *testing.T) {
 	received := make(chan string, 10)
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -161,11 +161,11 @@ func TestTraces(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
-	s.Stop(t) // which sends what is left
+	s.Stop(t) // sends the buffered traces
 	if got := <-received; !strings.HasPrefix(got, "/v1/traces ") || !strings.Contains(got, "orders") {
-		t.Errorf("the collector got %.200q", got)
+		t.Errorf("collector received %.200q, want /v1/traces with service \"orders\"", got)
 	}
 	if !strings.Contains(s.Log(), `"trace_id":"`+trace+`"`) {
-		t.Errorf("the log does not name the trace:\n%s", s.Log())
+		t.Errorf("log does not contain trace id %s:\n%s", trace, s.Log())
 	}
 }

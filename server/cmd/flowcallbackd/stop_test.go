@@ -31,8 +31,8 @@ func statusOf(url string) int {
 	return response.StatusCode
 }
 
-// After SIGTERM the server is not ready and serves on until the time of --drain is over; a
-// long-poll is held until then. SIGINT ends the draining.
+// After SIGTERM the server reports that it is not ready, but serves requests and long-polls
+// until --drain has passed. SIGINT ends the drain early.
 func TestDrain(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t), "--drain", "1h")
 	c := newClient(t, s, client.WithRetry(0))
@@ -45,7 +45,7 @@ func TestDrain(t *testing.T) {
 	s.Signal(t, syscall.SIGTERM)
 	await(t, "/readyz answers 503", func() bool { return statusOf(s.URL+"/readyz") == http.StatusServiceUnavailable })
 	if got := statusOf(s.URL + "/healthz"); got != http.StatusOK {
-		t.Errorf("GET /healthz while draining: %d, want 200", got)
+		t.Errorf("GET /healthz while draining: status %d, want 200", got)
 	}
 	if _, _, err := open(t, c, "second"); err != nil {
 		t.Errorf("opening a wait while draining: %v", err)
@@ -55,18 +55,18 @@ func TestDrain(t *testing.T) {
 	}
 	select {
 	case got := <-polled:
-		t.Errorf("the long-poll ended with %d while the server drained", got)
+		t.Errorf("long-poll ended with status %d while draining, want it open", got)
 	default:
 	}
 	s.Signal(t, syscall.SIGINT)
 	if exit := s.Wait(); exit != 0 {
-		t.Errorf("flowcallbackd ended with %d:\n%s", exit, s.Log())
+		t.Errorf("exit status after SIGINT = %d, want 0:\n%s", exit, s.Log())
 	}
 	if got := <-polled; got != http.StatusOK {
-		t.Errorf("the long-poll ended with %d, want 200", got)
+		t.Errorf("long-poll: status %d, want 200", got)
 	}
 	if log := s.Log(); strings.Contains(log, `"level":"ERROR"`) {
-		t.Errorf("the log has errors:\n%s", log)
+		t.Errorf("log contains errors, want none:\n%s", log)
 	}
 }
 
@@ -76,7 +76,7 @@ func open(t *testing.T, c *client.Client, state string) (waits.Wait, bool, error
 	return wait, err == nil, err
 }
 
-// A sender that sends a body slowly does not delay the end of the server for long.
+// A client that sends its body slowly does not delay the shutdown beyond its time-out.
 func TestSlowBodyDoesNotDelayTheEnd(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -88,22 +88,22 @@ func TestSlowBodyDoesNotDelayTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := statusOf(s.URL + "/healthz"); got != http.StatusOK {
-		t.Fatalf("GET /healthz: %d", got)
+		t.Fatalf("GET /healthz: status %d, want 200", got)
 	}
-	s.Stop(t) // it fails if the server ends with an error after its timeout
+	s.Stop(t) // fails the test if the shutdown times out
 }
 
 func TestHangupWithoutAuthIsIgnored(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))
 	s.Signal(t, syscall.SIGHUP)
 	if got := statusOf(s.URL + "/healthz"); got != http.StatusOK {
-		t.Errorf("GET /healthz after SIGHUP: %d, want 200", got)
+		t.Errorf("GET /healthz after SIGHUP: status %d, want 200", got)
 	}
 	s.Stop(t)
 }
 
-// A log that is not read, and one whose reader has gone, do not keep the server from
-// serving. The lines that were dropped are counted.
+// The server keeps serving if its log is not read, or if the log's reader closes the pipe. It
+// counts the dropped log lines.
 func TestLogIsNotRead(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -124,33 +124,33 @@ func TestLogIsNotRead(t *testing.T) {
 	get := func() int { return statusOf("http://" + address + "/v1/p/waits") }
 	await(t, "the server listens", func() bool { return statusOf("http://"+address+"/healthz") == http.StatusOK })
 	client := &http.Client{}
-	for i := range 8000 { // more than the pipe and the queue hold
+	for i := range 8000 { // writes more lines than fit into the pipe and the queue
 		response, err := client.Get("http://" + address + "/openapi/none")
 		if err != nil {
-			t.Fatalf("request %d with an unread log: %v", i, err)
+			t.Fatalf("request %d while the log is not read: %v", i, err)
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
 		response.Body.Close()
 	}
 	if got := get(); got != http.StatusOK {
-		t.Errorf("GET with an unread log: %d, want 200", got)
+		t.Errorf("GET while the log is not read: status %d, want 200", got)
 	}
 	lines := bufio.NewScanner(reader)
 	for lines.Scan() && !strings.Contains(lines.Text(), "log lines were dropped") {
 	}
 	if !strings.Contains(lines.Text(), "lines=") {
-		t.Errorf("the log does not say how many lines were dropped: %s", lines.Text())
+		t.Errorf("log line %q does not contain the number of dropped lines", lines.Text())
 	}
 	reader.Close()
 	for range 20 {
 		if got := get(); got != http.StatusOK {
-			t.Fatalf("GET after the reader of the log has gone: %d, want 200", got)
+			t.Fatalf("GET after the log's reader closed the pipe: status %d, want 200", got)
 		}
 	}
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := command.Wait(); err != nil {
-		t.Errorf("flowcallbackd without a log reader ended with %v", err)
+		t.Errorf("flowcallbackd without a log reader: %v, want exit status 0", err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// A clock that is set back revives nothing, and one that is set forward loses nothing that
-// was settled: deadlines are instants, and what has expired stays so.
+// Deadlines are absolute times. If the clock is set back, expired waits stay expired. If it is
+// set forward, settled waits stay settled.
 func TestClockSetBackAndForward(t *testing.T) {
 	f := newFile(t, sqlite.Options{Retention: 24 * time.Hour})
 	open := func(state string, timeout time.Duration) string {
@@ -37,34 +37,34 @@ func TestClockSetBackAndForward(t *testing.T) {
 	}
 	short, long, untouched := open("short", time.Hour), open("long", 100*time.Hour), open("untouched", 2*time.Hour)
 
-	f.advance(t, -50*time.Hour) // back: nothing is due, and what is settled now is in order
+	f.advance(t, -50*time.Hour) // back: no deadline has passed
 	if err := callback("long"); err != nil || status(short) != waits.Waiting {
-		t.Errorf("after the clock went back: Callback %v, the other wait is %s", err, status(short))
+		t.Errorf("after the clock was set back: Callback error %v, status of the other wait %s; want no error and waiting", err, status(short))
 	}
-	f.advance(t, 51*time.Hour) // forward beyond the first deadline
+	f.advance(t, 51*time.Hour) // forward, past the first deadline
 	if err := callback("short"); !errors.Is(err, engine.ErrExpired) || status(short) != waits.Expired {
-		t.Errorf("past the deadline: Callback %v, and the wait is %s", err, status(short))
+		t.Errorf("past the deadline: Callback error %v, status %s; want %v and expired", err, status(short), engine.ErrExpired)
 	}
-	f.advance(t, -51*time.Hour) // and back again
+	f.advance(t, -51*time.Hour) // back to before the deadline
 	if err := callback("short"); !errors.Is(err, engine.ErrExpired) || status(short) != waits.Expired {
-		t.Errorf("after the clock went back, what had expired: Callback %v, and it is %s", err, status(short))
+		t.Errorf("expired wait after the clock was set back: Callback error %v, status %s; want %v and expired", err, status(short), engine.ErrExpired)
 	}
 	f.reopen(t)
-	f.advance(t, 50*time.Hour) // as it was
+	f.advance(t, 50*time.Hour) // the real time again
 	if status(untouched) != waits.Waiting || status(long) != waits.Success {
-		t.Errorf("with the clock right again: %s and %s, want waiting and success", status(untouched), status(long))
+		t.Errorf("with the correct clock: status %s and %s, want waiting and success", status(untouched), status(long))
 	}
 	if err := callback("untouched"); err != nil {
-		t.Errorf("Callback with the clock right again: %v", err)
+		t.Errorf("Callback with the correct clock: %v", err)
 	}
 	page, err := f.ListOutcomes(t.Context(), "p", "", 10, 0)
 	if err != nil || len(page.Outcomes) != 3 || page.Outcomes[0].WaitID != long || page.Outcomes[1].WaitID != short || page.Outcomes[2].WaitID != untouched {
-		t.Errorf("feed = %+v, %v; want the order in which they were settled", page, err)
+		t.Errorf("ListOutcomes = %+v, %v; want the waits in the order of settlement", page, err)
 	}
 }
 
-// A long-poll that ends past the deadline reports the wait as expired, even before the
-// sweeper has seen it.
+// A long-poll that ends past the deadline reports the wait as expired, even if the sweeper has
+// not yet expired it.
 func TestPollEndsPastTheDeadline(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
 	for i := range 10 {
@@ -74,7 +74,7 @@ func TestPollEndsPastTheDeadline(t *testing.T) {
 		}
 		status := make(chan waits.Status, 1)
 		go func() {
-			got, err := f.GetWait(t.Context(), "p", wait.WaitID, 100*time.Millisecond) // the sweeper comes later
+			got, err := f.GetWait(t.Context(), "p", wait.WaitID, 100*time.Millisecond) // shorter than the sweeper's interval
 			if err != nil {
 				t.Errorf("GetWait: %v", err)
 			}
@@ -82,7 +82,7 @@ func TestPollEndsPastTheDeadline(t *testing.T) {
 		}()
 		f.advance(t, 2*time.Hour)
 		if got := <-status; got != waits.Expired {
-			t.Errorf("a poll that ended past the deadline said %s", got)
+			t.Errorf("GetWait that ended past the deadline: status %s, want expired", got)
 		}
 	}
 }

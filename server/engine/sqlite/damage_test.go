@@ -70,17 +70,16 @@ func roots(t *testing.T, path string) map[string]int64 {
 		},
 	})
 	if err != nil || len(pages) < 5 {
-		t.Fatalf("root pages = %v, %v", pages, err)
+		t.Fatalf("root pages = %v, %v; want at least 5", pages, err)
 	}
 	return pages
 }
 
-// Whatever table or index is damaged, the file is refused at start, with what to do, and is
-// left as it is.
+// Open and Check refuse a file if any table or index is damaged. The error says what to do.
 func TestDamagedFilesAreRefused(t *testing.T) {
 	whole := filled(t, 300)
 	if err := sqlite.Check(t.Context(), whole); err != nil {
-		t.Fatalf("Check of a whole file: %v", err)
+		t.Fatalf("Check of an undamaged file: %v", err)
 	}
 	content, err := os.ReadFile(whole)
 	if err != nil {
@@ -95,17 +94,17 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 		e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 		if err == nil {
 			e.Close()
-			t.Errorf("Open of a file whose %s is damaged succeeded", name)
+			t.Errorf("Open of a file with damaged %s: no error, want one", name)
 		} else if !strings.Contains(err.Error(), "restore a backup") || !strings.Contains(err.Error(), path) {
-			t.Errorf("Open of a file whose %s is damaged: %v; want it to say which file, and what to do", name, err)
+			t.Errorf("Open of a file with damaged %s: error %v, want the path and \"restore a backup\"", name, err)
 		}
 		if err := sqlite.Check(t.Context(), path); err == nil || !strings.Contains(err.Error(), "restore a backup") {
-			t.Errorf("Check of a file whose %s is damaged: %v; want what to do", name, err)
+			t.Errorf("Check of a file with damaged %s: error %v, want \"restore a backup\"", name, err)
 		}
 	}
 }
 
-// Damage that comes while the file is in use fails what meets it, and nothing else.
+// If the file is damaged while in use, only calls that read the damaged pages fail.
 func TestDamageWhileServing(t *testing.T) {
 	path := filled(t, 300)
 	outcomes := roots(t, path)["outcomes"]
@@ -114,23 +113,23 @@ func TestDamageWhileServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	damage(t, path, outcomes) // which no reader has read yet
+	damage(t, path, outcomes) // no connection has read this page yet
 	if _, err := e.ListOutcomes(t.Context(), "p", "", 10, 0); err == nil || !strings.Contains(err.Error(), "restore a backup") {
-		t.Errorf("ListOutcomes of a damaged feed: %v; want what to do", err)
+		t.Errorf("ListOutcomes with damaged outcomes: error %v, want \"restore a backup\"", err)
 	}
 	if _, err := e.Callback(t.Context(), engine.Callback{Key: engine.Key{}, Request: enginetest.Success(`{}`)}); !errors.Is(err, engine.ErrNotFound) {
-		t.Errorf("Callback that does not meet it: %v, want %v", err, engine.ErrNotFound)
+		t.Errorf("Callback that does not read the damaged page: error %v, want %v", err, engine.ErrNotFound)
 	}
 }
 
 func TestCheckOfNoFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "no.db")
 	if err := sqlite.Check(t.Context(), path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Check of no file: %v, want %v", err, os.ErrNotExist)
+		t.Errorf("Check of a missing file: error %v, want %v", err, os.ErrNotExist)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := sqlite.Check(ctx, filled(t, 1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("Check that was interrupted: %v, want %v", err, context.Canceled)
+		t.Errorf("Check with a cancelled context: error %v, want %v", err, context.Canceled)
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// otherProgram makes a SQLite file that is not ours.
+// otherProgram creates a SQLite file of another program.
 func otherProgram(t *testing.T, folder string) (path string) {
 	path = filepath.Join(folder, "other.db")
 	execute(t, path, "CREATE TABLE theirs (a)")
 	return path
 }
 
-// newerRelease makes a file as a release with another migration would leave it.
+// newerRelease creates a file with the schema version of a newer release.
 func newerRelease(t *testing.T, folder string) (path string) {
 	path = filepath.Join(folder, "newer.db")
 	e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
@@ -31,7 +31,7 @@ func newerRelease(t *testing.T, folder string) (path string) {
 	return path
 }
 
-// connect opens the file as another program would.
+// connect opens the file with the SQLite driver, without the engine.
 func connect(t *testing.T, path string) *driver.Conn {
 	t.Helper()
 	conn, err := driver.OpenConn(path, driver.OpenReadWrite|driver.OpenCreate)
@@ -46,7 +46,7 @@ func connect(t *testing.T, path string) *driver.Conn {
 	return conn
 }
 
-// query returns what a query answers with.
+// query returns the first column of the query's last row.
 func query(t *testing.T, path, text string) (value string) {
 	t.Helper()
 	err := sqlitex.ExecuteTransient(connect(t, path), text, &sqlitex.ExecOptions{ResultFunc: func(row *driver.Stmt) error {
@@ -59,7 +59,7 @@ func query(t *testing.T, path, text string) (value string) {
 	return value
 }
 
-// lockFile keeps everyone from writing to a file until release is called.
+// lockFile holds the write lock of the file until release is called.
 func lockFile(t *testing.T, path string) (release func()) {
 	t.Helper()
 	conn := connect(t, path)

@@ -17,8 +17,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// A callback whose caller left before the writer took it leaves no trace; one that was taken
-// is answered truly.
+// If the caller's context ends before the writer takes the callback from the queue, the wait
+// stays unchanged. After the writer has taken it, Callback returns the real result.
 func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
 	f := newFile(t, sqlite.Options{BusyTimeout: 200 * time.Millisecond})
 	const attempts = 20
@@ -33,7 +33,7 @@ func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
 	release := lockFile(t, f.path)
 	others, stop := context.WithCancel(context.Background())
 	var group sync.WaitGroup
-	for range 3 { // others keep the writer busy with a file that is locked
+	for range 3 { // these callers keep the writer blocked on the locked file
 		group.Go(func() {
 			for others.Err() == nil {
 				_, _ = f.Callback(others, engine.Callback{Key: engine.Key{}, Request: enginetest.Success(`{}`)})
@@ -54,23 +54,23 @@ func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
 	stop()
 	group.Wait()
 	if withdrawn == 0 {
-		t.Errorf("none of %d callbacks was withdrawn: %v", attempts, errs)
+		t.Errorf("withdrawn callbacks = 0 of %d, want at least 1; errors %v", attempts, errs)
 	}
 	for i, id := range ids {
 		got, err := f.GetWait(t.Context(), "p", id, 0)
 		if err != nil || (errs[i] == nil) != (got.Status == waits.Success) {
-			t.Errorf("callback %d: %v, and then the wait is %+v, %v", i, errs[i], got, err)
+			t.Errorf("Callback %d: error %v, and GetWait = %+v, %v; want success only without an error", i, errs[i], got, err)
 		}
 	}
 }
 
-// What callers withdraw keeps no memory, however long the store is stuck.
+// Withdrawn callbacks use no memory, even while the store is blocked.
 func TestWithdrawnCallbacksKeepNoMemory(t *testing.T) {
 	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
 	release := lockFile(t, f.path)
 	ctx, leave := context.WithCancel(t.Context())
 	var group sync.WaitGroup
-	const callers, size, batch = 800, 200_000, 256 // a batch, if the writer has taken one, stays
+	const callers, size, batch = 800, 200_000, 256 // one batch that the writer has taken stays in memory
 	var entered sync.WaitGroup
 	entered.Add(callers)
 	left := make(chan struct{}, callers)
@@ -91,14 +91,14 @@ func TestWithdrawnCallbacksKeepNoMemory(t *testing.T) {
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	if memory.HeapAlloc > (callers+batch)/2*size {
-		t.Errorf("%d bytes are kept after %d callers of %d bytes have left", memory.HeapAlloc, callers-batch, size)
+		t.Errorf("heap after %d callers with %d bytes each returned = %d bytes, want at most %d", callers-batch, size, memory.HeapAlloc, (callers+batch)/2*size)
 	}
 	release()
 	group.Wait()
 }
 
-// Beyond the bounded queue, callbacks are refused at once, whatever the store does; what was
-// queued is answered when it works again.
+// If the queue is full, Callback returns ErrOverloaded immediately, even while the store is
+// blocked. Queued callbacks get their result when the store works again.
 func TestFullQueue(t *testing.T) {
 	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
 	key := func(i int) engine.Key {
@@ -115,7 +115,7 @@ func TestFullQueue(t *testing.T) {
 	var once sync.Once
 	answers := make(chan error, 1<<16)
 	var group sync.WaitGroup
-	for i := 0; ; i++ { // until one is refused, while none can be committed
+	for i := 0; ; i++ { // until one callback is refused; the lock prevents commits
 		select {
 		case <-refused:
 		default:
@@ -150,11 +150,11 @@ func TestFullQueue(t *testing.T) {
 		}
 	}
 	if counts["refused"] == 0 || counts["unknown"] < 1000 || counts["settled"] == 0 {
-		t.Errorf("answers: %v; want some refused, and the queued ones answered", counts)
+		t.Errorf("results = %v; want some refused, at least 1000 unknown, and some settled", counts)
 	}
-	for i := range settled { // a refused one left no trace, and all can be settled now
+	for i := range settled { // refused callbacks changed nothing, so each wait can be settled now
 		if _, err := f.Callback(t.Context(), engine.Callback{Key: key(i), Request: enginetest.Success(`{}`)}); err != nil {
-			t.Errorf("Callback %d afterwards: %v", i, err)
+			t.Errorf("Callback %d after the queue was empty: %v", i, err)
 		}
 	}
 }

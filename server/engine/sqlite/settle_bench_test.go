@@ -17,8 +17,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
 
-// BenchmarkSettle settles distinct waits, durably, from as many callers at once as the name
-// says. What they gain on one caller is the group commit's.
+// BenchmarkSettle settles distinct waits durably from several concurrent callers. Group commit
+// makes the rate grow with the number of callers.
 func BenchmarkSettle(b *testing.B) {
 	for _, callers := range []int{2, 64} {
 		b.Run(fmt.Sprint(callers, "callers"), func(b *testing.B) {
@@ -48,8 +48,8 @@ func BenchmarkSettle(b *testing.B) {
 	}
 }
 
-// BenchmarkRetention settles distinct waits, alone and while retention deletes as many as it
-// can beside.
+// BenchmarkRetention settles distinct waits, first alone and then while retention deletes
+// waits at full speed.
 func BenchmarkRetention(b *testing.B) {
 	for _, deleting := range []bool{false, true} {
 		name := "alone"
@@ -107,7 +107,7 @@ func settleAll(b *testing.B, e *sqlite.Engine, run string) {
 	})
 }
 
-// forAll calls do for 0 to n-1 from 64 callers.
+// forAll calls do with 0 to n-1 from 64 goroutines, and returns when all calls are done.
 func forAll(n int, do func(i int)) {
 	var next atomic.Int64
 	var group sync.WaitGroup

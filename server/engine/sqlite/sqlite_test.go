@@ -26,10 +26,10 @@ func TestFileInUseIsRefused(t *testing.T) {
 		second, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 		if err == nil {
 			second.Close()
-			t.Fatalf("Open(%s) of a file in use succeeded", path)
+			t.Fatalf("Open(%s) of a file in use: no error, want one", path)
 		}
 		if !strings.Contains(err.Error(), "another process") {
-			t.Errorf("Open(%s) of a file in use: %v; want it to name the cause", path, err)
+			t.Errorf("Open(%s) of a file in use: error %v, want \"another process\"", path, err)
 		}
 	}
 }
@@ -49,19 +49,20 @@ func TestForeignFilesAreRefused(t *testing.T) {
 		e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 		if err == nil {
 			e.Close()
-			t.Errorf("Open(%s) succeeded", path)
+			t.Errorf("Open(%s): no error, want %q", path, want)
 			continue
 		}
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("Open(%s): %v; want it to say %q", path, err, want)
+			t.Errorf("Open(%s): error %v, want %q", path, err, want)
 		}
 	}
 	if mode := query(t, filepath.Join(folder, "other.db"), "PRAGMA journal_mode"); mode != "delete" {
-		t.Errorf("the other program's file was changed: its journal mode is %s", mode)
+		t.Errorf("journal mode of the other program's file = %s, want delete", mode)
 	}
 }
 
-// What expires while nobody serves is in the feed afterwards, however long ago its deadline.
+// Waits that expire during downtime appear in the outcomes feed after a restart, even if the
+// deadline is older than the retention.
 func TestExpiryDuringDowntimeReachesTheFeed(t *testing.T) {
 	f := newFile(t, sqlite.Options{Retention: time.Hour})
 	wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60})
@@ -70,7 +71,7 @@ func TestExpiryDuringDowntimeReachesTheFeed(t *testing.T) {
 	}
 	f.advance(t, 24*time.Hour)
 	f.reopen(t)
-	page, err := f.ListOutcomes(t.Context(), "p", "", 10, time.Minute) // blocks until it is swept
+	page, err := f.ListOutcomes(t.Context(), "p", "", 10, time.Minute) // blocks until the sweeper has expired the wait
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +80,12 @@ func TestExpiryDuringDowntimeReachesTheFeed(t *testing.T) {
 	}
 	again, err := f.ListOutcomes(t.Context(), "p", "", 10, time.Minute)
 	if err != nil || len(page.Outcomes) != 1 || len(again.Outcomes) != 1 || !again.Outcomes[0].SettledAt.Equal(wait.ExpiresAt) {
-		t.Errorf("feed after the downtime = %+v, and after Forget %+v, %v; want the expired wait in both", page, again, err)
+		t.Errorf("ListOutcomes after the downtime = %+v, after Forget = %+v, %v; want the expired wait in both", page, again, err)
 	}
 }
 
-// Where another program holds the file, callbacks are refused as unavailable, without a
-// trace, and the engine is ready again when it lets go.
+// While another program locks the file, Callback returns ErrUnavailable and the wait stays
+// unchanged. When the lock is released, the engine is ready again.
 func TestLockedFile(t *testing.T) {
 	f := newFile(t, sqlite.Options{BusyTimeout: 50 * time.Millisecond})
 	request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60}
@@ -95,20 +96,20 @@ func TestLockedFile(t *testing.T) {
 	release := lockFile(t, f.path)
 	key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: "s"}
 	if _, err := f.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(`{}`)}); !errors.Is(err, engine.ErrUnavailable) {
-		t.Errorf("Callback while the file is locked: %v, want %v", err, engine.ErrUnavailable)
+		t.Errorf("Callback while the file is locked: error %v, want %v", err, engine.ErrUnavailable)
 	}
 	if err := f.Ready(t.Context()); !errors.Is(err, engine.ErrUnavailable) {
-		t.Errorf("Ready while the file is locked: %v, want %v", err, engine.ErrUnavailable)
+		t.Errorf("Ready while the file is locked: error %v, want %v", err, engine.ErrUnavailable)
 	}
 	if got, err := f.GetWait(t.Context(), "p", wait.WaitID, 0); err != nil || got.Status != waits.Waiting {
-		t.Errorf("GetWait while the file is locked = %+v, %v; want it waiting", got, err)
+		t.Errorf("GetWait while the file is locked = %+v, %v; want waiting", got, err)
 	}
 	release()
 	if err := f.Ready(t.Context()); err != nil {
-		t.Errorf("Ready after it was unlocked: %v", err)
+		t.Errorf("Ready after the lock was released: %v", err)
 	}
 	if _, err := f.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(`{}`)}); err != nil {
-		t.Errorf("Callback after it was unlocked: %v", err)
+		t.Errorf("Callback after the lock was released: %v", err)
 	}
 }
 
@@ -127,7 +128,7 @@ func TestRetentionForgetsSettledWaitsOnly(t *testing.T) {
 		}
 	}
 	waiting := open("p", "waiting")
-	for i := range 300 { // more than one step deletes
+	for i := range 300 { // more waits than Forget deletes in one step
 		open("p", fmt.Sprint("old ", i))
 		settle("p", fmt.Sprint("old ", i))
 	}
@@ -159,13 +160,13 @@ func TestRetentionForgetsSettledWaitsOnly(t *testing.T) {
 		}
 	}
 	if page, err := f.ListOutcomes(t.Context(), "p", before.Next, 10, time.Minute); err != nil || len(page.Outcomes) != 1 || page.Outcomes[0].WaitID != young.WaitID {
-		t.Errorf("ListOutcomes with a cursor from before = %+v, %v; want %s", page, err, young.WaitID)
+		t.Errorf("ListOutcomes with a cursor from before Forget = %+v, %v; want only wait %s", page, err, young.WaitID)
 	}
 	if wait := open("q", "held, and too old"); wait.Status != waits.Waiting {
-		t.Errorf("OpenWait of what was held too long = %+v, want it waiting", wait)
+		t.Errorf("OpenWait after the held callback was deleted = %+v, want waiting", wait)
 	}
 	if wait := open("q", "held, and young"); wait.Status != waits.Success {
-		t.Errorf("OpenWait of what is held = %+v, want it settled", wait)
+		t.Errorf("OpenWait with a held callback = %+v, want success", wait)
 	}
 }
 
@@ -192,7 +193,7 @@ func TestFeedGoesOnWhenRetentionHasEmptiedIt(t *testing.T) {
 	f.reopen(t)
 	settle("new")
 	if page, err := f.ListOutcomes(t.Context(), "p", before.Next, 10, time.Minute); err != nil || len(page.Outcomes) != 1 || page.Outcomes[0].StateID != "new" {
-		t.Errorf("ListOutcomes with a cursor from before = %+v, %v; want the new one", page, err)
+		t.Errorf("ListOutcomes with a cursor from before Forget = %+v, %v; want only state \"new\"", page, err)
 	}
 }
 
@@ -202,9 +203,9 @@ func TestClosedEngineRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := f.Callback(t.Context(), engine.Callback{Key: engine.Key{}, Request: enginetest.Success(`{}`)}); err == nil {
-		t.Error("Callback of a closed engine succeeded")
+		t.Error("Callback of a closed engine: no error, want one")
 	}
 	if err := f.Ready(t.Context()); err == nil {
-		t.Error("Ready of a closed engine succeeded")
+		t.Error("Ready of a closed engine: no error, want one")
 	}
 }
