@@ -64,7 +64,7 @@ type Config struct {
 	Timeout time.Duration
 
 	// Authorize decides whether a request is permitted. Default: every request is, so
-	// whoever can reach the handler may use it.
+	// everyone who can reach the handler may use it.
 	Authorize Authorize
 
 	// Hosts are the host names that requests may have, besides localhost and IP addresses;
