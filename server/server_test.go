@@ -336,3 +336,19 @@ func TestLogHoldsNoPayload(t *testing.T) {
 		t.Errorf("log contains request data, or no line with status=200:\n%s", log)
 	}
 }
+
+// A browser gets a page that links the others, without a redirect.
+func TestHome(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	r := s.request(t, http.MethodGet, "/", "")
+	r.Header.Set("Accept", "text/html,application/xhtml+xml")
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(page), `href="console/"`) || !strings.Contains(string(page), `href="docs/"`) {
+		t.Errorf("GET / of a browser: %d %s, %v; want links to the console and the documents", response.StatusCode, page, err)
+	}
+}

@@ -32,6 +32,7 @@ func Waits(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"poll on another copy returns with the outcome":    pollsAnother,
 		"callback during cancel settles or is refused":     racesCancel,
 		"callback during open settles or is not found":     racesOpen,
+		"open during cancel returns the one wait":          racesOpenCancel,
 		"racing opens open one wait":                       opensOnceInRace,
 		"list walks every wait once while others are open": lists,
 		"list filters by status and workflow":              filters,
@@ -198,6 +199,24 @@ func racesOpen(t *testing.T, s *WaitsSubject) {
 			t.Errorf("Callback was accepted, but the wait is %s", got.Status)
 		case callbackErr != nil && (!errors.Is(callbackErr, engine.ErrNotFound) || got.Status != waits.Waiting):
 			t.Errorf("Callback: %v, and the wait is %s; want %v and waiting", callbackErr, got.Status, engine.ErrNotFound)
+		}
+	}
+}
+
+// Opening a wait again while it is cancelled returns that wait, before or after the cancel, and
+// does not revive it.
+func racesOpenCancel(t *testing.T, s *WaitsSubject) {
+	for i := range 20 {
+		wait := s.open(t, fmt.Sprint(i))
+		var group sync.WaitGroup
+		group.Go(func() { s.cancel(t, wait) })
+		again, opened, err := s.Engine.OpenWait(t.Context(), project, open(wait.StateID))
+		group.Wait()
+		if err != nil || opened || again.WaitID != wait.WaitID || again.Status != waits.Waiting && again.Status != waits.Cancelled {
+			t.Errorf("OpenWait during CancelWait = %+v, %t, %v; want the same wait, waiting or cancelled", again, opened, err)
+		}
+		if got := s.get(t, wait.WaitID); got.Status != waits.Cancelled {
+			t.Errorf("the wait is %s after CancelWait, want cancelled", got.Status)
 		}
 	}
 }
