@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -36,8 +37,12 @@ func checkHost(hosts []string) echo.MiddlewareFunc {
 
 func isAllowedHost(host string, hosts []string) bool {
 	name := (&url.URL{Host: host}).Hostname()
-	_, err := netip.ParseAddr(name)
-	return err == nil || name == "localhost" || slices.Contains(hosts, name) || slices.Contains(hosts, AnyHost)
+	if address, err := netip.ParseAddr(name); err == nil {
+		return address.Zone() == "" // a zone may be any text
+	}
+	return slices.ContainsFunc(append([]string{"localhost"}, hosts...), func(allowed string) bool {
+		return allowed == AnyHost || strings.EqualFold(allowed, name)
+	})
 }
 
 // clientAddress returns how the address of a client is found: from the connection, or from

@@ -14,12 +14,14 @@ import (
 
 // For the same request, the official SDK and package signature compute the same signature, and
 // package signature verifies the SDK's. The ids include special characters. The SDK does not
-// escape slashes, so it cannot send a slash inside an id.
+// escape slashes, so it cannot send a slash inside an id. Its Go version trims Unicode white
+// space before it signs but sends it, so that a signature of "r" would cover U+00A0 "r" too;
+// such a signature is refused (see package auth).
 func TestSignatureIsTheSDKs(t *testing.T) {
 	now := time.Now().UTC()
 	for _, id := range []string{
 		"id", "a b", " ", "a/b", "%", "%25", "%2F", "a%20b", "+", "a+b", "é", "日本語", "😀", "?", "#", "&", "=", "a=b&c", ";", ",", ":", "@", "$",
-		"!", "*", "'", "(", ")", "~", "-._~", "[", "]", "{x}", "\\", "\"", "<>", "^", "`", "|", "\u00a0",
+		"!", "*", "'", "(", ")", "~", "-._~", "[", "]", "{x}", "\\", "\"", "<>", "^", "`", "|",
 	} {
 		official := sdkrequest.NewHttpRequestBuilder().
 			WithEndpoint("http://127.0.0.1:8080").WithMethod(http.MethodPost).

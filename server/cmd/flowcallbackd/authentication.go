@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/flowcallback/flowcallback/server"
@@ -70,17 +71,16 @@ func (s settings) proxies() ([]netip.Prefix, error) {
 }
 
 // refuseForeignPages authorizes everyone on this machine except pages of other hosts in a
-// browser. The host name of such a page can be made to resolve to loopback (DNS rebinding),
-// and the browser then lets the page read the responses. Programs send neither of the two
-// headers, and may use any host name.
+// browser. Programs send neither of the two headers. Pages whose host name is made to resolve
+// to this machine are refused by their Host header (server.Config.Hosts).
 func refuseForeignPages(_ context.Context, call server.Call) (principal string, err error) {
 	r := call.Request
 	origin := r.Header.Get("Origin")
-	if origin == "" && r.Header.Get("Sec-Fetch-Site") == "" {
+	if origin == "" && r.Header.Get("Sec-Fetch-Site") != "cross-site" {
 		return "", nil
 	}
 	page, err := url.Parse(origin)
-	if err != nil || !isThisMachine(r.Host) || (origin != "" && !isThisMachine(page.Host)) {
+	if err != nil || !strings.EqualFold(page.Host, r.Host) && !isThisMachine(page.Host) {
 		return "", fmt.Errorf("page of another host: %w", server.ErrForbidden)
 	}
 	return "", nil
@@ -88,7 +88,7 @@ func refuseForeignPages(_ context.Context, call server.Call) (principal string, 
 
 // isThisMachine reports whether host, with or without a port, always means loopback.
 func isThisMachine(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
+	name := strings.ToLower((&url.URL{Host: host}).Hostname())
 	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }
 

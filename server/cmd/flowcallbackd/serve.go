@@ -117,7 +117,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	case <-ctx.Done():
 	}
 	drain()
-	logger.Info("draining: not ready, and still serving", "time", s.drain)
+	logger.Info("draining: not ready, and still serving", "time", s.drain.String())
 	select {
 	case err := <-served:
 		return err
@@ -129,7 +129,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 
 // shutdown stops accepting connections, ends long-polls, and waits for running requests.
 func (s settings) shutdown(httpServer *http.Server, stop func(), logger *slog.Logger) error {
-	logger.Info("stopping", "timeout", shutdownTimeout)
+	logger.Info("stopping", "timeout", shutdownTimeout.String())
 	stop()
 	finishing, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
