@@ -57,6 +57,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := untilWaiting(ctx, c, started); err != nil {
+		return err
+	}
 	fmt.Printf("The flow waits. Resume it from another terminal:\n\n"+
 		"  flowcallback succeed --workflow-id %s --run-id %s --state-id approve --output '{\"approved\":true}'\n\n", started.GetID(), started.GetRunID())
 	var outcome waits.Outcome
@@ -65,4 +68,22 @@ func run(ctx context.Context) error {
 	}
 	fmt.Printf("The flow goes on: %s with %s\n", outcome.Result, outcome.Output)
 	return nil
+}
+
+// untilWaiting blocks until the worker has scheduled the activity that waits. A callback before
+// that would find no state.
+func untilWaiting(ctx context.Context, c client.Client, run client.WorkflowRun) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		description, err := c.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
+		if err != nil || len(description.GetPendingActivities()) > 0 {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
