@@ -25,8 +25,8 @@ wrong, nothing changes and the log says why.
 
 On SIGTERM it drains: /readyz answers 503 and everything else goes on for --drain, so that load
 balancers notice. Then it stops: it accepts no new connections, answers long-polls with what they
-have, finishes running requests and closes its file. SIGINT stops it without draining. A second signal
-ends it immediately.
+have, finishes running requests and closes its file. SIGINT stops it without draining, and ends a drain.
+A further signal ends it immediately.
 
 Each flag has an environment variable; the flag wins. TLS and the API key of Temporal are set as
 for all Temporal clients: by variables that begin with TEMPORAL_, or in its configuration file.

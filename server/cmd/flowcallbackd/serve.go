@@ -124,6 +124,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	case <-interrupted:
 	case <-time.After(s.drain):
 	}
+	signal.Stop(interrupted) // from here on, SIGINT ends the process immediately
 	return s.shutdown(httpServer, stop, logger)
 }
 
