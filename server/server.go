@@ -158,7 +158,8 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	}
 
 	answers := responses{newMemory(config.MaxMemory)}
-	middlewares := config.operationMiddlewares(answers)
+	bodies := bodies{config.MaxBody, newMemory(config.MaxMemory)}
+	middlewares := config.operationMiddlewares(bodies, answers)
 	callbackserver.RegisterHandlersWithOptions(router,
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
 		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionCallback, published.Operations())})
@@ -170,21 +171,17 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		return nil, err
 	}
 	servePages(router)
-	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait, config.bodies()))
+	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait, bodies))
 	router.GET("/healthz", healthy)
 	router.GET("/readyz", ready(config.Draining, e))
 	return headAsGet(router), nil
 }
 
-// bodies returns how bodies are read.
-func (c *Config) bodies() bodies { return bodies{c.MaxBody, newMemory(c.MaxMemory)} }
-
 // operationMiddlewares returns the middleware of each operation, by operationId, from the
 // outermost to the innermost.
-func (c *Config) operationMiddlewares(answers responses) func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
+func (c *Config) operationMiddlewares(bodies bodies, answers responses) func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
 	running := admission{requests: make(slots, c.MaxRequests), polls: make(slots, c.MaxPolls)}
 	observed := newMetrics(c.Metrics, running)
-	bodies := c.bodies()
 	return func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
