@@ -22,11 +22,10 @@ const AnyHost = "*"
 // host, whose name resolves to this server, sends that name. Health checks are exempt,
 // because they reveal nothing and may use any name.
 func checkHost(hosts []string) echo.MiddlewareFunc {
-	exempt := []string{"/healthz", "/readyz"}
+	allowed := append([]string{"localhost"}, hosts...)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			r := c.Request()
-			if !slices.Contains(exempt, r.URL.Path) && !isAllowedHost(r.Host, hosts) {
+			if !isHealthCheck(c) && !isAllowedHost(c.Request().Host, allowed) {
 				closeAfterResponse(c)
 				return errHost
 			}
@@ -35,14 +34,14 @@ func checkHost(hosts []string) echo.MiddlewareFunc {
 	}
 }
 
-func isAllowedHost(host string, hosts []string) bool {
+// isAllowedHost reports whether host is an IP address or one of the allowed names, with or
+// without a port.
+func isAllowedHost(host string, allowed []string) bool {
 	name := (&url.URL{Host: host}).Hostname()
 	if address, err := netip.ParseAddr(name); err == nil {
 		return address.Zone() == "" // a zone may be any text
 	}
-	return slices.ContainsFunc(append([]string{"localhost"}, hosts...), func(allowed string) bool {
-		return allowed == AnyHost || strings.EqualFold(allowed, name)
-	})
+	return slices.ContainsFunc(allowed, func(a string) bool { return a == AnyHost || strings.EqualFold(a, name) })
 }
 
 // clientAddress returns how the address of a client is found: from the connection, or from

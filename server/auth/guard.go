@@ -100,16 +100,10 @@ func (g *Guard) authenticate(call server.Call) (p *principal, reason, err error)
 	case len(tokens) == 0 && len(authorizations) == 0:
 		return nil, errNone, nil
 	case len(tokens) == 1 && len(authorizations) == 0:
-		if p = g.byToken(tokens[0]); p == nil {
-			return nil, errToken, nil
-		}
-		return p, nil, nil
+		return g.byToken(tokens[0])
 	case len(tokens) == 0 && len(authorizations) == 1:
 		if token, ok := g.scraperToken(call, authorizations[0]); ok {
-			if p = g.byToken(token); p == nil {
-				return nil, errToken, nil
-			}
-			return p, nil, nil
+			return g.byToken(token)
 		}
 		return g.bySignature(call, authorizations[0])
 	default: // it is not clear which one the caller means
@@ -127,14 +121,15 @@ func (g *Guard) scraperToken(call server.Call, header string) (token string, ok 
 }
 
 // byToken compares the token with every principal, so that the time reveals nothing.
-func (g *Guard) byToken(token string) (found *principal) {
+func (g *Guard) byToken(token string) (p *principal, reason, err error) {
+	reason = errToken
 	hash := sha256.Sum256([]byte(token))
-	for _, p := range *g.principals.Load() {
-		if p.tokenHash != nil && subtle.ConstantTimeCompare(p.tokenHash, hash[:]) == 1 {
-			found = p
+	for _, candidate := range *g.principals.Load() {
+		if candidate.tokenHash != nil && subtle.ConstantTimeCompare(candidate.tokenHash, hash[:]) == 1 {
+			p, reason = candidate, nil
 		}
 	}
-	return found
+	return p, reason, nil
 }
 
 func (g *Guard) bySignature(call server.Call, header string) (p *principal, reason, err error) {

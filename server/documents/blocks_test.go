@@ -92,8 +92,8 @@ func (b block) steps() (steps []step) {
 	return steps
 }
 
-// pattern returns a regular expression for the printed lines. In a line, … stands for any
-// text; a line that is only … stands for any lines.
+// pattern returns a regular expression for the printed lines. In a line, … matches any text. A
+// line that is only … matches any number of lines.
 func pattern(want []string) string {
 	var b strings.Builder
 	for _, line := range want {

@@ -120,7 +120,7 @@ func (a *app) tryReadiness(ctx context.Context) (found string, err error) {
 	}
 }
 
-// tryCallback sends a callback without a body. A service that accepts the credentials for
+// tryCallback sends a callback whose body lacks the mandatory members. A service that accepts the credentials for
 // this project refuses it because it breaks the contract.
 func (a *app) tryCallback(ctx context.Context) (found string, err error) {
 	location, err := url.JoinPath(a.endpoint, "v2", url.PathEscape(a.projectID), "fgs", "workflows", "doctor", "callback")

@@ -15,19 +15,20 @@ const (
 	logFlushTimeout = time.Second
 )
 
-// logWriter writes lines in a goroutine of its own, so that a log that nobody reads does not
+// logWriter writes lines in a goroutine of its own, so that a log that is not read does not
 // block the server. It counts the lines that it drops.
 type logWriter struct {
 	lines   chan []byte
 	dropped atomic.Int64
+	stop    chan struct{}
 	done    chan struct{}
 }
 
 func newLogWriter(w io.Writer, reportDropped func(n int64)) *logWriter {
-	l := &logWriter{lines: make(chan []byte, logQueue), done: make(chan struct{})}
+	l := &logWriter{lines: make(chan []byte, logQueue), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		for line := range l.lines {
+		for line := l.next(); line != nil; line = l.next() {
 			_, _ = w.Write(line) // a reader that has gone is no reason to stop
 			if n := l.dropped.Swap(0); n > 0 {
 				reportDropped(n)
@@ -37,7 +38,24 @@ func newLogWriter(w io.Writer, reportDropped func(n int64)) *logWriter {
 	return l
 }
 
-// Write queues a line. It never blocks.
+// next blocks until there is a line, and returns it. After close it returns the queued lines
+// and then nil.
+func (l *logWriter) next() []byte {
+	select {
+	case line := <-l.lines:
+		return line
+	case <-l.stop:
+	}
+	select {
+	case line := <-l.lines:
+		return line
+	default:
+		return nil
+	}
+}
+
+// Write queues a line. It never blocks, and may be called after close: handlers that outlive
+// the server may still log.
 func (l *logWriter) Write(line []byte) (int, error) {
 	select {
 	case l.lines <- append([]byte(nil), line...):
@@ -47,9 +65,9 @@ func (l *logWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// close writes the queued lines, if they can be written soon. There must be no more writes.
+// close writes the queued lines, if they can be written soon.
 func (l *logWriter) close() {
-	close(l.lines)
+	close(l.stop)
 	select {
 	case <-l.done:
 	case <-time.After(logFlushTimeout):

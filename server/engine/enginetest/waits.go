@@ -124,9 +124,9 @@ func pollsDeadline(t *testing.T, s *WaitsSubject) {
 
 func pollsTimeout(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
-	for _, time := range []time.Duration{0, time.Millisecond} {
-		if got, err := s.Engine.GetWait(t.Context(), project, wait.WaitID, time); err != nil || got.Status != waits.Waiting {
-			t.Errorf("GetWait for %s = %+v, %v; want it waiting", time, got, err)
+	for _, d := range []time.Duration{0, time.Millisecond} {
+		if got, err := s.Engine.GetWait(t.Context(), project, wait.WaitID, d); err != nil || got.Status != waits.Waiting {
+			t.Errorf("GetWait for %s = %+v, %v; want it waiting", d, got, err)
 		}
 	}
 }
