@@ -106,6 +106,16 @@ func pattern(want []string) string {
 	return b.String()
 }
 
+// runningPattern returns a regular expression for lines that a running command prints. Its
+// access log may come between them.
+func runningPattern(want []string) string {
+	lines := make([]string, len(want))
+	for i, line := range want {
+		lines[i] = pattern([]string{line})
+	}
+	return "(?m)^" + strings.Join(lines, `(?:time=[^\n]* msg=request [^\n]*\n)*`)
+}
+
 func TestBlocks(t *testing.T) {
 	path := t.TempDir() + "/x.md"
 	text := "```console\n$ a \\\n    b\nout …\n$ c <<END\n> d\n> END\n```\n<!-- terminal: server, keeps running -->\n```console\n$ e\n```\n```go\n$ not\n```\n"
@@ -123,6 +133,9 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("steps:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if p := "^" + pattern([]string{"a…c", "…", "z"}) + "$"; !regexp.MustCompile(p).MatchString("abc\nd\ne\nz\n") || regexp.MustCompile(p).MatchString("abd\nz\n") {
+		t.Errorf("pattern %s does not match as described", p)
+	}
+	if p := runningPattern([]string{"a", "b"}) + "$"; !regexp.MustCompile(p).MatchString("before\na\ntime=1 level=INFO msg=request status=200\nb\n") || regexp.MustCompile(p).MatchString("a\nother\nb\n") {
 		t.Errorf("pattern %s does not match as described", p)
 	}
 }

@@ -219,7 +219,7 @@ func (x *terminal) run(t *testing.T, s *session, place string, step step) bool {
 		expression = "^" + strings.TrimSuffix(pattern(want), `\n`) + `\n*` + done + `\n`
 	}
 	if step.running {
-		expression = `(?m)` + expression // other lines, such as the access log, may come between
+		expression = runningPattern(want)
 	}
 	matched, printed := x.printed.await(x.seen, regexp.MustCompile(expression))
 	if !matched {
