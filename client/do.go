@@ -54,16 +54,21 @@ func (d *doer) Do(r *http.Request) (*http.Response, error) {
 
 // repeat makes attempts until one has a final response or the time for retries is over.
 func (d *doer) repeat(r *http.Request) (*http.Response, error) {
-	pauses := &pauses{total: max(d.retryFor, d.retryNotFoundFor), BackOff: &backoff.ExponentialBackOff{
+	pauses := &pauses{BackOff: &backoff.ExponentialBackOff{
 		InitialInterval: d.first, MaxInterval: d.longest, Multiplier: 2, RandomizationFactor: 0.5,
 	}}
 	var last *http.Response
 	var cause error // why the last attempt failed
 	attempt := func() (*http.Response, error) {
+		pauses.total = d.retryFor
 		if last, cause = d.once(r); cause != nil {
 			return nil, permanentOr(r.Context(), cause)
 		}
-		if !retryable(last) && !d.retryNotFound(r, last, pauses) {
+		switch {
+		case retryable(last):
+		case d.isEarly(r, last):
+			pauses.total = d.retryNotFoundFor
+		default:
 			return last, nil
 		}
 		cause = errors.New(last.Status)
@@ -93,8 +98,9 @@ func (d *doer) repeat(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// pauses are the pauses between attempts. They end when total has passed since the first
-// pause, so the time of the first attempt, such as a long-poll's, does not count. The last
+// pauses are the pauses between attempts. They end when total, which depends on the last
+// failure, has passed since the first pause, so the time of the first attempt, such as a
+// long-poll's, does not count. The last
 // pause is shortened, so that the last attempt starts when the time is over.
 type pauses struct {
 	backoff.BackOff
@@ -183,12 +189,11 @@ func retryable(response *http.Response) bool {
 	return false
 }
 
-// retryNotFound reports whether a callback for an unknown state is to be retried.
-func (d *doer) retryNotFound(r *http.Request, response *http.Response, pauses *pauses) bool {
-	if d.retryNotFoundFor == 0 || response.StatusCode != http.StatusNotFound || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/callback") {
-		return false
-	}
-	return errorOf(response).Code == callback.CodeNotFound && pauses.passed() < d.retryNotFoundFor
+// isEarly reports whether a callback may have come before its state waits, and is to be
+// retried.
+func (d *doer) isEarly(r *http.Request, response *http.Response) bool {
+	return d.retryNotFoundFor > 0 && response.StatusCode == http.StatusNotFound && r.Method == http.MethodPost &&
+		strings.HasSuffix(r.URL.Path, "/callback") && errorOf(response).Code == callback.CodeNotFound
 }
 
 // isContractError reports whether the body, which is in memory, is the contract's error body.

@@ -203,6 +203,20 @@ func TestNotFoundOfAProxy(t *testing.T) {
 	}
 }
 
+// Each kind of failure is retried for its own time.
+func TestRetryTimesAreApart(t *testing.T) {
+	var attempts atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		attempts.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer s.Close()
+	c := newClient(t, s.URL, "p", client.WithRetry(0), client.WithRetryNotFound(time.Second))
+	if _, err := c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil); err == nil || attempts.Load() != 1 {
+		t.Errorf("503 with WithRetry(0) and WithRetryNotFound: %v after %d attempts, want an error after 1", err, attempts.Load())
+	}
+}
+
 func TestRetryNotFound(t *testing.T) {
 	state := client.State{Workflow: "w", Run: "r", State: "s"}
 	var attempts atomic.Int64

@@ -54,7 +54,7 @@ func principalOf(c echo.Context) string {
 }
 
 // authorize refuses requests that decide does not permit. Until then the memory of the body
-// belongs to the address.
+// belongs to the address, then to the principal.
 func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -62,16 +62,20 @@ func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFu
 			if err != nil {
 				return err
 			}
-			release := func() {}
-			defer func() { release() }()
+			var held *share // of a body that the credentials needed
+			defer func() {
+				if held != nil {
+					held.release()
+				}
+			}()
 			principal, err := decide(c.Request().Context(), Call{
-				Request: c.Request(), Address: c.RealIP(), ProjectID: projectID, Action: action,
+				Request: asSent(c.Request()), Address: c.RealIP(), ProjectID: projectID, Action: action,
 				Body: func() ([]byte, error) {
-					body, done, err := bodies.read(c, ownerOf(c))
+					body, memory, err := bodies.read(c, ownerOf(c))
 					if err != nil {
 						return nil, err
 					}
-					release = done
+					held = memory
 					return body.Bytes(), nil
 				},
 			})
@@ -81,6 +85,9 @@ func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFu
 			}
 			if principal != "" {
 				c.Set(principalKey, principal)
+				if held != nil {
+					held.prove(principal)
+				}
 			}
 			return next(c)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -33,13 +34,14 @@ type bodies struct {
 // refuses a body larger than the limit with *http.MaxBytesError: before it reads, if the
 // request states the length, else as soon as the limit is exceeded. It refuses a slow one
 // with os.ErrDeadlineExceeded, and one for which there is no memory with
-// engine.ErrOverloaded. The body takes memory of the owner until release is called.
-func (b bodies) read(c echo.Context, o owner) (body *contract.Body, release func(), err error) {
+// engine.ErrOverloaded. The body takes memory of the owner until it is released; held is nil
+// if the body was read before.
+func (b bodies) read(c echo.Context, o owner) (body *contract.Body, held *share, err error) {
 	r := c.Request()
 	if body, ok := r.Body.(*contract.Body); ok {
-		return body, func() {}, nil
+		return body, nil, nil
 	}
-	buffer := buffer{memory: b.memory, owner: o}
+	buffer := buffer{share: share{memory: b.memory, owner: o}}
 	if r.ContentLength != 0 {
 		err = b.fill(&buffer, c)
 	}
@@ -49,7 +51,7 @@ func (b bodies) read(c echo.Context, o owner) (body *contract.Body, release func
 	}
 	body = contract.NewBody(buffer.data)
 	r.Body = body
-	return body, buffer.release, nil
+	return body, &buffer.share, nil
 }
 
 func (b bodies) fill(buffer *buffer, c echo.Context) error {
@@ -63,9 +65,13 @@ func (b bodies) fill(buffer *buffer, c echo.Context) error {
 		source = http.MaxBytesReader(c.Response().Writer, source, b.limit)
 	}
 	connection := http.NewResponseController(c.Response())
+	buffer.arrive(func() { _ = connection.SetReadDeadline(time.Unix(1, 0)) })
 	err := buffer.read(source, r.ContentLength, b.limit, func(size int64) {
 		_ = connection.SetReadDeadline(time.Now().Add(bodyGrace + time.Duration(size)*time.Second/minBodyRate))
 	})
+	if dropped := buffer.arrived(); dropped && err != nil {
+		err = fmt.Errorf("the body was slow, and its memory was needed: %w", engine.ErrOverloaded)
+	}
 	if err != nil {
 		closeAfterResponse(c)
 		return &readError{err}
@@ -78,11 +84,13 @@ func (b bodies) fill(buffer *buffer, c echo.Context) error {
 // the body.
 func (b bodies) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		_, release, err := b.read(c, ownerOf(c))
+		_, held, err := b.read(c, ownerOf(c))
 		if err != nil {
 			return err
 		}
-		defer release()
+		if held != nil {
+			defer held.release()
+		}
 		return next(c)
 	}
 }
@@ -96,8 +104,12 @@ func ownerOf(c echo.Context) owner {
 }
 
 // closeAfterResponse sets Connection: close, so that net/http does not drain a large unread
-// body.
+// body. In HTTP/2, where it would end the other requests of the connection, the body's stream
+// ends by itself.
 func closeAfterResponse(c echo.Context) {
+	if c.Request().ProtoMajor > 1 {
+		return
+	}
 	_, isRead := c.Request().Body.(*contract.Body)
 	if n := c.Request().ContentLength; !isRead && (n < 0 || n > initialSize) {
 		c.Response().Header().Set("Connection", "close")
@@ -106,10 +118,8 @@ func closeAfterResponse(c echo.Context) {
 
 // buffer is a body whose memory is accounted for.
 type buffer struct {
-	data   []byte
-	memory *memory
-	owner  owner
-	taken  int64
+	share
+	data []byte
 }
 
 // read reads the whole body. length is its stated length, or -1. The buffer grows as the
@@ -121,11 +131,14 @@ func (b *buffer) read(body io.Reader, length, limit int64, expect func(size int6
 		largest = limit + 1 // the limit, and one byte to see that it is exceeded
 	}
 	for size := min(largest, initialSize); ; size = min(largest, growthFactor*size) {
-		if !b.memory.take(b.owner, size-b.taken) {
+		part := size - int64(len(b.data))
+		if !b.take(part) {
 			return fmt.Errorf("memory for bodies: %w", engine.ErrOverloaded)
 		}
-		expect(size - b.taken)
-		b.taken = size
+		expect(part)
+		if b.isDropped() { // before expect, which moved the deadline
+			return os.ErrDeadlineExceeded
+		}
 		grown := make([]byte, size)
 		n := copy(grown, b.data)
 		for n < len(grown) {
@@ -144,9 +157,6 @@ func (b *buffer) read(body io.Reader, length, limit int64, expect func(size int6
 		}
 	}
 }
-
-// release returns the memory.
-func (b *buffer) release() { b.memory.release(b.owner, b.taken) }
 
 // readError is an error from reading a body.
 type readError struct{ error }

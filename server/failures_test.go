@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -134,6 +135,43 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 	stop()
 	stopAnother()
 	for s.callback(t, "unknown", large).status != 404 { // until the server has freed their memory
+	}
+}
+
+// When memory is short, bodies that have been arriving for long are dropped, before their
+// time-outs. Otherwise callers that must send a body to prove who they are could be kept out.
+func TestSlowBodiesGiveWay(t *testing.T) {
+	s := start(t, server.Config{MaxBody: 100_000, MaxMemory: 400_000}, sqlite.Options{})
+	large := `{"result":"success","output":{"a":"` + strings.Repeat("x", 90_000) + `"}}`
+	var slow []net.Conn
+	for range 2 { // one address gets half of the memory
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = fmt.Fprintf(conn, "POST /v2/project/fgs/workflows/%s/callback HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+			"X-Workflow-Run-Id: run\r\nX-Workflow-State-Id: slow\r\nContent-Length: %d\r\n\r\n%s", workflow, len(large), large[:80_000])
+		slow = append(slow, conn)
+	}
+	var answered sync.WaitGroup
+	for _, conn := range slow {
+		answered.Go(func() {
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || response.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("slow body: response %+v, %v; want 503, not the 408 of its own time-out", response, err)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { answered.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			s.callback(t, "unknown", large) // needs the memory of one of them
+		}
 	}
 }
 

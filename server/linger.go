@@ -33,7 +33,8 @@ func (l linger) drain(c echo.Context) {
 	}
 	select {
 	case l.slots <- struct{}{}:
-	default:
+	default: // net/http would wait for the sender
+		_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now())
 		return
 	}
 	defer func() { <-l.slots }()

@@ -23,7 +23,7 @@ const (
 // not read them cannot use it up.
 type responses struct{ memory *memory }
 
-const responseSizeKey = "response_size"
+const responseShareKey = "response_share"
 
 // account takes memory for the response of an operation, or refuses with
 // engine.ErrOverloaded. release returns it.
@@ -34,21 +34,22 @@ func (r responses) account(next waitsserver.StrictHandlerFunc, _ string) waitsse
 			return response, err
 		}
 		size := sizeOf(response)
-		if !r.memory.take(ownerOf(c), size) {
+		held := &share{memory: r.memory, owner: ownerOf(c)}
+		if !held.take(size) {
 			return nil, fmt.Errorf("memory for responses: %w", engine.ErrOverloaded)
 		}
-		c.Set(responseSizeKey, size)
+		c.Set(responseShareKey, held)
 		_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(responseGrace + time.Duration(size)*time.Second/minResponseRate))
 		return response, nil
 	}
 }
 
 // release returns the memory of a response after it was written.
-func (r responses) release(next echo.HandlerFunc) echo.HandlerFunc {
+func (responses) release(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		defer func() {
-			if size, ok := c.Get(responseSizeKey).(int64); ok {
-				r.memory.release(ownerOf(c), size)
+			if held, ok := c.Get(responseShareKey).(*share); ok {
+				held.release()
 			}
 		}()
 		return next(c)

@@ -44,8 +44,9 @@ type Config struct {
 
 	// MaxMemory limits the bytes of request bodies that are in memory at once. A request
 	// beyond it is answered with 503 immediately. A body counts as it arrives. One principal
-	// and one address get at most half of it; a quarter is reserved for principals. Default:
-	// DefaultMaxMemory; at least four bodies of MaxBody. Responses of the waits API that are
+	// and one address get at most half of it; a quarter is reserved for principals. When
+	// memory is short, bodies that have been arriving for more than a second are answered
+	// with 503, whoever sends them. Default: DefaultMaxMemory; at least four bodies of MaxBody. Responses of the waits API that are
 	// being written have the same limits, in addition.
 	MaxMemory int64
 
@@ -81,7 +82,7 @@ type Config struct {
 	Draining context.Context
 
 	// Stopping is done when the program stops. Long-polls then answer immediately with what
-	// they have. Default: never done.
+	// they have, and bodies that are still arriving are refused. Default: never done.
 	Stopping context.Context
 
 	// Metrics receives the metrics of the server, and is served at /metrics to principals
@@ -159,6 +160,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 
 	answers := responses{newMemory(config.MaxMemory)}
 	bodies := bodies{config.MaxBody, newMemory(config.MaxMemory)}
+	context.AfterFunc(config.Stopping, bodies.memory.dropArriving)
 	middlewares := config.operationMiddlewares(bodies, answers)
 	callbackserver.RegisterHandlersWithOptions(router,
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
@@ -238,17 +240,28 @@ func serveDocuments(router *echo.Echo, published *contract.Contract) error {
 // errDraining is the answer of /readyz while the server drains.
 var errDraining = fmt.Errorf("draining: %w", engine.ErrUnavailable)
 
+// sentKey is the context key of a HEAD request as it was sent.
+type sentKey struct{}
+
 // headAsGet handles HEAD requests like GET. net/http leaves out the body, because it looks at
 // the method of its own request.
 func headAsGet(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead {
-			get := *r
-			get.Method = http.MethodGet
-			r = &get
+			sent := r
+			r = sent.WithContext(context.WithValue(sent.Context(), sentKey{}, sent))
+			r.Method = http.MethodGet
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// asSent returns the request as it was sent, for credentials that cover the method.
+func asSent(r *http.Request) *http.Request {
+	if sent, ok := r.Context().Value(sentKey{}).(*http.Request); ok {
+		return sent
+	}
+	return r
 }
 
 // healthy answers 200 while the process serves requests.

@@ -92,11 +92,14 @@ func (a Authorization) Covers(headers ...string) bool {
 
 // Verify reports whether a is the signature of r and the given body with the secret. The
 // comparison takes constant time. Verify returns false if r does not have each listed header
-// exactly once. It does not check the time of signing; see Time.
+// exactly once, or if white space surrounds a value: HTTP/1 servers remove it, but HTTP/2
+// delivers it (RFC 9113, section 8.2.1, calls such a request malformed), and one signature
+// would fit several values. It does not check the time of signing; see Time.
 func (a Authorization) Verify(r *http.Request, body []byte, secret string) bool {
 	complete := true
 	for _, name := range a.SignedHeaders {
-		if len(headerValues(r, name)) != 1 {
+		values := headerValues(r, name)
+		if len(values) != 1 || values[0] != trim(values[0]) {
 			complete = false
 		}
 	}

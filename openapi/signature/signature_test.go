@@ -68,6 +68,8 @@ func TestWhatIsSignedCannotChange(t *testing.T) {
 		"body":           func(_ *http.Request, body *[]byte) { *body = append(*body, ' ') },
 		"date":           func(r *http.Request, _ *[]byte) { r.Header.Set("X-Sdk-Date", "20261122T091308Z") },
 		"run":            func(r *http.Request, _ *[]byte) { r.Header.Set("X-Workflow-Run-Id", "R") },
+		"space (HTTP/2)": func(r *http.Request, _ *[]byte) { r.Header.Set("X-Workflow-Run-Id", " r") },
+		"tab (HTTP/2)":   func(r *http.Request, _ *[]byte) { r.Header.Set("X-Workflow-State-Id", "s\t") },
 		"no state":       func(r *http.Request, _ *[]byte) { r.Header.Del("X-Workflow-State-Id") },
 		"a second state": func(r *http.Request, _ *[]byte) { r.Header.Add("X-Workflow-State-Id", "") },
 		"a second date":  func(r *http.Request, _ *[]byte) { r.Header.Add("X-Sdk-Date", r.Header.Get("X-Sdk-Date")) },
@@ -106,6 +108,7 @@ func TestSignAndVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("User-Agent", "through a proxy")
+		r.Header.Set("X-Workflow-Run-Id", "ünï") // HTTP/1 removes white space
 		a, err := signature.Parse(r.Header.Get("Authorization"))
 		if err != nil || !a.Verify(r, []byte("body"), "secret") || !a.Covers("X-Sdk-Date", "host", "x-workflow-run-id") || a.Covers("X-Workflow-State-Id") {
 			t.Errorf("%s: the signature %+v, %v does not verify or covers the wrong headers", target, a, err)

@@ -8,10 +8,12 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -73,12 +75,19 @@ func load(path string, allProjects bool) ([]*principal, error) {
 
 // parse reads the principals of a document. Its errors name the line and contain no secret.
 func parse(data []byte, allProjects bool) ([]*principal, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
+	var document, another yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("line 1: want a list \"principals\"")
+	case err != nil:
 		return nil, errors.New("not well-formed YAML: check indentation and quotes" + lineOf(err))
 	}
-	if len(document.Content) == 0 {
-		return nil, errors.New("line 1: want a list \"principals\"")
+	switch err := decoder.Decode(&another); {
+	case err == nil:
+		return nil, at(&another, "a second YAML document begins: want one")
+	case !errors.Is(err, io.EOF):
+		return nil, errors.New("not well-formed YAML: check indentation and quotes" + lineOf(err))
 	}
 	list, err := member(document.Content[0], "principals")
 	if err != nil {
@@ -111,9 +120,21 @@ func parse(data []byte, allProjects bool) ([]*principal, error) {
 	return principals, nil
 }
 
-// minSecret is the smallest number of characters in a secret key. Shorter ones could be
-// guessed, because valid credentials are always judged.
-const minSecret = 16
+// minSecret is the smallest number of characters in a secret key, and minDifferent of
+// different ones. Weaker ones could be guessed, because valid credentials are always judged.
+const (
+	minSecret    = 16
+	minDifferent = 8
+)
+
+// isWeak reports whether a secret key could be guessed.
+func isWeak(secret string) bool {
+	different := map[rune]bool{}
+	for _, c := range secret {
+		different[c] = true
+	}
+	return secret == placeholder || utf8.RuneCountInString(secret) < minSecret || len(different) < minDifferent
+}
 
 // placeholder is the secret key of example.yaml.
 const placeholder = "A LONG RANDOM TEXT"
@@ -158,8 +179,8 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 	case (e.TokenSHA256 == "") == (e.AccessKey == ""):
 		return nil, at(item, "want either token_sha256, or access_key and secret_key")
 	}
-	if e.SecretKey == placeholder || e.SecretKey != "" && utf8.RuneCountInString(e.SecretKey) < minSecret {
-		return nil, at(item, "secret_key must be a random text of at least %d characters; `flowcallbackd token` prints a suitable one", minSecret)
+	if e.SecretKey != "" && isWeak(e.SecretKey) {
+		return nil, at(item, "secret_key must be a random text of at least %d characters, at least %d of them different; `flowcallbackd token` prints a suitable one", minSecret, minDifferent)
 	}
 	for _, action := range p.actions {
 		if action != server.ActionCallback && action != server.ActionWait {

@@ -155,3 +155,34 @@ func TestSharedNamespaceRefusesPrincipalsOfProjects(t *testing.T) {
 		t.Errorf("flowcallbackd with a shared namespace: %v, output %s; want \"is restricted to projects\"", err, output)
 	}
 }
+
+// A signature covers the method that was sent: one of GET is not one of HEAD.
+func TestSignatureCoversHead(t *testing.T) {
+	s, _ := startWithAuth(t)
+	for _, test := range []struct {
+		signed, sent string
+		status       int
+	}{
+		{http.MethodGet, http.MethodGet, 200},
+		{http.MethodHead, http.MethodHead, 200},
+		{http.MethodGet, http.MethodHead, 401},
+		{http.MethodHead, http.MethodGet, 401},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), test.signed, s.URL+"/v1/project/waits", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := signature.Sign(r, nil, "AKID", "a-secret-of-24-characters", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.Method = test.sent
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != test.status {
+			t.Errorf("signed as %s, sent as %s: status %d, want %d", test.signed, test.sent, response.StatusCode, test.status)
+		}
+	}
+}

@@ -2,10 +2,13 @@ package main_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,6 +43,66 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 					conn.Close()
 				}
 			})
+		}
+	}
+}
+
+// Only so many connections linger. The next one is closed immediately.
+func TestLingeringIsBounded(t *testing.T) {
+	s := servertest.Start(t, "--engine", file(t), "--max-body", "10000")
+	refused := func() net.Conn {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, "POST /v2/project/fgs/workflows/w/callback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || response.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Fatalf("response %+v, %v; want 413", response, err)
+		}
+		return conn
+	}
+	var lingering []net.Conn
+	for range 64 {
+		lingering = append(lingering, refused())
+	}
+	closed := make(chan string, 2)
+	wait := func(name string, conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 1))
+		closed <- name
+	}
+	go wait("the first", lingering[0])
+	go wait("the one beyond the limit", refused())
+	if first := <-closed; first != "the one beyond the limit" {
+		t.Errorf("%s was closed first", first)
+	}
+}
+
+// A refused body ends its own stream of an HTTP/2 connection, not the connection.
+func TestRefusalLeavesHTTP2Open(t *testing.T) {
+	folder := t.TempDir()
+	cert, key := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	newCertificate(t, cert, key, 1)
+	s := servertest.Start(t, "--tls-cert", cert, "--tls-key", key, "--engine", file(t))
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	url := "https://" + strings.TrimPrefix(s.URL, "http://") + "/v2/project/fgs/workflows/w/callback"
+	for i := range 3 {
+		reused := false
+		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, url, strings.NewReader(strings.Repeat(" ", 5<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := transport.RoundTrip(r)
+		if err != nil || response.StatusCode != http.StatusRequestEntityTooLarge || response.ProtoMajor != 2 {
+			t.Fatalf("response %+v, %v; want 413 over HTTP/2", response, err)
+		}
+		response.Body.Close()
+		if reused != (i > 0) {
+			t.Errorf("request %d: connection reused = %t", i, reused)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -76,21 +77,32 @@ func open(t *testing.T, c *client.Client, state string) (waits.Wait, bool, error
 	return wait, err == nil, err
 }
 
-// A client that sends its body slowly does not delay the shutdown beyond its time-out.
+// A client that sends its body slowly, but above the minimum rate, does not delay the end. Its
+// request is refused, because it had not arrived.
 func TestSlowBodyDoesNotDelayTheEnd(t *testing.T) {
-	s := servertest.Start(t, "--engine", file(t))
+	s := servertest.Start(t, "--engine", file(t), "--max-body", "10000000")
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "POST /v2/p/fgs/workflows/w/callback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n{"); err != nil {
+	if _, err := io.WriteString(conn, "POST /v2/p/fgs/workflows/w/callback HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
+	dripping := make(chan struct{})
+	go func() {
+		defer close(dripping)
+		for range time.Tick(50 * time.Millisecond) {
+			if _, err := conn.Write(make([]byte, 2<<10)); err != nil {
+				return
+			}
+		}
+	}()
 	if got := statusOf(s.URL + "/healthz"); got != http.StatusOK {
 		t.Fatalf("GET /healthz: status %d, want 200", got)
 	}
 	s.Stop(t) // fails the test if the shutdown times out
+	<-dripping
 }
 
 func TestHangupWithoutAuthIsIgnored(t *testing.T) {
