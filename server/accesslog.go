@@ -20,6 +20,7 @@ func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
 			start := time.Now()
 			setResponseHeaders(c)
 			setRequestID(c)
+			closeIfChunked(c)
 			err := callRecovered(next, c)
 			if err != nil {
 				c.Error(err) // responds now, so that the status is known

@@ -116,6 +116,15 @@ func closeAfterResponse(c echo.Context) {
 	}
 }
 
+// closeIfChunked ends the connection after a request with Transfer-Encoding. If it has a
+// Content-Length too, which net/http hides, RFC 9112, section 6.1, demands that: a proxy may
+// have seen another end of the body.
+func closeIfChunked(c echo.Context) {
+	if r := c.Request(); r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		c.Response().Header().Set("Connection", "close")
+	}
+}
+
 // buffer is a body whose memory is accounted for.
 type buffer struct {
 	share

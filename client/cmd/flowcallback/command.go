@@ -60,16 +60,15 @@ type app struct {
 }
 
 // run executes the command line until it is done or ctx ends.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+func (a *app) run(ctx context.Context, args []string) error {
 	command := &cli.Command{
 		Name:            "flowcallback",
 		Usage:           "call back a flow that waits",
 		Description:     introduction + exitHelp() + examples,
 		Version:         version(),
-		Reader:          stdin,
-		Writer:          stdout,
-		ErrWriter:       stderr,
+		Reader:          a.stdin,
+		Writer:          a.stdout,
+		ErrWriter:       a.stderr,
 		HideHelpCommand: true,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // main exits
 		OnUsageError:    usageError,
@@ -98,7 +97,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			},
 			&cli.BoolFlag{
 				Name: "json", Destination: &a.json, Sources: cli.EnvVars("FLOWCALLBACK_JSON"),
-				Usage: "print JSON, one object a line",
+				Usage: "print JSON, one object a line; errors too, on standard error",
 			},
 		},
 		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.doctor(), a.conformance()},

@@ -60,7 +60,39 @@ func (a *app) conform(ctx context.Context, junit string) error {
 			return fmt.Errorf("%w: --junit: %w", errUsage, err)
 		}
 	}
+	if a.json {
+		return a.printCases(results)
+	}
 	return a.printConformance(results)
+}
+
+// printCases prints each case as JSON.
+func (a *app) printCases(results []conformance.Result) error {
+	failed := 0
+	for _, r := range results {
+		line := struct {
+			Group  string `json:"group"`
+			Name   string `json:"name"`
+			Passed bool   `json:"passed"`
+			Error  string `json:"error,omitempty"`
+		}{Group: r.Group, Name: r.Name, Passed: r.Err == nil}
+		if r.Err != nil {
+			line.Error = r.Err.Error()
+			failed++
+		}
+		if err := a.printJSON(line); err != nil {
+			return err
+		}
+	}
+	return conforms(failed, len(results))
+}
+
+// conforms returns the error of a service that does not conform.
+func conforms(failed, all int) error {
+	if failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w does not conform: %d of %d cases failed", errService, failed, all)
 }
 
 // printConformance prints the failed cases and a summary.
@@ -89,10 +121,7 @@ func (a *app) printConformance(results []conformance.Result) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	if failed > 0 {
-		return fmt.Errorf("%w does not conform: %d of %d cases failed", errService, failed, len(results))
-	}
-	return nil
+	return conforms(failed, len(results))
 }
 
 // The common parts of a JUnit report.

@@ -45,6 +45,14 @@ func (a *app) examine(ctx context.Context) error {
 				first = fmt.Errorf("%s: %w", what, err)
 			}
 		}
+		if a.json {
+			_ = a.printJSON(struct {
+				Check string `json:"check"`
+				OK    bool   `json:"ok"`
+				Found string `json:"found"`
+			}{what, err == nil, found})
+			return
+		}
 		fmt.Fprintf(a.stdout, "%s  %-12s %s\n", mark, what, found)
 	}
 	a.retry = 0 // show a problem immediately

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,10 +12,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
-	err := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr)
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	err := a.run(ctx, os.Args)
 	status := exitCode(ctx, err)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "flowcallback: %s\n", errorText(status, err))
+		a.printError(status, err)
 	}
 	os.Exit(status)
 }

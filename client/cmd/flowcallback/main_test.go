@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,8 +52,8 @@ func (s shell) run(t *testing.T, status int, arguments ...string) (stdout, stder
 	if got := command.ProcessState.ExitCode(); got != status {
 		t.Errorf("flowcallback %q exited with status %d, want %d\nstdout: %s\nstderr: %s", arguments, got, status, out.String(), errs.String())
 	}
-	if status != 0 && !strings.HasPrefix(errs.String(), "flowcallback: ") {
-		t.Errorf("flowcallback %q printed to stderr %q, want the prefix \"flowcallback: \"", arguments, errs.String())
+	if prefix := map[bool]string{false: "flowcallback: ", true: `{"error":"`}[slices.Contains(arguments, "--json")]; status != 0 && !strings.HasPrefix(errs.String(), prefix) {
+		t.Errorf("flowcallback %q printed to stderr %q, want the prefix %q", arguments, errs.String(), prefix)
 	}
 	return strings.TrimSuffix(out.String(), "\n"), errs.String()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -11,14 +12,38 @@ import (
 	"time"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
 // printJSON prints a value on one line.
-func (a *app) printJSON(value any) error {
-	encoder := json.NewEncoder(a.stdout)
+func (a *app) printJSON(value any) error { return encodeJSON(a.stdout, value) }
+
+func encodeJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(value)
+}
+
+// printError prints the error that ended the command, on standard error.
+func (a *app) printError(status int, err error) {
+	text := errorText(status, err)
+	if !a.json {
+		fmt.Fprintf(a.stderr, "flowcallback: %s\n", text)
+		return
+	}
+	line := struct {
+		Error      string             `json:"error"`
+		ExitStatus int                `json:"exit_status"`
+		StatusCode int                `json:"status_code,omitempty"`
+		ErrorCode  callback.ErrorCode `json:"error_code,omitempty"`
+		RequestID  string             `json:"request_id,omitempty"`
+	}{Error: text, ExitStatus: status}
+	var response *client.Error
+	if errors.As(err, &response) {
+		line.StatusCode, line.ErrorCode, line.RequestID = response.StatusCode, response.Code, response.RequestID
+	}
+	_ = encodeJSON(a.stderr, line) // there is nowhere left to report to
 }
 
 // printOutcome prints the outcome of a wait.

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -116,6 +117,36 @@ func TestCompletion(t *testing.T) {
 	output, err := shell.CombinedOutput()
 	if err != nil || !strings.Contains(string(output), "await") || !strings.Contains(string(output), "follow") {
 		t.Errorf("completing \"flowcallback waits \" in bash: %v\n%s", err, output)
+	}
+}
+
+// --json applies to every command, and to errors.
+func TestJSONEverywhere(t *testing.T) {
+	s := start(t)
+	for name, test := range map[string]struct {
+		arguments []string
+		status    int
+	}{
+		"doctor":      {[]string{"doctor", "--json"}, 0},
+		"conformance": {[]string{"conformance", "--json"}, 0},
+		"refusal":     {with([]string{"succeed", "--json"}, state("unknown")...), 3},
+		"usage":       {[]string{"succeed", "--json", "--workflow-id", "w"}, 2},
+	} {
+		stdout, stderr := s.run(t, test.status, test.arguments...)
+		lines := 0
+		for line := range strings.Lines(stdout + "\n" + stderr) {
+			if line = strings.TrimSpace(line); line != "" {
+				if lines++; !json.Valid([]byte(line)) {
+					t.Errorf("%s: line %q is not JSON", name, line)
+				}
+			}
+		}
+		if lines == 0 {
+			t.Errorf("%s printed nothing", name)
+		}
+		if want := `"exit_status":3,"status_code":404,"error_code":"FGS.5002"`; name == "refusal" && !strings.Contains(stderr, want) {
+			t.Errorf("refusal: stderr %q, want %s", stderr, want)
+		}
 	}
 }
 

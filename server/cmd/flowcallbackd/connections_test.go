@@ -127,6 +127,19 @@ func TestConnections(t *testing.T) {
 		}
 		x.wantUntouched(t)
 	})
+	// RFC 9112, section 6.1.
+	t.Run("connection is closed after Content-Length with Transfer-Encoding", func(t *testing.T) {
+		x.open(t, "both")
+		conn := x.dial(t)
+		send(t, conn, callbackOf("both", jsonType+fmt.Sprintf("Content-Length: %d\nTransfer-Encoding: chunked\n", len(chunked(goodBody))), chunked(goodBody)))
+		answers := bufio.NewReader(conn)
+		if status, _ := receive(t, answers, "POST"); status != 200 {
+			t.Errorf("callback: status %d, want 200", status)
+		}
+		if _, err := answers.ReadByte(); err != io.EOF {
+			t.Errorf("after the response: %v, want a closed connection", err)
+		}
+	})
 	t.Run("connection is closed after an unread body", func(t *testing.T) {
 		conn := x.dial(t)
 		smuggled := raw{body: goodBody}.text()
