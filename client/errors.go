@@ -31,6 +31,10 @@ var (
 	ErrCancelled = errors.New("cancelled")
 	// ErrConflict: the state already has another outcome, which stands.
 	ErrConflict = errors.New("conflict")
+	// ErrCursor: the outcomes feed cannot continue after the cursor, and its reader may have
+	// missed outcomes: retention has deleted them, or the cursor is of another history, for
+	// example of a server before its backup was restored.
+	ErrCursor = errors.New("cursor cannot be continued")
 )
 
 // Error is a response that is not a success. If the response does not come from this API (a
@@ -71,6 +75,8 @@ func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrConflict:
 		return e.Code == callback.CodeConflict
+	case ErrCursor:
+		return e.Code == callback.CodeCursorForeign || e.Code == callback.CodeCursorGone
 	case ErrExpired:
 		return e.Code == callback.CodeExpired
 	case ErrCancelled:

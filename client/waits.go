@@ -146,7 +146,7 @@ type Settled struct {
 
 // Outcomes iterates over the project's outcomes feed, in order, starting after the cursor
 // (empty: at the oldest outcome that the server keeps). It waits for further outcomes, and
-// ends only with an error, such as that of ctx.
+// ends only with an error, such as that of ctx, or ErrCursor if outcomes may have been missed.
 func (w *Waits) Outcomes(ctx context.Context, after string) iter.Seq2[Settled, error] {
 	return func(yield func(Settled, error) bool) {
 		var pace pace

@@ -35,7 +35,7 @@ type rule struct {
 }
 
 // heavy are the dependencies that only the server or an engine needs.
-var heavy = []string{"github.com/labstack", "zombiezen.com", "modernc.org", "go.temporal.io", "github.com/prometheus"}
+var heavy = []string{"github.com/labstack", "github.com/ncruces", "go.temporal.io", "github.com/prometheus"}
 
 // and returns a list with more elements.
 func and(list []string, more ...string) []string { return slices.Concat(list, more) }
@@ -57,16 +57,16 @@ var rules = []rule{
 	{
 		"server",
 		[]string{"gen/callback", "gen/waits", "gen/callbackserver", "gen/waitsserver", "openapi", "openapi/contract", "server/console", "server/engine"},
-		[]string{"zombiezen.com", "modernc.org", "go.temporal.io"},
+		[]string{"github.com/ncruces", "go.temporal.io"},
 		"the handler works over any engine",
 	},
-	{"server/auth", []string{"openapi/signature", "server"}, []string{"zombiezen.com", "modernc.org", "go.temporal.io"}, "authentication does not depend on the engine"},
+	{"server/auth", []string{"openapi/signature", "server"}, []string{"github.com/ncruces", "go.temporal.io"}, "authentication does not depend on the engine"},
 	{"server/console", nil, and(heavy, "github.com"), "the pages are files"},
 	{"server/engine", []string{"gen/callback", "gen/waits"}, and(heavy, "net/http", "github.com", "database/sql"), "the interfaces and their semantics are free of any technology"},
 	{"server/engine/...", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin"}, "an engine knows neither the server nor another engine"},
 	{"server/engine/enginetest", []string{"gen/callback", "gen/waits", "server/engine"}, heavy, "the suite works for any engine"},
-	{"server/engine/temporal", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin", "zombiezen.com", "modernc.org", "go.temporal.io/sdk/worker"}, "an engine knows neither the server nor another engine, and a server must not link a worker"},
-	{"server/engine/temporal/flow", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin", "zombiezen.com", "modernc.org"}, "a worker must not link the server"},
+	{"server/engine/temporal", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin", "github.com/ncruces", "go.temporal.io/sdk/worker"}, "an engine knows neither the server nor another engine, and a server must not link a worker"},
+	{"server/engine/temporal/flow", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin", "github.com/ncruces"}, "a worker must not link the server"},
 	{"server/engine/temporal/flow/example", []string{"gen/waits", "server/engine/temporal/flow"}, []string{"github.com/labstack", "github.com/getkin"}, "the example is what a user writes"},
 	{
 		"server/cmd/flowcallbackd",
@@ -99,8 +99,7 @@ var exclusive = []struct {
 	{"github.com/getkin", []string{"openapi/contract"}, "there is one validator"},
 	{"github.com/labstack", []string{"gen/callbackserver", "gen/waitsserver", "server"}, "the web framework stays in the handler"},
 	{"database/sql", nil, "storage is private to its engine"},
-	{"zombiezen.com", []string{"server/engine/sqlite"}, "storage is private to its engine"},
-	{"modernc.org", nil, "storage is private to its engine"},
+	{"github.com/ncruces", []string{"server/engine/sqlite"}, "storage is private to its engine"},
 	{"go.temporal.io", []string{"server/engine/temporal", "server/engine/temporal/flow", "server/engine/temporal/flow/example"}, "Temporal is private to its engine"},
 	{"github.com/prometheus", []string{"server", "server/engine/sqlite", "server/cmd/flowcallbackd"}, "a package that has metrics registers its own"},
 	{"github.com/urfave", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},

@@ -63,6 +63,9 @@ func sizeOf(response any) (size int64) {
 		copies = 2       // decoded and encoded
 	)
 	var list []waits.Wait
+	if held, ok := response.(waitsserver.ListHeld200JSONResponse); ok {
+		return fixed * int64(len(held.Body.Held))
+	}
 	switch r := response.(type) {
 	case waitsserver.ListWaits200JSONResponse:
 		list = r.Body.Waits

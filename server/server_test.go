@@ -238,7 +238,8 @@ func TestWaitsAPI(t *testing.T) {
 	}
 	s.get(t, "/v1/project/waits/unknown").want(t, 404, "FGS.5002")
 	s.get(t, "/v1/another/waits/"+first.WaitID).want(t, 404, "FGS.5002")
-	s.get(t, "/v1/project/outcomes?after=4711").want(t, 400, "FGS.3002")
+	s.get(t, "/v1/project/outcomes?after=x").want(t, 400, "FGS.3002")
+	s.get(t, "/v1/project/outcomes?after=4711").want(t, 409, "FLOWCALLBACK.CURSOR_FOREIGN")
 	s.get(t, "/v1/project/waits?cursor=x").want(t, 400, "FGS.3002")
 }
 

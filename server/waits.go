@@ -17,6 +17,7 @@ type waitsHandler struct {
 	opener   engine.Opener
 	reader   engine.Reader
 	feed     engine.Feed
+	holder   engine.Holder
 	stopping context.Context
 }
 
@@ -27,6 +28,7 @@ func newWaitsHandler(stopping context.Context, e engine.Engine) *waitsHandler {
 	h.opener, _ = e.(engine.Opener)
 	h.reader, _ = e.(engine.Reader)
 	h.feed, _ = e.(engine.Feed)
+	h.holder, _ = e.(engine.Holder)
 	return h
 }
 

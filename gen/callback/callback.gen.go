@@ -12,6 +12,8 @@ import (
 const (
 	CodeCancelled        ErrorCode = "FLOWCALLBACK.CANCELLED"
 	CodeConflict         ErrorCode = "FLOWCALLBACK.CONFLICT"
+	CodeCursorForeign    ErrorCode = "FLOWCALLBACK.CURSOR_FOREIGN"
+	CodeCursorGone       ErrorCode = "FLOWCALLBACK.CURSOR_GONE"
 	CodeExpired          ErrorCode = "FLOWCALLBACK.EXPIRED"
 	CodeForbidden        ErrorCode = "FSS.0403"
 	CodeHost             ErrorCode = "FLOWCALLBACK.HOST"
@@ -35,6 +37,10 @@ func (e ErrorCode) Valid() bool {
 	case CodeCancelled:
 		return true
 	case CodeConflict:
+		return true
+	case CodeCursorForeign:
+		return true
+	case CodeCursorGone:
 		return true
 	case CodeExpired:
 		return true

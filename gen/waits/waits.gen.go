@@ -77,6 +77,87 @@ type HeaderRunID = callback.RunID
 // Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 type HeaderStateID = callback.StateID
 
+// HeldCallback A callback that the server holds until its wait is opened.
+type HeldCallback struct {
+	// Error The reason of a failure. Absent if the sender gave none.
+	//
+	// Example: payment declined
+	Error string `json:"error,omitempty"`
+
+	// ExecutionID Id of the execution that was resumed. (The page calls it "Error code", a mistake.)
+	//
+	// Example: 48aff955-ea10-4ffd-b426-190bc192dc13
+	ExecutionID externalRef0.ExecutionID `json:"execution_id"`
+
+	// HeldAt When the callback arrived (RFC 3339, UTC).
+	//
+	// Example: 2026-11-22T08:00:00Z
+	HeldAt time.Time `json:"held_at"`
+
+	// HeldID Id of a held callback, made by the server; opaque. As long as a cursor.
+	//
+	// Example: 42
+	HeldID HeldID `json:"held_id"`
+
+	// OutputBytes The size of the output as JSON, in bytes.
+	//
+	// Example: 128
+	OutputBytes int `json:"output_bytes"`
+
+	// Result Whether the work of the state succeeded.
+	//
+	// Example: success
+	Result externalRef0.Result `json:"result"`
+
+	// RunID Id of one run of a flow. The page sets no upper limit.
+	//
+	// **Added.** At least one character: the page makes it mandatory, and an empty value
+	// identifies nothing.
+	//
+	//
+	// Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
+	RunID externalRef0.RunID `json:"run_id"`
+
+	// SentBy The principal that sent the callback. Absent if the server does not authenticate.
+	//
+	//
+	// Example: order-service
+	SentBy string `json:"sent_by,omitempty"`
+
+	// StateID Id of one state of a run. The page sets no upper limit.
+	//
+	// **Added.** At least one character: the page makes it mandatory, and an empty value
+	// identifies nothing.
+	//
+	//
+	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
+	StateID externalRef0.StateID `json:"state_id"`
+
+	// WorkflowID Id of a flow definition.
+	//
+	// Example: order-approval
+	WorkflowID externalRef0.WorkflowID `json:"workflow_id"`
+}
+
+// HeldID Id of a held callback, made by the server; opaque. As long as a cursor.
+//
+// Example: 42
+type HeldID = string
+
+// HeldPage One page of held callbacks.
+//
+// Example: {"held":[]}
+type HeldPage struct {
+	Held []HeldCallback `json:"held"`
+
+	// NextCursor A position in a list, made by the server; opaque. 64 characters are several times
+	// what this server needs.
+	//
+	//
+	// Example: 127
+	NextCursor *Cursor `json:"next_cursor,omitempty"`
+}
+
 // Input What a person needs to see to decide. The server shows it and never interprets it.
 // Objects and arrays nest at most 50 levels deep, as in the output of a callback.
 //
@@ -296,6 +377,16 @@ type WaitSeconds = int
 // Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
 type BadRequest = externalRef0.CallbackError
 
+// CursorForeign Why a request was refused or failed.
+//
+// Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
+type CursorForeign = externalRef0.CallbackError
+
+// CursorGone Why a request was refused or failed.
+//
+// Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
+type CursorGone = externalRef0.CallbackError
+
 // Failure Why a request was refused or failed.
 //
 // Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
@@ -305,6 +396,15 @@ type Failure = externalRef0.CallbackError
 //
 // Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
 type NotFound = externalRef0.CallbackError
+
+// ListHeldParams defines parameters for ListHeld.
+type ListHeldParams struct {
+	// Limit The largest number of items in the response.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
 
 // ListOutcomesParams defines parameters for ListOutcomes.
 type ListOutcomesParams struct {

@@ -93,6 +93,23 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ListHeld List held callbacks
+	//
+	// Callbacks for unknown states that the server holds until their waits are opened
+	// (`--unknown=hold`), oldest first. One that stays here probably has a mistyped id.
+	// The list does not have their outputs.
+	//
+	// Corresponds with GET /v1/{project_id}/held (the `ListHeld` operationId).
+	ListHeld(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListHeldParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DropHeld Drop a held callback
+	//
+	// Deletes the callback, as if it had never been sent. Its sender was answered 200, so
+	// make sure that no flow will open the wait.
+	//
+	// Corresponds with DELETE /v1/{project_id}/held/{held_id} (the `DropHeld` operationId).
+	DropHeld(ctx context.Context, projectID externalRef0.ProjectIDPath, heldID HeldID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOutcomes Follow outcomes
 	//
 	// The project's waits that left `waiting` (settled, expired or cancelled), in the
@@ -105,9 +122,12 @@ type ClientInterface interface {
 	// or the time is over. A response may have fewer outcomes than `limit` although
 	// there are more: continue until it is empty.
 	//
-	// Outcomes are kept as long as the server keeps settled waits (`--retention`).
-	// An `after` beyond the end of the feed (from another server, or from a database that
-	// was lost) is refused with 400.
+	// Outcomes are kept as long as the server keeps settled waits (`--retention`). A reader
+	// that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
+	// another history (another server, a database that was lost, or outcomes that came after
+	// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
+	// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+	// Whoever does not mind starts again without `after`.
 	//
 	// Corresponds with GET /v1/{project_id}/outcomes (the `ListOutcomes` operationId).
 	ListOutcomes(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListOutcomesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -179,6 +199,43 @@ type ClientInterface interface {
 	GetWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
+// ListHeld List held callbacks
+//
+// Callbacks for unknown states that the server holds until their waits are opened
+// (`--unknown=hold`), oldest first. One that stays here probably has a mistyped id.
+// The list does not have their outputs.
+//
+// Corresponds with GET /v1/{project_id}/held (the `ListHeld` operationId).
+func (c *Client) ListHeld(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListHeldParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListHeldRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DropHeld Drop a held callback
+//
+// Deletes the callback, as if it had never been sent. Its sender was answered 200, so
+// make sure that no flow will open the wait.
+//
+// Corresponds with DELETE /v1/{project_id}/held/{held_id} (the `DropHeld` operationId).
+func (c *Client) DropHeld(ctx context.Context, projectID externalRef0.ProjectIDPath, heldID HeldID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDropHeldRequest(c.Server, projectID, heldID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListOutcomes Follow outcomes
 //
 // The project's waits that left `waiting` (settled, expired or cancelled), in the
@@ -191,9 +248,12 @@ type ClientInterface interface {
 // or the time is over. A response may have fewer outcomes than `limit` although
 // there are more: continue until it is empty.
 //
-// Outcomes are kept as long as the server keeps settled waits (`--retention`).
-// An `after` beyond the end of the feed (from another server, or from a database that
-// was lost) is refused with 400.
+// Outcomes are kept as long as the server keeps settled waits (`--retention`). A reader
+// that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
+// another history (another server, a database that was lost, or outcomes that came after
+// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
+// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+// Whoever does not mind starts again without `after`.
 //
 // Corresponds with GET /v1/{project_id}/outcomes (the `ListOutcomes` operationId).
 func (c *Client) ListOutcomes(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListOutcomesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -322,6 +382,120 @@ func (c *Client) GetWait(ctx context.Context, projectID externalRef0.ProjectIDPa
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListHeldRequest constructs an http.Request for the ListHeld method
+func NewListHeldRequest(server string, projectID externalRef0.ProjectIDPath, params *ListHeldParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/held", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDropHeldRequest constructs an http.Request for the DropHeld method
+func NewDropHeldRequest(server string, projectID externalRef0.ProjectIDPath, heldID HeldID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "held_id", heldID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/held/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListOutcomesRequest constructs an http.Request for the ListOutcomes method
@@ -718,6 +892,27 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListHeldWithResponse List held callbacks
+	//
+	// Callbacks for unknown states that the server holds until their waits are opened
+	// (`--unknown=hold`), oldest first. One that stays here probably has a mistyped id.
+	// The list does not have their outputs.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/{project_id}/held (the `ListHeld` operationId).
+	ListHeldWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListHeldParams, reqEditors ...RequestEditorFn) (*ListHeldResponse, error)
+
+	// DropHeldWithResponse Drop a held callback
+	//
+	// Deletes the callback, as if it had never been sent. Its sender was answered 200, so
+	// make sure that no flow will open the wait.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/{project_id}/held/{held_id} (the `DropHeld` operationId).
+	DropHeldWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, heldID HeldID, reqEditors ...RequestEditorFn) (*DropHeldResponse, error)
+
 	// ListOutcomesWithResponse Follow outcomes
 	//
 	// The project's waits that left `waiting` (settled, expired or cancelled), in the
@@ -730,9 +925,12 @@ type ClientWithResponsesInterface interface {
 	// or the time is over. A response may have fewer outcomes than `limit` although
 	// there are more: continue until it is empty.
 	//
-	// Outcomes are kept as long as the server keeps settled waits (`--retention`).
-	// An `after` beyond the end of the feed (from another server, or from a database that
-	// was lost) is refused with 400.
+	// Outcomes are kept as long as the server keeps settled waits (`--retention`). A reader
+	// that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
+	// another history (another server, a database that was lost, or outcomes that came after
+	// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
+	// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+	// Whoever does not mind starts again without `after`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -812,6 +1010,167 @@ type ClientWithResponsesInterface interface {
 	GetWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*GetWaitResponse, error)
 }
 
+// ListHeldResponse200Headers the declared response headers of an HTTP 200 response for ListHeld
+type ListHeldResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListHeldResponse400Headers the declared response headers of an HTTP 400 response for ListHeld
+type ListHeldResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListHeldResponseDefaultHeaders the declared response headers of an HTTP default response for ListHeld
+type ListHeldResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type ListHeldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *HeldPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListHeldResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListHeldResponse400Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListHeldResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListHeldResponse) GetJSON200() *HeldPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListHeldResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListHeldResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListHeldResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListHeldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListHeldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListHeldResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DropHeldResponse204Headers the declared response headers of an HTTP 204 response for DropHeld
+type DropHeldResponse204Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// DropHeldResponse400Headers the declared response headers of an HTTP 400 response for DropHeld
+type DropHeldResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// DropHeldResponse404Headers the declared response headers of an HTTP 404 response for DropHeld
+type DropHeldResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// DropHeldResponseDefaultHeaders the declared response headers of an HTTP default response for DropHeld
+type DropHeldResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type DropHeldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DropHeldResponse204Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DropHeldResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *DropHeldResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DropHeldResponseDefaultHeaders
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DropHeldResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r DropHeldResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DropHeldResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DropHeldResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DropHeldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DropHeldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DropHeldResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListOutcomesResponse200Headers the declared response headers of an HTTP 200 response for ListOutcomes
 type ListOutcomesResponse200Headers struct {
 	XRequestID externalRef0.RequestID
@@ -819,6 +1178,16 @@ type ListOutcomesResponse200Headers struct {
 
 // ListOutcomesResponse400Headers the declared response headers of an HTTP 400 response for ListOutcomes
 type ListOutcomesResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListOutcomesResponse409Headers the declared response headers of an HTTP 409 response for ListOutcomes
+type ListOutcomesResponse409Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListOutcomesResponse410Headers the declared response headers of an HTTP 410 response for ListOutcomes
+type ListOutcomesResponse410Headers struct {
 	XRequestID externalRef0.RequestID
 }
 
@@ -835,12 +1204,20 @@ type ListOutcomesResponse struct {
 	JSON200 *OutcomePage
 	// JSON400 the response for an HTTP 400 `application/json` response
 	JSON400 *BadRequest
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *CursorForeign
+	// JSON410 the response for an HTTP 410 `application/json` response
+	JSON410 *CursorGone
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Failure
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *ListOutcomesResponse200Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *ListOutcomesResponse400Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ListOutcomesResponse409Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *ListOutcomesResponse410Headers
 	// HeadersDefault the parsed response headers for an HTTP default response
 	HeadersDefault *ListOutcomesResponseDefaultHeaders
 }
@@ -853,6 +1230,16 @@ func (r ListOutcomesResponse) GetJSON200() *OutcomePage {
 // GetJSON400 returns the response for an HTTP 400 `application/json` response
 func (r ListOutcomesResponse) GetJSON400() *BadRequest {
 	return r.JSON400
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ListOutcomesResponse) GetJSON409() *CursorForeign {
+	return r.JSON409
+}
+
+// GetJSON410 returns the response for an HTTP 410 `application/json` response
+func (r ListOutcomesResponse) GetJSON410() *CursorGone {
+	return r.JSON410
 }
 
 // GetJSONDefault returns the response for an HTTP default `application/json` response
@@ -1232,6 +1619,39 @@ func (r GetWaitResponse) ContentType() string {
 	return ""
 }
 
+// ListHeldWithResponse List held callbacks
+//
+// Callbacks for unknown states that the server holds until their waits are opened
+// (`--unknown=hold`), oldest first. One that stays here probably has a mistyped id.
+// The list does not have their outputs.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/{project_id}/held (the `ListHeld` operationId).
+func (c *ClientWithResponses) ListHeldWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListHeldParams, reqEditors ...RequestEditorFn) (*ListHeldResponse, error) {
+	rsp, err := c.ListHeld(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListHeldResponse(rsp)
+}
+
+// DropHeldWithResponse Drop a held callback
+//
+// Deletes the callback, as if it had never been sent. Its sender was answered 200, so
+// make sure that no flow will open the wait.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/{project_id}/held/{held_id} (the `DropHeld` operationId).
+func (c *ClientWithResponses) DropHeldWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, heldID HeldID, reqEditors ...RequestEditorFn) (*DropHeldResponse, error) {
+	rsp, err := c.DropHeld(ctx, projectID, heldID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDropHeldResponse(rsp)
+}
+
 // ListOutcomesWithResponse Follow outcomes
 //
 // The project's waits that left `waiting` (settled, expired or cancelled), in the
@@ -1244,9 +1664,12 @@ func (r GetWaitResponse) ContentType() string {
 // or the time is over. A response may have fewer outcomes than `limit` although
 // there are more: continue until it is empty.
 //
-// Outcomes are kept as long as the server keeps settled waits (`--retention`).
-// An `after` beyond the end of the feed (from another server, or from a database that
-// was lost) is refused with 400.
+// Outcomes are kept as long as the server keeps settled waits (`--retention`). A reader
+// that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
+// another history (another server, a database that was lost, or outcomes that came after
+// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
+// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+// Whoever does not mind starts again without `after`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1361,6 +1784,179 @@ func (c *ClientWithResponses) GetWaitWithResponse(ctx context.Context, projectID
 	return ParseGetWaitResponse(rsp)
 }
 
+// ParseListHeldResponse parses an HTTP response from a ListHeldWithResponse call
+func ParseListHeldResponse(rsp *http.Response) (*ListHeldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListHeldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest HeldPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListHeldResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListHeldResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case true:
+		var headers ListHeldResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDropHeldResponse parses an HTTP response from a DropHeldWithResponse call
+func ParseDropHeldResponse(rsp *http.Response) (*DropHeldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DropHeldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DropHeldResponse204Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 400:
+		var headers DropHeldResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers DropHeldResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers DropHeldResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListOutcomesResponse parses an HTTP response from a ListOutcomesWithResponse call
 func ParseListOutcomesResponse(rsp *http.Response) (*ListOutcomesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -1388,6 +1984,20 @@ func ParseListOutcomesResponse(rsp *http.Response) (*ListOutcomesResponse, error
 			return nil, err
 		}
 		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest CursorForeign
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest CursorGone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON410 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Failure
@@ -1419,6 +2029,26 @@ func ParseListOutcomesResponse(rsp *http.Response) (*ListOutcomesResponse, error
 			headers.XRequestID = value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 409:
+		var headers ListOutcomesResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 410:
+		var headers ListOutcomesResponse410Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers410 = &headers
 	case true:
 		var headers ListOutcomesResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -18,6 +18,12 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListHeld List held callbacks
+	// (GET /v1/{project_id}/held)
+	ListHeld(ctx echo.Context, projectID externalRef0.ProjectIDPath, params ListHeldParams) error
+	// DropHeld Drop a held callback
+	// (DELETE /v1/{project_id}/held/{held_id})
+	DropHeld(ctx echo.Context, projectID externalRef0.ProjectIDPath, heldID HeldID) error
 	// ListOutcomes Follow outcomes
 	// (GET /v1/{project_id}/outcomes)
 	ListOutcomes(ctx echo.Context, projectID externalRef0.ProjectIDPath, params ListOutcomesParams) error
@@ -38,6 +44,62 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListHeld converts echo context to params.
+func (w *ServerInterfaceWrapper) ListHeld(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListHeldParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListHeld(ctx, projectID, params)
+	return err
+}
+
+// DropHeld converts echo context to params.
+func (w *ServerInterfaceWrapper) DropHeld(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// ------------- Path parameter "held_id" -------------
+	var heldID HeldID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "held_id", ctx.Param("held_id"), &heldID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter held_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DropHeld(ctx, projectID, heldID)
+	return err
 }
 
 // ListOutcomes converts echo context to params.
@@ -257,6 +319,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.CancelWait, options.OperationMiddlewares["cancelWait"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.GetWait, options.OperationMiddlewares["getWait"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/outcomes", wrapper.ListOutcomes, options.OperationMiddlewares["listOutcomes"]...)
+	router.GET(options.BaseURL+"/v1/:project_id/held", wrapper.ListHeld, options.OperationMiddlewares["listHeld"]...)
+	router.DELETE(options.BaseURL+"/v1/:project_id/held/:held_id", wrapper.DropHeld, options.OperationMiddlewares["dropHeld"]...)
 
 }
 
@@ -267,6 +331,24 @@ type BadRequestJSONResponse struct {
 	Body externalRef0.CallbackError
 
 	Headers BadRequestResponseHeaders
+}
+
+type CursorForeignResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+type CursorForeignJSONResponse struct {
+	Body externalRef0.CallbackError
+
+	Headers CursorForeignResponseHeaders
+}
+
+type CursorGoneResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+type CursorGoneJSONResponse struct {
+	Body externalRef0.CallbackError
+
+	Headers CursorGoneResponseHeaders
 }
 
 type FailureResponseHeaders struct {
@@ -286,6 +368,149 @@ type NotFoundJSONResponse struct {
 	Body externalRef0.CallbackError
 
 	Headers NotFoundResponseHeaders
+}
+
+type ListHeldRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	Params    ListHeldParams
+}
+
+type ListHeldResponseObject interface {
+	VisitListHeldResponse(w http.ResponseWriter) error
+}
+
+type ListHeld200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type ListHeld200JSONResponse struct {
+	Body    HeldPage
+	Headers ListHeld200ResponseHeaders
+}
+
+func (response ListHeld200JSONResponse) VisitListHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHeld400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListHeld400JSONResponse) VisitListHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListHelddefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response ListHelddefaultJSONResponse) VisitListHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DropHeldRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	HeldID    HeldID                     `json:"held_id"`
+}
+
+type DropHeldResponseObject interface {
+	VisitDropHeldResponse(w http.ResponseWriter) error
+}
+
+type DropHeld204ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type DropHeld204Response struct {
+	Headers DropHeld204ResponseHeaders
+}
+
+func (response DropHeld204Response) VisitDropHeldResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DropHeld400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DropHeld400JSONResponse) VisitDropHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DropHeld404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response DropHeld404JSONResponse) VisitDropHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DropHelddefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response DropHelddefaultJSONResponse) VisitDropHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListOutcomesRequestObject struct {
@@ -330,6 +555,36 @@ func (response ListOutcomes400JSONResponse) VisitListOutcomesResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOutcomes409JSONResponse struct{ CursorForeignJSONResponse }
+
+func (response ListOutcomes409JSONResponse) VisitListOutcomesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOutcomes410JSONResponse struct{ CursorGoneJSONResponse }
+
+func (response ListOutcomes410JSONResponse) VisitListOutcomesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -675,6 +930,12 @@ func (response GetWaitdefaultJSONResponse) VisitGetWaitResponse(w http.ResponseW
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListHeld List held callbacks
+	// (GET /v1/{project_id}/held)
+	ListHeld(ctx context.Context, request ListHeldRequestObject) (ListHeldResponseObject, error)
+	// DropHeld Drop a held callback
+	// (DELETE /v1/{project_id}/held/{held_id})
+	DropHeld(ctx context.Context, request DropHeldRequestObject) (DropHeldResponseObject, error)
 	// ListOutcomes Follow outcomes
 	// (GET /v1/{project_id}/outcomes)
 	ListOutcomes(ctx context.Context, request ListOutcomesRequestObject) (ListOutcomesResponseObject, error)
@@ -702,6 +963,58 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListHeld operation middleware
+func (sh *strictHandler) ListHeld(ctx echo.Context, projectID externalRef0.ProjectIDPath, params ListHeldParams) error {
+	var request ListHeldRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListHeld(ctx.Request().Context(), request.(ListHeldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListHeld")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListHeldResponseObject); ok {
+		return validResponse.VisitListHeldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DropHeld operation middleware
+func (sh *strictHandler) DropHeld(ctx echo.Context, projectID externalRef0.ProjectIDPath, heldID HeldID) error {
+	var request DropHeldRequestObject
+
+	request.ProjectID = projectID
+	request.HeldID = heldID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DropHeld(ctx.Request().Context(), request.(DropHeldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DropHeld")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DropHeldResponseObject); ok {
+		return validResponse.VisitDropHeldResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListOutcomes operation middleware

@@ -26,13 +26,25 @@ var (
 	ErrExpired = errors.New("deadline passed")
 	// ErrCancelled: the wait was cancelled.
 	ErrCancelled = errors.New("cancelled")
-	// ErrCursor: the cursor is not from this engine, or is beyond the end of its feed.
+	// ErrCursor: the text is no cursor.
 	ErrCursor = errors.New("not a cursor of this server")
+	// ErrCursorForeign: the cursor belongs to another history: to another store, or to what
+	// came after the copy that was restored. Its reader may have missed outcomes.
+	ErrCursorForeign = errors.New("cursor of another history")
 	// ErrTooLarge: the outcome is larger than the engine's store accepts.
 	ErrTooLarge = errors.New("too large")
 	// ErrOverloaded: the engine's queue is full. The same call may succeed a little later.
 	ErrOverloaded = errors.New("overloaded")
 )
+
+// A CursorGoneError refuses a cursor whose next outcomes retention has deleted, so that its
+// reader has missed them.
+type CursorGoneError struct {
+	Oldest string // the cursor at which the outcomes that are kept begin
+}
+
+// Error implements error.
+func (e *CursorGoneError) Error() string { return "outcomes after the cursor were deleted" }
 
 // ErrUnavailable means that the engine's store cannot be reached, or the engine is closed. The
 // same call may succeed later. Unlike a refusal, the call may have taken effect: for example,
@@ -99,11 +111,21 @@ type Reader interface {
 	ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams) (waits.WaitPage, error)
 }
 
+// A Holder keeps callbacks that came before their waits were opened.
+type Holder interface {
+	// ListHeld returns one page of the held callbacks of a project, oldest first. ErrCursor:
+	// the cursor is not from this engine.
+	ListHeld(ctx context.Context, projectID string, params waits.ListHeldParams) (waits.HeldPage, error)
+
+	// DropHeld deletes a held callback, or returns ErrNotFound.
+	DropHeld(ctx context.Context, projectID, heldID string) error
+}
+
 // A Feed lists waits in the order in which they left waiting.
 type Feed interface {
 	// ListOutcomes returns waits that left waiting, starting after the cursor (empty: at
 	// the oldest that is kept). Next is never empty, and no outcome is ever inserted before
-	// it. While there are no outcomes, it blocks for at most the given time. ErrCursor: the
-	// cursor is not from this engine, or is beyond the end of the feed.
+	// it. While there are no outcomes, it blocks for at most the given time. A cursor that
+	// cannot be continued is refused with ErrCursor, ErrCursorForeign or a CursorGoneError.
 	ListOutcomes(ctx context.Context, projectID, after string, limit int, wait time.Duration) (waits.OutcomePage, error)
 }

@@ -100,7 +100,7 @@ func (a *app) run(ctx context.Context, args []string) error {
 				Usage: "print JSON, one object a line; errors too, on standard error",
 			},
 		},
-		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.doctor(), a.conformance()},
+		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.held(), a.doctor(), a.conformance()},
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: describeCompletion,
 	}

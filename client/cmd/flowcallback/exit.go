@@ -22,6 +22,7 @@ const (
 	exitFail        = 6
 	exitExpired     = 7
 	exitCancelled   = 8
+	exitCursor      = 9
 	exitInterrupted = 130
 )
 
@@ -39,6 +40,7 @@ var exitStatuses = []struct {
 	{exitFail, "waits await: the outcome is fail"},
 	{exitExpired, "waits await: the wait has expired"},
 	{exitCancelled, "waits await: the wait was cancelled"},
+	{exitCursor, "waits follow: outcomes after the cursor were deleted, or it belongs to another history"},
 	{exitInterrupted, "interrupted by a signal"},
 }
 
@@ -104,6 +106,8 @@ func errorText(status int, err error) string {
 
 func responseCode(response *client.Error) int {
 	switch {
+	case errors.Is(response, client.ErrCursor):
+		return exitCursor
 	case errors.Is(response, client.ErrNotFound), errors.Is(response, client.ErrConflict):
 		return exitNotWaiting
 	case errors.Is(response, client.ErrUnauthorized), errors.Is(response, client.ErrForbidden):

@@ -131,21 +131,28 @@ Example:
 
 // onWait completes a command that takes the id of a wait.
 func (a *app) onWait(command *cli.Command, action func(ctx context.Context, c *client.Client, id string) error) *cli.Command {
+	return a.onID("WAIT_ID", command, func(ctx context.Context, c *client.Client, id string) error {
+		if err := action(ctx, c, id); err != nil {
+			return fmt.Errorf("wait %s: %w", id, err)
+		}
+		return nil
+	})
+}
+
+// onID completes a command that takes an id as its only argument.
+func (a *app) onID(name string, command *cli.Command, action func(ctx context.Context, c *client.Client, id string) error) *cli.Command {
 	var id string
-	command.ArgsUsage = "WAIT_ID"
+	command.ArgsUsage = name
 	command.Arguments = []cli.Argument{&cli.StringArg{Name: command.ArgsUsage, Destination: &id}}
 	command.Action = noArguments(func(ctx context.Context, c *cli.Command) error {
 		if id == "" {
-			return fmt.Errorf("%w: WAIT_ID is missing (see %s --help)", errUsage, c.FullName())
+			return fmt.Errorf("%w: %s is missing (see %s --help)", errUsage, name, c.FullName())
 		}
 		caller, err := a.client()
 		if err != nil {
 			return err
 		}
-		if err := action(ctx, caller, id); err != nil {
-			return fmt.Errorf("wait %s: %w", id, err)
-		}
-		return nil
+		return action(ctx, caller, id)
 	})
 	return command
 }
@@ -181,7 +188,9 @@ func (a *app) follow() *cli.Command {
 		Description: `Prints one line for each wait that was settled, expired or cancelled, in the order in which that
 happened. With --json, the last object of each response of the server has a member "cursor". After
 everything up to it was processed, --after continues from there. Continuing from an earlier cursor
-repeats outcomes and skips none.
+repeats outcomes and skips none. Exits with 9 if outcomes after the cursor are gone, or the cursor is of
+another history: of a server before its backup was restored, for example. Without --after it starts
+again.
 
 Examples:
   flowcallback waits follow

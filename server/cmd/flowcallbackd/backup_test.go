@@ -70,6 +70,26 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// compact works on a file that no server uses, and keeps what it has.
+func TestCompact(t *testing.T) {
+	engine := file(t)
+	compact := func() (string, error) {
+		output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--engine", engine, "compact").CombinedOutput()
+		return string(output), err
+	}
+	s := servertest.Start(t, "--engine", engine)
+	if output, err := compact(); err == nil || !strings.Contains(output, "open in another process") {
+		t.Errorf("compact while a server uses the file: %v, output %s; want \"open in another process\"", err, output)
+	}
+	s.Stop(t)
+	if output, err := compact(); err != nil || !strings.Contains(output, "MiB after") {
+		t.Errorf("compact: %v, output %s; want the sizes", err, output)
+	}
+	if output, err := exec.CommandContext(t.Context(), servertest.Build(t, "server/cmd/flowcallbackd"), "--engine", "sqlite:/no/such.db", "compact").CombinedOutput(); err == nil {
+		t.Errorf("compact of no file: no error, output %s", output)
+	}
+}
+
 // A container's health check runs "flowcallbackd health".
 func TestHealth(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t))

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -43,10 +41,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	variable := func(name string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + name) }
 	command := &cli.Command{
-		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout), healthCommand(&s, stdout)},
+		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout), compactCommand(&s, stdout, stderr), healthCommand(&s, stdout)},
 		Name:            "flowcallbackd",
 		Usage:           "resume flows that wait for a callback",
-		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check\nflowcallbackd [--listen ADDRESS] health",
+		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check\nflowcallbackd [--engine URL] compact\nflowcallbackd [--listen ADDRESS] health",
 		Description:     description,
 		Version:         version(),
 		Writer:          stdout,
@@ -97,6 +95,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 				Name: "unknown", Value: "reject", Destination: &s.unknown, Sources: variable("UNKNOWN"),
 				Usage: "what to do with a callback for an unknown state: `reject|hold`. hold stores it until the wait is opened (SQLite only)",
 			},
+			&cli.IntFlag{
+				Name: "max-held", Value: sqlite.DefaultMaxHeld, Destination: &s.maxHeld, Sources: variable("MAX_HELD"),
+				Usage: "largest `NUMBER` of callbacks that --unknown=hold holds in a project; more are answered with 503",
+			},
 			&cli.DurationFlag{
 				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: variable("RETENTION"),
 				Usage: "`DURATION` such as 168h for which settled waits and held callbacks are kept; 0 keeps them without limit (SQLite only: Temporal has its own retention)",
@@ -144,67 +146,6 @@ func tokenCommand(stdout io.Writer) *cli.Command {
 			return err
 		},
 	}
-}
-
-// backupCommand copies the file of the SQLite engine.
-func backupCommand(s *settings, stdout io.Writer) *cli.Command {
-	var target string
-	return &cli.Command{
-		Name:      "backup",
-		Usage:     "copy the SQLite file while a server uses it",
-		ArgsUsage: "FILE",
-		Description: `The copy has everything that was answered before the backup. FILE must not exist. To restore a copy,
-stop the server, replace the file of --engine with the copy, delete the old -wal and -shm files
-beside it, and start the server.`,
-		Arguments: []cli.Argument{&cli.StringArg{Name: "FILE", Destination: &target}},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if target == "" || c.Args().Present() {
-				return errors.New("backup takes one FILE (see flowcallbackd backup --help)")
-			}
-			path, err := s.sqliteFile()
-			if err != nil {
-				return err
-			}
-			if err := sqlite.Backup(ctx, path, target); err != nil {
-				return fmt.Errorf("backup: %w", err)
-			}
-			_, err = fmt.Fprintln(stdout, target)
-			return err
-		},
-	}
-}
-
-// checkCommand looks for damage in the file of the SQLite engine.
-func checkCommand(s *settings, stdout io.Writer) *cli.Command {
-	return &cli.Command{
-		Name:  "check",
-		Usage: "look for damage in the SQLite file, also while a server uses it",
-		Description: `It reads the whole file. The server checks only a part of it at start. If the file is damaged,
-restore a backup.`,
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if c.Args().Present() {
-				return fmt.Errorf("unexpected argument %q (see flowcallbackd check --help)", c.Args().First())
-			}
-			path, err := s.sqliteFile()
-			if err != nil {
-				return err
-			}
-			if err := sqlite.Check(ctx, path); err != nil {
-				return fmt.Errorf("check: %w", err)
-			}
-			_, err = fmt.Fprintf(stdout, "%s is not damaged\n", path)
-			return err
-		},
-	}
-}
-
-// sqliteFile returns the path of the SQLite engine's file.
-func (s settings) sqliteFile() (string, error) {
-	scheme, path, _ := strings.Cut(s.engine, ":")
-	if scheme != "sqlite" || path == "" {
-		return "", fmt.Errorf("--engine %q: only the SQLite engine has a file; want sqlite:PATH", s.engine)
-	}
-	return path, nil
 }
 
 // version returns the version of the build.

@@ -42,7 +42,10 @@ func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error,
 
 // openSQLite opens the SQLite file, or a temporary one for the demo.
 func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
-	options := sqlite.Options{Retention: s.retention, Metrics: registry, Logger: logger}
+	if s.maxHeld < 1 {
+		return nil, nil, fmt.Errorf("--max-held %d: want at least 1", s.maxHeld)
+	}
+	options := sqlite.Options{MaxHeld: s.maxHeld, Retention: s.retention, Metrics: registry, Logger: logger}
 	switch s.unknown {
 	case "reject":
 	case "hold":

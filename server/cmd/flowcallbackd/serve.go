@@ -21,6 +21,7 @@ type settings struct {
 	listen, engine, unknown string
 	logFormat, logLevel     string
 	maxBody                 int64
+	maxHeld                 int
 	retention, drain        time.Duration
 	demo, temporary         bool
 	auth, tlsCert, tlsKey   string

@@ -109,9 +109,12 @@ func cursorSurvives(t *testing.T, s *WaitsSubject) {
 }
 
 func foreignCursors(t *testing.T, s *WaitsSubject) {
-	for _, cursor := range []string{"x", "-1", "01", "1e3", "99999999999999999999", "4711"} {
-		if _, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, 0); !errors.Is(err, engine.ErrCursor) {
-			t.Errorf("ListOutcomes(%q): %v, want %v", cursor, err, engine.ErrCursor)
+	for cursor, want := range map[string]error{
+		"x": engine.ErrCursor, "-1": engine.ErrCursor, "01": engine.ErrCursor, "1e3": engine.ErrCursor, "99999999999999999999": engine.ErrCursor,
+		"4711": engine.ErrCursorForeign, "0-mzxw6ytboi2dcnrz": engine.ErrCursorForeign,
+	} {
+		if _, err := s.Engine.ListOutcomes(t.Context(), project, cursor, 10, 0); !errors.Is(err, want) {
+			t.Errorf("ListOutcomes(%q): %v, want %v", cursor, err, want)
 		}
 	}
 	params := listing(10)

@@ -18,6 +18,7 @@ func Hold(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"held callback is in the feed once, after the open":    feedsHeld,
 		"held callback keeps its principal":                    holdsPrincipal,
 		"expired and cancelled states hold nothing":            holdsNothingForEnded,
+		"held callbacks are listed and dropped":                listsHeld,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, start(t)) })
 	}
@@ -101,5 +102,55 @@ func holdsNothingForEnded(t *testing.T, s *WaitsSubject) {
 		if _, err := s.Engine.Callback(t.Context(), engine.Callback{Key: key(*wait), Request: Success(`{}`)}); !errors.Is(err, want) {
 			t.Errorf("Callback of an ended state: %v, want %v", err, want)
 		}
+	}
+}
+
+func listsHeld(t *testing.T, s *WaitsSubject) {
+	holder, ok := s.Engine.(engine.Holder)
+	if !ok {
+		t.Fatal("an engine that holds callbacks must implement engine.Holder")
+	}
+	list := func(params waits.ListHeldParams) waits.HeldPage {
+		t.Helper()
+		if params.Limit == nil {
+			params.Limit = new(100)
+		}
+		page, err := holder.ListHeld(t.Context(), project, params)
+		if err != nil {
+			t.Fatalf("ListHeld: %v", err)
+		}
+		return page
+	}
+	if page := list(waits.ListHeldParams{}); len(page.Held) != 0 || page.Held == nil {
+		t.Errorf("ListHeld without held callbacks = %+v, want an empty list", page)
+	}
+	s.hold(t, `{"a":1}`)
+	other := unknown()
+	other.StateID = "mistyped"
+	if _, err := s.Engine.Callback(t.Context(), engine.Callback{Key: other, Request: Fail("why", `{}`)}); err != nil {
+		t.Fatalf("Callback: %v", err)
+	}
+	first := list(waits.ListHeldParams{Limit: new(1)})
+	if len(first.Held) != 1 || first.NextCursor == nil || first.Held[0].StateID != "state" || first.Held[0].SentBy != "early" || first.Held[0].OutputBytes != len(`{"a":1}`) {
+		t.Fatalf("first page of ListHeld = %+v, want the state \"state\" by early, and a cursor", first)
+	}
+	second := list(waits.ListHeldParams{Limit: new(1), Cursor: first.NextCursor})
+	if len(second.Held) != 1 || second.NextCursor != nil || second.Held[0].StateID != "mistyped" || second.Held[0].Error != "why" {
+		t.Fatalf("second page of ListHeld = %+v, want the state \"mistyped\"", second)
+	}
+	if err := holder.DropHeld(t.Context(), "another project", second.Held[0].HeldID); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("DropHeld in another project: %v, want %v", err, engine.ErrNotFound)
+	}
+	if err := holder.DropHeld(t.Context(), project, second.Held[0].HeldID); err != nil {
+		t.Errorf("DropHeld: %v", err)
+	}
+	if err := holder.DropHeld(t.Context(), project, second.Held[0].HeldID); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("DropHeld again: %v, want %v", err, engine.ErrNotFound)
+	}
+	if _, _, err := s.Engine.OpenWait(t.Context(), project, open("state")); err != nil {
+		t.Fatalf("OpenWait: %v", err)
+	}
+	if page := list(waits.ListHeldParams{}); len(page.Held) != 0 {
+		t.Errorf("ListHeld after the hand-over and the drop = %+v, want none", page)
 	}
 }

@@ -6,57 +6,43 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
+	"path/filepath"
 )
 
 // Backup writes a copy of the file at path, as of one instant, to target, which must not
 // exist. An engine may use the file at the same time, in this process or another. Target
-// appears only when the copy is complete and synced.
+// appears only when the copy is complete and synced. Only its owner can read it.
 func Backup(ctx context.Context, path, target string) (err error) {
 	path, err = resolve(path)
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); err != nil {
-		return err // connect would create it
-	}
 	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fmt.Errorf("%s exists: name a file that does not", target), err)
 	}
-	conn, err := connect(path, 5*time.Second)
+	c, err := connect(path, DefaultBusyTimeout)
 	if err != nil {
 		return explain(path, err)
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	conn.SetInterrupt(ctx.Done())
-	if _, err := versionOf(conn); err != nil {
-		return explain(path, err)
+	defer func() { err = errors.Join(err, c.Close()) }()
+	c.SetInterrupt(ctx)
+	defer c.SetInterrupt(context.Background())
+	if _, err := c.version(); err != nil {
+		return errors.Join(ctx.Err(), explain(path, err))
 	}
-	partial := target + ".partial"
-	if err := remove(partial); err != nil {
-		return err
-	}
-	if err := execute(conn, "VACUUM INTO ?", nil, partial); err != nil {
-		return errors.Join(ctx.Err(), fmt.Errorf("writing %s: %w", partial, err), remove(partial))
-	}
-	if err := syncFile(partial); err != nil {
-		return errors.Join(err, remove(partial))
-	}
-	return os.Rename(partial, target)
-}
-
-func syncFile(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	partial, err := os.CreateTemp(filepath.Dir(target), filepath.Base(target)+".partial-*") // 0600
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Sync(), file.Close())
-}
-
-// remove deletes a file that may not exist.
-func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	err = errors.Join(partial.Close(), c.execute("VACUUM INTO ?", partial.Name()))
+	if err != nil {
+		return errors.Join(ctx.Err(), fmt.Errorf("writing %s: %w", partial.Name(), err), remove(partial.Name()))
 	}
-	return nil
+	if err := syncFile(partial.Name()); err != nil {
+		return errors.Join(err, remove(partial.Name()))
+	}
+	if err := os.Rename(partial.Name(), target); err != nil {
+		return errors.Join(err, remove(partial.Name()))
+	}
+	return syncFile(filepath.Dir(target))
 }

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"strings"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+	"github.com/ncruces/go-sqlite3"
 )
 
 // checkTime limits how long Open looks for damage, so that the start stays fast however
@@ -25,42 +24,64 @@ func Check(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(path); err != nil {
-		return err // connect would create it
-	}
-	conn, err := connect(path, 5*time.Second, "query_only = 1")
+	c, err := connect(path, DefaultBusyTimeout, "query_only = 1")
 	if err != nil {
 		return explain(path, err)
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := versionOf(conn); err != nil {
-		return explain(path, err)
-	}
-	conn.SetInterrupt(ctx.Done())
-	if err := check(conn, "PRAGMA integrity_check"); err != nil {
+	defer func() { err = errors.Join(err, c.Close()) }()
+	c.SetInterrupt(ctx)
+	defer c.SetInterrupt(context.Background())
+	if _, err := c.version(); err != nil {
 		return errors.Join(ctx.Err(), explain(path, err))
+	}
+	if err := c.check("PRAGMA integrity_check"); err != nil {
+		return errors.Join(ctx.Err(), explain(path, c.nameDamage(err)))
 	}
 	return nil
 }
 
 // checkShortly looks for damage for at most checkTime.
-func checkShortly(ctx context.Context, conn *sqlite.Conn) error {
+func checkShortly(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	conn.SetInterrupt(ctx.Done())
-	defer conn.SetInterrupt(nil)
-	err := check(conn, "PRAGMA quick_check")
-	if sqlite.ErrCode(err) == sqlite.ResultInterrupt {
+	c.SetInterrupt(ctx)
+	err := c.check("PRAGMA quick_check")
+	c.SetInterrupt(context.Background())
+	if errors.Is(err, sqlite3.INTERRUPT) {
 		return nil
 	}
-	return err
+	return c.nameDamage(err)
 }
 
-func check(conn *sqlite.Conn, pragma string) error {
-	return sqlitex.ExecuteTransient(conn, pragma, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+func (c *conn) check(pragma string) error {
+	return c.query(pragma, func(row *sqlite3.Stmt) error {
 		if found := row.ColumnText(0); found != "ok" {
 			return fmt.Errorf("%w: %s", errDamaged, found)
 		}
 		return nil
-	}})
+	})
+}
+
+// nameDamage adds the tables that cannot be read to an error that does not name them.
+func (c *conn) nameDamage(err error) error {
+	if err == nil || errors.Is(err, errDamaged) || errors.Is(err, sqlite3.INTERRUPT) {
+		return err
+	}
+	var tables, damaged []string
+	failed := c.query(`SELECT name FROM sqlite_schema WHERE type = 'table'`, func(row *sqlite3.Stmt) error {
+		tables = append(tables, row.ColumnText(0))
+		return nil
+	})
+	if failed != nil {
+		return fmt.Errorf("%w: its list of tables: %w", errDamaged, err)
+	}
+	for _, table := range tables {
+		if c.query(fmt.Sprintf(`SELECT count(*) FROM %s NOT INDEXED`, sqlite3.QuoteIdentifier(table)), nil) != nil {
+			damaged = append(damaged, table)
+		}
+	}
+	if damaged == nil {
+		damaged = []string{"an index"}
+	}
+	return fmt.Errorf("%w: %s: %w", errDamaged, strings.Join(damaged, ", "), err)
 }

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	driver "zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -63,14 +62,9 @@ func damage(t *testing.T, path string, page int64) {
 func roots(t *testing.T, path string) map[string]int64 {
 	t.Helper()
 	pages := map[string]int64{}
-	err := sqlitex.ExecuteTransient(connect(t, path), "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0", &sqlitex.ExecOptions{
-		ResultFunc: func(row *driver.Stmt) error {
-			pages[row.ColumnText(0)] = row.ColumnInt64(1)
-			return nil
-		},
-	})
-	if err != nil || len(pages) < 5 {
-		t.Fatalf("root pages = %v, %v; want at least 5", pages, err)
+	rows(t, path, "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0", func(row *sqlite3.Stmt) { pages[row.ColumnText(0)] = row.ColumnInt64(1) })
+	if len(pages) < 5 {
+		t.Fatalf("root pages = %v; want at least 5", pages)
 	}
 	return pages
 }

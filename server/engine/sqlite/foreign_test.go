@@ -1,11 +1,12 @@
 package sqlite_test
 
 import (
+	"errors"
+	"net/url"
 	"path/filepath"
 	"testing"
 
-	driver "zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
@@ -32,9 +33,10 @@ func newerRelease(t *testing.T, folder string) (path string) {
 }
 
 // connect opens the file with the SQLite driver, without the engine.
-func connect(t *testing.T, path string) *driver.Conn {
+func connect(t *testing.T, path string) *sqlite3.Conn {
 	t.Helper()
-	conn, err := driver.OpenConn(path, driver.OpenReadWrite|driver.OpenCreate)
+	location := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: "vfs=flowcallback"}
+	conn, err := sqlite3.Open(location.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,16 +48,25 @@ func connect(t *testing.T, path string) *driver.Conn {
 	return conn
 }
 
-// query returns the first column of the query's last row.
-func query(t *testing.T, path, text string) (value string) {
+// rows calls row with each row of a query.
+func rows(t *testing.T, path, text string, row func(*sqlite3.Stmt)) {
 	t.Helper()
-	err := sqlitex.ExecuteTransient(connect(t, path), text, &sqlitex.ExecOptions{ResultFunc: func(row *driver.Stmt) error {
-		value = row.ColumnText(0)
-		return nil
-	}})
+	statement, _, err := connect(t, path).Prepare(text)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for statement.Step() {
+		row(statement)
+	}
+	if err := errors.Join(statement.Err(), statement.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// query returns the first column of the query's last row.
+func query(t *testing.T, path, text string) (value string) {
+	t.Helper()
+	rows(t, path, text, func(row *sqlite3.Stmt) { value = row.ColumnText(0) })
 	return value
 }
 
@@ -63,11 +74,11 @@ func query(t *testing.T, path, text string) (value string) {
 func lockFile(t *testing.T, path string) (release func()) {
 	t.Helper()
 	conn := connect(t, path)
-	if err := sqlitex.ExecuteTransient(conn, "BEGIN IMMEDIATE", nil); err != nil {
+	if err := conn.Exec("BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
-		if err := sqlitex.ExecuteTransient(conn, "ROLLBACK", nil); err != nil {
+		if err := conn.Exec("ROLLBACK"); err != nil {
 			t.Error(err)
 		}
 	}
@@ -75,7 +86,7 @@ func lockFile(t *testing.T, path string) (release func()) {
 
 func execute(t *testing.T, path, command string) {
 	t.Helper()
-	if err := sqlitex.ExecuteTransient(connect(t, path), command, nil); err != nil {
+	if err := connect(t, path).Exec(command); err != nil {
 		t.Fatal(err)
 	}
 }

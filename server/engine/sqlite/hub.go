@@ -4,7 +4,10 @@ import "sync"
 
 // A topic is an event that long-polls wait for: a wait with the given id leaves waiting, or
 // the feed of a project grows.
-type topic struct{ wait, feed string }
+type topic struct {
+	wait int64 // its row
+	feed int64 // its project
+}
 
 // hub wakes long-polls. A long-poll subscribes before it reads, so that it misses nothing
 // between the two.

@@ -16,6 +16,10 @@ var (
 	waitsDesc    = prometheus.NewDesc("flowcallback_waits", "Stored waits by status.", []string{"status"}, nil)
 	oldestDesc   = prometheus.NewDesc("flowcallback_oldest_wait_age_seconds", "Age of the oldest waiting wait; 0 if there is none.", nil, nil)
 	shareDesc    = prometheus.NewDesc("flowcallback_deadline_share", "Largest share of its time that a waiting wait has used, among the next deadlines; 1 at the deadline.", nil, nil)
+	heldDesc     = prometheus.NewDesc("flowcallback_held_callbacks", "Callbacks that are held for unknown states.", nil, nil)
+	fileDesc     = prometheus.NewDesc("flowcallback_file_bytes", "Size of the SQLite file.", nil, nil)
+	freeDesc     = prometheus.NewDesc("flowcallback_file_free_bytes", "Unused bytes in the SQLite file.", nil, nil)
+	logDesc      = prometheus.NewDesc("flowcallback_log_bytes", "Size of the write-ahead log.", nil, nil)
 	queuedDesc   = prometheus.NewDesc("flowcallback_queue_length", "Changes that wait for the writer.", nil, nil)
 	capacityDesc = prometheus.NewDesc("flowcallback_queue_capacity", "Changes that can wait for the writer; more are refused.", nil, nil)
 )
@@ -48,12 +52,14 @@ func (e *Engine) committed() func(changes int, took time.Duration) {
 }
 
 // countEnded counts the waits that left waiting in a committed transaction.
-func (e *Engine) countEnded(ended map[waits.Status]int) {
+func (e *Engine) countEnded(changed *counts) {
 	if e.endedTotal == nil {
 		return
 	}
-	for status, n := range ended {
-		e.endedTotal.WithLabelValues(string(status)).Add(float64(n))
+	for status := success; status <= cancelled; status++ {
+		if n := changed[status]; n > 0 { // retention takes away
+			e.endedTotal.WithLabelValues(string(status.name())).Add(float64(n))
+		}
 	}
 }
 
@@ -62,7 +68,7 @@ type statsCollector struct{ engine *Engine }
 
 // Describe implements prometheus.Collector.
 func (c statsCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{waitsDesc, oldestDesc, shareDesc, queuedDesc, capacityDesc} {
+	for _, desc := range []*prometheus.Desc{waitsDesc, oldestDesc, shareDesc, heldDesc, fileDesc, freeDesc, logDesc, queuedDesc, capacityDesc} {
 		descs <- desc
 	}
 }
@@ -77,6 +83,8 @@ func (c statsCollector) Collect(metrics chan<- prometheus.Metric) {
 	stats, err := c.engine.Stats(ctx)
 	gauge(queuedDesc, float64(stats.Queued))
 	gauge(capacityDesc, float64(stats.QueueCapacity))
+	gauge(fileDesc, float64(stats.FileBytes))
+	gauge(logDesc, float64(stats.LogBytes))
 	if err != nil {
 		c.engine.options.Logger.Warn("reading metrics from the file", "error", err)
 		return
@@ -86,4 +94,6 @@ func (c statsCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	gauge(oldestDesc, stats.Oldest.Seconds())
 	gauge(shareDesc, stats.DeadlineShare)
+	gauge(heldDesc, float64(stats.Held))
+	gauge(freeDesc, float64(stats.FreeBytes))
 }

@@ -1,63 +1,78 @@
 package sqlite
 
 import (
-	"embed"
+	"context"
+	_ "embed"
 	"errors"
 	"fmt"
-	"io/fs"
 
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
+	"github.com/ncruces/go-sqlite3"
 )
 
-// migrations are the steps of the schema in the order of their names. A released step is
-// never changed; changes are new steps.
-//
-//go:embed migrations/*.sql
-var migrations embed.FS
+//go:embed schema.sql
+var schema string
 
-// applicationID marks the file as this engine's (PRAGMA application_id): "FlCb".
-const applicationID = 0x466c4362
+const (
+	// applicationID marks the file as this engine's (PRAGMA application_id): "FlCb".
+	applicationID = 0x466c4362
+	// schemaVersion is the version of schema.sql (PRAGMA user_version).
+	schemaVersion = 2
+)
 
-// migrate runs the steps that the file lacks, each in a transaction. PRAGMA user_version
-// counts the steps.
-func migrate(conn *sqlite.Conn) error {
-	version, err := versionOf(conn)
+// migrate creates the tables of an empty file, and migrates the file of an earlier release. It
+// returns the lock of the file, which migration may replace.
+func migrate(ctx context.Context, file *lockedFile, options Options) (*lockedFile, error) {
+	c, err := connect(file.path, options.BusyTimeout)
 	if err != nil {
-		return err
+		return file, err
 	}
-	steps, err := fs.ReadDir(migrations, "migrations")
-	if err != nil {
-		return err
+	version, err := c.version()
+	if err == nil && version == 0 {
+		err = c.create()
 	}
-	if version > len(steps) {
-		return fmt.Errorf("it was written by a newer release (schema %d, this one knows %d): run that release, or restore a backup made before it", version, len(steps))
+	if err = errors.Join(err, c.Close()); err != nil {
+		return file, err
 	}
-	// The file is this engine's or empty, so it may be written. It keeps the journal mode.
-	if err := sqlitex.ExecuteTransient(conn, "PRAGMA journal_mode = WAL", nil); err != nil {
-		return err
+	switch {
+	case version == 1:
+		return migrateSchema1(ctx, file, options)
+	case version > schemaVersion:
+		return file, fmt.Errorf("it was written by a newer release (schema %d, this one knows %d): run that release, or restore a backup made before it", version, schemaVersion)
 	}
-	for i := version; i < len(steps); i++ {
-		if err := step(conn, steps[i].Name(), i+1); err != nil {
-			return fmt.Errorf("migration %s: %w", steps[i].Name(), err)
+	return file, nil
+}
+
+// create makes the tables of an empty file.
+func (c *conn) create() error {
+	for _, prepare := range []func() error{
+		func() error { return c.EnableChecksums("main") },
+		func() error { return c.Exec("PRAGMA auto_vacuum = INCREMENTAL") },
+		func() error { return c.Exec("VACUUM") }, // so that auto_vacuum takes effect
+		func() error { return c.Exec("PRAGMA journal_mode = WAL") },
+		func() error {
+			return c.Exec(fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT", schema, schemaVersion, applicationID))
+		},
+	} {
+		if err := prepare(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// versionOf returns how many steps the file has. The error says if it belongs to another
-// program.
-func versionOf(conn *sqlite.Conn) (version int, err error) {
+// version returns the version of the schema, or 0 if the file is empty. The error says if it
+// belongs to another program.
+func (c *conn) version() (version int, err error) {
 	var owner, tables int
 	for query, value := range map[string]*int{
 		"PRAGMA application_id":              &owner,
 		"PRAGMA user_version":                &version,
 		"SELECT count(*) FROM sqlite_schema": &tables,
 	} {
-		err := sqlitex.ExecuteTransient(conn, query, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+		err := c.query(query, func(row *sqlite3.Stmt) error {
 			*value = row.ColumnInt(0)
 			return nil
-		}})
+		})
 		if err != nil {
 			return 0, err
 		}
@@ -66,13 +81,4 @@ func versionOf(conn *sqlite.Conn) (version int, err error) {
 		return 0, errors.New("it is another program's SQLite file: name another one")
 	}
 	return version, nil
-}
-
-func step(conn *sqlite.Conn, name string, version int) error {
-	script, err := migrations.ReadFile("migrations/" + name)
-	if err != nil {
-		return err
-	}
-	// ExecuteScript runs the script in one transaction.
-	return sqlitex.ExecuteScript(conn, fmt.Sprintf("%s\nPRAGMA user_version = %d; PRAGMA application_id = %d;", script, version, applicationID), nil)
 }

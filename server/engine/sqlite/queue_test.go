@@ -40,13 +40,20 @@ func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
 			}
 		})
 	}
-	withdrawn := 0
 	errs := make([]error, attempts)
-	for i := range attempts {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, errs[i] = f.Callback(ctx, engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}, Request: enginetest.Success(`{}`)})
-		cancel()
-		if errors.Is(errs[i], context.DeadlineExceeded) {
+	var callers sync.WaitGroup
+	for i := range attempts { // spread over several of the writer's attempts to lock the file
+		callers.Go(func() {
+			time.Sleep(time.Duration(i) * 25 * time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			_, errs[i] = f.Callback(ctx, engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}, Request: enginetest.Success(`{}`)})
+		})
+	}
+	callers.Wait()
+	withdrawn := 0
+	for _, err := range errs {
+		if errors.Is(err, context.DeadlineExceeded) {
 			withdrawn++
 		}
 	}

@@ -3,7 +3,7 @@ package sqlite
 import (
 	"time"
 
-	"zombiezen.com/go/sqlite"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -13,87 +13,99 @@ import (
 // take much memory on both sides.
 const pageBytes = 512 << 10
 
-// waitColumns are the columns that scanWait reads, of a wait w and its outcome o.
-const waitColumns = `
-SELECT w.id, w.wait_id, w.project_id, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.status,
-       w.created_at, w.expires_at, w.seq, (SELECT input FROM inputs WHERE wait = w.id),
-       o.result, o.error, o.output, o.settled_at, o.caller
-`
+const (
+	waitColumns = `
+SELECT w.id, w.project, w.wait_id, p.name, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.created_at, w.expires_at,
+       (SELECT input FROM inputs WHERE wait = w.id)`
+	selectWait = waitColumns + ` FROM waits w JOIN projects p ON p.id = w.project `
+	waitByRow  = selectWait + `WHERE w.id = ?`
+	waitByID   = selectWait + `WHERE w.wait_id = ? AND w.project = ?`
 
-// selectWait selects waits with their outcomes, if they have one. SQLite compiles a
-// statement with an outer join again for each value in its WHERE clause, which costs ten
-// times as much as finding one row. A subquery around the value avoids that.
-const selectWait = waitColumns + `
-FROM waits w
-LEFT JOIN outcomes o ON o.project_id = w.project_id AND o.seq = w.seq
-`
+	outcomeColumns = `o.status, o.error, o.output, o.settled_at, o.caller`
+	outcomeAt      = `SELECT ` + outcomeColumns + ` FROM outcomes o WHERE o.project = ? AND o.seq = ?`
+)
 
-// record is a wait with its positions in the list and the feed.
+// record is a wait with its place in the store.
 type record struct {
-	wait    waits.Wait
-	id, seq int64
+	wait waits.Wait
+	entry
 }
 
-// page collects at most limit waits, and fewer if they are large.
-type page struct {
-	limit   int
-	records []record
-	more    bool // the statement has more rows
-	size    int
-}
-
-// add appends the current row, or ends the statement if the page is full.
-func (p *page) add(row *sqlite.Stmt) error {
-	if len(p.records) == p.limit || p.size > pageBytes {
-		p.more = true
-		return errPageFull
+// size returns how much of a page the wait takes.
+func (r *record) size() int {
+	if r.wait.Outcome == nil {
+		return len(r.wait.Input)
 	}
-	r := scanWait(row)
-	p.records = append(p.records, r)
-	p.size += len(r.wait.Input)
-	if r.wait.Outcome != nil {
-		p.size += len(r.wait.Outcome.Output)
-	}
-	return nil
+	return len(r.wait.Input) + len(r.wait.Outcome.Output)
 }
 
-// due returns the waits of the page that are past their deadline.
-func (p *page) due(now int64) (due []record) {
-	for _, r := range p.records {
-		if r.isDue(now) {
-			due = append(due, r)
-		}
-	}
-	return due
-}
-
-// scanWait reads waitColumns.
-func scanWait(row *sqlite.Stmt) record {
+// scanWait reads waitColumns. The record has no outcome yet.
+func scanWait(row *sqlite3.Stmt) record {
 	r := record{
-		id: row.ColumnInt64(0),
+		entry: entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), workflow: row.ColumnText(4)},
 		wait: waits.Wait{
-			WaitID:      row.ColumnText(1),
-			ProjectID:   row.ColumnText(2),
-			WorkflowID:  row.ColumnText(3),
-			RunID:       callback.RunID(row.ColumnText(4)),
-			StateID:     callback.StateID(row.ColumnText(5)),
-			ExecutionID: row.ColumnText(6),
-			Status:      waits.Status(row.ColumnText(7)),
+			WaitID:      row.ColumnText(2),
+			ProjectID:   row.ColumnText(3),
+			RunID:       callback.RunID(row.ColumnText(5)),
+			StateID:     callback.StateID(row.ColumnText(6)),
+			ExecutionID: row.ColumnText(7),
+			Status:      waits.Waiting,
 			CreatedAt:   instant(row.ColumnInt64(8)),
 			ExpiresAt:   instant(row.ColumnInt64(9)),
-			Input:       text(row, 11),
-			SettledBy:   row.ColumnText(16),
+			Input:       text(row, 10),
 		},
-		seq: row.ColumnInt64(10),
 	}
-	if !row.ColumnIsNull(12) {
-		r.wait.Outcome = &waits.Outcome{Result: callback.Result(row.ColumnText(12)), Error: row.ColumnText(13), Output: text(row, 14)}
-	}
-	if !row.ColumnIsNull(15) {
-		at := instant(row.ColumnInt64(15))
-		r.wait.SettledAt = &at
+	r.wait.WorkflowID = r.workflow
+	if r.wait.ExecutionID == "" {
+		r.wait.ExecutionID = string(r.wait.RunID)
 	}
 	return r
+}
+
+// scanOutcome adds outcomeColumns, from the given column on.
+func (r *record) scanOutcome(row *sqlite3.Stmt, column int) {
+	r.status = status(row.ColumnInt(column))
+	r.wait.Status = r.status.name()
+	if output := text(row, column+2); output != nil {
+		r.wait.Outcome = &waits.Outcome{Result: callback.Result(r.wait.Status), Error: row.ColumnText(column + 1), Output: output}
+	}
+	at := instant(row.ColumnInt64(column + 3))
+	r.wait.SettledAt = &at
+	r.wait.SettledBy = row.ColumnText(column + 4)
+}
+
+// complete adds the outcome of a wait with a known entry. found is false if retention has
+// deleted it.
+func (c *conn) complete(r *record, x entry) (found bool, err error) {
+	r.status, r.seq = x.status, x.seq
+	if x.seq == 0 {
+		return true, nil
+	}
+	err = c.query(outcomeAt, func(row *sqlite3.Stmt) error {
+		r.scanOutcome(row, 0)
+		found = true
+		return nil
+	}, r.project, x.seq)
+	return found, err
+}
+
+// record reads a wait for a reader. Its statement takes a row of waits.
+func (e *Engine) record(c *conn, statement string, arguments ...any) (r record, found bool, err error) {
+	err = c.query(statement, func(row *sqlite3.Stmt) error {
+		r, found = scanWait(row), true
+		return nil
+	}, arguments...)
+	if err != nil || !found {
+		return r, false, err
+	}
+	x, ok := e.catalog.get(r.entry.wait) // before folded reads the file
+	if !ok {
+		if x, err = c.folded(r.entry.wait, r.project); err != nil {
+			return r, false, err
+		}
+	}
+	found, err = c.complete(&r, x)
+	return r, found, err
 }
 
 func instant(milliseconds int64) time.Time { return time.UnixMilli(milliseconds).UTC() }

@@ -3,7 +3,9 @@
 //
 // A call returns after its change is committed and the write-ahead log is synced (WAL,
 // synchronous=FULL). One writer commits all queued changes in one transaction, so that many
-// callbacks share one sync. Readers have their own connections and see only commits.
+// callbacks share one sync. A settle appends one row; what follows from it is folded into
+// indexes later, for many settles at once (fold.go). Readers have their own connections and
+// see only commits.
 //
 // Only one process at a time can open a file. The package refuses to share a file, to open
 // a file of another program or of a newer release, and to store a wait without a deadline.
@@ -14,14 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/ncruces/go-sqlite3"
 	"github.com/prometheus/client_golang/prometheus"
-	"zombiezen.com/go/sqlite"
 
 	"github.com/flowcallback/flowcallback/server/engine"
 )
@@ -31,14 +32,19 @@ var (
 	_ engine.Opener = (*Engine)(nil)
 	_ engine.Reader = (*Engine)(nil)
 	_ engine.Feed   = (*Engine)(nil)
+	_ engine.Holder = (*Engine)(nil)
 )
 
-// cacheSize limits the writer's page cache to 64 MiB. That holds the index of keys, which
-// every callback reads, of more than a million waits.
-const cacheSize = "cache_size = -65536"
+// Pragmas of the writer. Its page cache of 64 MiB holds the keys of about a million waits,
+// which every callback reads. A log that has grown is cut to 4 MiB. What retention deletes is
+// overwritten.
+var writerPragmas = []string{"synchronous = FULL", "cache_size = -65536", "journal_size_limit = 4194304", "secure_delete = FAST"}
 
-// DefaultBusyTimeout is the default of Options.BusyTimeout.
-const DefaultBusyTimeout = 5 * time.Second
+// Defaults of Options.
+const (
+	DefaultBusyTimeout = 5 * time.Second
+	DefaultMaxHeld     = 10_000
+)
 
 // Options configure Open. A zero field has the default that its comment names.
 type Options struct {
@@ -47,12 +53,20 @@ type Options struct {
 	// unknown states are refused with engine.ErrNotFound.
 	HoldUnknown bool
 
+	// MaxHeld is the largest number of held callbacks of a project. One more is refused with
+	// engine.ErrOverloaded. Default: DefaultMaxHeld.
+	MaxHeld int
+
 	// Retention is how long a wait is kept after it left waiting, and a held callback
 	// after it arrived. Default: 0, without limit.
 	Retention time.Duration
 
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
+
+	// Uptime is the time since Open by a clock that does not jump. Default: the system's
+	// monotonic clock.
+	Uptime func() time.Duration
 
 	// NewID returns a new wait id. Default: UUIDs of version 7.
 	NewID func() string
@@ -79,11 +93,18 @@ func (o *Options) setDefaults() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Uptime == nil {
+		start := time.Now()
+		o.Uptime = func() time.Duration { return time.Since(start) }
+	}
 	if o.NewID == nil {
 		o.NewID = func() string { return uuid.Must(uuid.NewV7()).String() }
 	}
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = DefaultBusyTimeout
+	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = DefaultMaxHeld
 	}
 	if o.Committed == nil {
 		o.Committed = func(int, time.Duration) {}
@@ -95,9 +116,20 @@ func (o *Options) setDefaults() {
 
 // Engine is an open file. It implements all interfaces of package engine.
 type Engine struct {
-	options    Options
-	readers    *readers
+	options  Options
+	started  time.Time // by Options.Now
+	toldJump sync.Once
+
+	catalog  *catalog
+	epochs   epochs
+	projects *lru.Cache[string, int64]
+	folding  sync.Mutex
+	folded   time.Time // the last fold; guarded by folding
+
+	readers    *readers // for callers
+	own        *readers // for readiness, metrics and the background work
 	writer     *writer
+	probe      probe
 	hub        *hub
 	closed     chan struct{}
 	close      func() error
@@ -112,40 +144,48 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: options, hub: newHub(), closed: make(chan struct{})}
+	projects, err := lru.New[string, int64](rememberedProjects)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{options: options, started: options.Now().Round(0), projects: projects, hub: newHub(), closed: make(chan struct{})}
 	var undo closers
-	lock := flock.New(path + ".lock")
-	switch locked, err := lock.TryLock(); {
-	case err != nil:
-		return nil, fmt.Errorf("%s.lock cannot be opened: check that the server's user may write the folder and the file: %w", path, err)
-	case !locked:
-		return nil, fmt.Errorf("%s is open in another process: two servers cannot share a file; stop the other one or name another file", path)
+	file, err := lockFile(path)
+	if err != nil {
+		return nil, err
 	}
-	undo.add(lock.Unlock)
+	undo.add(func() error { return file.unlock() })
+	fail := func(err error) (*Engine, error) { return nil, errors.Join(explain(path, err), undo.close()) }
 
-	conn, err := connect(path, options.BusyTimeout, "synchronous = FULL", cacheSize)
-	if err != nil {
-		return nil, errors.Join(explain(path, err), undo.close())
+	if file, err = migrate(ctx, file, options); err != nil {
+		return fail(err)
 	}
-	err = migrate(conn)
+	c, err := connect(path, options.BusyTimeout, writerPragmas...)
+	if err != nil {
+		return fail(err)
+	}
+	err = checkShortly(ctx, c)
 	if err == nil {
-		err = checkShortly(ctx, conn)
+		err = e.load(c)
+	}
+	if err == nil {
+		e.readers, err = openReaders(path, options.BusyTimeout, readerCount())
 	}
 	if err != nil {
-		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
-	}
-	if e.readers, err = openReaders(path, options.BusyTimeout); err != nil {
-		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
+		return nil, errors.Join(explain(path, err), c.Close(), undo.close())
 	}
 	undo.add(e.readers.close)
-	if e.writer, err = startWriter(path, conn, e.hub, e.committed(), e.countEnded); err != nil {
-		return nil, errors.Join(explain(path, err), conn.Close(), undo.close())
+	if e.own, err = openReaders(path, options.BusyTimeout, 2); err != nil {
+		return nil, errors.Join(explain(path, err), c.Close(), undo.close())
 	}
+	undo.add(e.own.close)
+	e.writer = &writer{path: path, file: file, busy: options.BusyTimeout, conn: c, hub: e.hub, catalog: e.catalog, committed: e.committed(), ended: e.countEnded}
+	e.writer.start()
 	undo.add(e.writer.close)
-	if err := e.tryWriting(ctx); sqlite.ErrCode(err).ToPrimary() == sqlite.ResultReadOnly {
+	if err := e.tryWriting(ctx); errors.Is(err, sqlite3.READONLY) {
 		return nil, errors.Join(err, undo.close())
 	}
-	undo.add(e.startSweeper())
+	undo.add(e.startBackground())
 	if options.Metrics != nil {
 		if err := options.Metrics.Register(statsCollector{e}); err != nil {
 			return nil, errors.Join(err, undo.close())
@@ -158,62 +198,97 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	return e, nil
 }
 
+const (
+	loadState    = `SELECT opened, settled FROM state`
+	loadCounts   = `SELECT status, waits FROM counts`
+	allProjects  = `SELECT id, floor FROM projects`
+	lastWait     = `SELECT coalesce(max(id), 0) FROM waits`
+	openedSince  = `SELECT id, project, workflow_id FROM waits WHERE id > ?`
+	settledSince = `SELECT o.wait, o.status, o.seq, w.workflow_id FROM outcomes o JOIN waits w ON w.id = o.wait WHERE o.project = ? AND o.seq > ? ORDER BY o.seq`
+)
+
+// load reads what the engine has in memory, and begins an epoch.
+func (e *Engine) load(c *conn) error {
+	e.catalog = &catalog{entries: map[int64]entry{}}
+	k := e.catalog
+	number := func(statement string, arguments ...any) (n int64, err error) {
+		err = c.query(statement, func(row *sqlite3.Stmt) error {
+			n = row.ColumnInt64(0)
+			return nil
+		}, arguments...)
+		return n, err
+	}
+	err := c.query(loadState, func(row *sqlite3.Stmt) error {
+		k.foldedWait, k.foldedSeq = row.ColumnInt64(0), row.ColumnInt64(1)
+		return nil
+	})
+	if err == nil {
+		err = c.query(loadCounts, func(row *sqlite3.Stmt) error {
+			k.counts[row.ColumnInt(0)] = row.ColumnInt64(1)
+			return nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if k.wait, err = number(lastWait); err != nil {
+		return err
+	}
+	k.wait, k.seq = max(k.wait, k.foldedWait), k.foldedSeq
+	err = c.query(openedSince, func(row *sqlite3.Stmt) error {
+		x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), workflow: row.ColumnText(2), opened: true, status: waiting}
+		k.entries[x.wait] = x
+		return nil
+	}, k.foldedWait)
+	if err != nil {
+		return err
+	}
+	var projects []int64
+	err = c.query(allProjects, func(row *sqlite3.Stmt) error {
+		projects = append(projects, row.ColumnInt64(0))
+		k.seq = max(k.seq, row.ColumnInt64(1))
+		return nil
+	})
+	for _, project := range projects {
+		if err != nil {
+			return err
+		}
+		err = c.query(settledSince, func(row *sqlite3.Stmt) error {
+			x := entry{wait: row.ColumnInt64(0), project: project, workflow: row.ColumnText(3), status: status(row.ColumnInt(1)), seq: row.ColumnInt64(2)}
+			x.opened = k.entries[x.wait].opened
+			k.entries[x.wait] = x
+			k.seq = max(k.seq, x.seq)
+			return nil
+		}, project, k.foldedSeq)
+	}
+	if err != nil {
+		return err
+	}
+	for _, x := range k.entries {
+		k.counts.add(x)
+	}
+	e.epochs, err = beginEpoch(c, k.seq)
+	return err
+}
+
 // Close ends the background work and closes the file. Queued changes are committed first.
 // Blocked and later calls return engine.ErrUnavailable.
 func (e *Engine) Close() error { return e.close() }
 
-// Ready implements engine.Engine. The engine is ready if the file can be read and the last
-// commit succeeded. If that commit failed, Ready tries another one, so that a server without
-// traffic recovers.
-func (e *Engine) Ready(ctx context.Context) error {
-	if err := e.ended(ctx); err != nil {
-		return err
-	}
-	if err := e.readers.query(ctx, feedLast, nil); err != nil {
-		return fmt.Errorf("%w: %w", engine.ErrUnavailable, err)
-	}
-	if e.writer.failure.Load() != nil {
-		return e.tryWriting(ctx)
-	}
-	return nil
-}
-
-// tryWriting commits a change that has no effect.
-func (e *Engine) tryWriting(ctx context.Context) error {
-	return e.writer.do(ctx, func(t *tx) error { return t.execute(tryWriting) })
-}
-
 // now returns the present in the unit of the file.
 func (e *Engine) now() int64 { return e.options.Now().UnixMilli() }
-
-// resolve returns the path of a file without symbolic links, so that all of its names lead
-// to one lock. It does not recognize hard links.
-func resolve(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
-	}
-	folder, err := filepath.EvalSymlinks(filepath.Dir(path)) // the file does not exist yet
-	if err != nil {
-		return "", fmt.Errorf("%s cannot be opened: check that its folder exists: %w", path, err)
-	}
-	return filepath.Join(folder, filepath.Base(path)), nil
-}
 
 // explain adds the path and what to do to an error of the store.
 func explain(path string, err error) error {
 	if errors.Is(err, errDamaged) {
 		return fmt.Errorf("%s: restore a backup, or move it away to start empty: %w", path, err)
 	}
-	switch sqlite.ErrCode(err).ToPrimary() {
-	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+	switch {
+	case errors.Is(err, sqlite3.CORRUPT), errors.Is(err, sqlite3.NOTADB), errors.Is(err, sqlite3.IOERR_DATA):
 		return fmt.Errorf("%s is damaged or not an SQLite file: restore a backup, or move it away to start empty: %w", path, err)
-	case sqlite.ResultCantOpen:
-		return fmt.Errorf("%s cannot be opened: check that its folder exists and can be written: %w", path, err)
-	case sqlite.ResultReadOnly:
+	case errors.Is(err, sqlite3.CANTOPEN):
+		return fmt.Errorf("%s cannot be opened: check that its folder exists and that the server's user may write it and the file: %w", path, err)
+	case errors.Is(err, sqlite3.READONLY):
 		return fmt.Errorf("%s cannot be written: check that the server's user may write it and its folder: %w", path, err)
 	}
 	return fmt.Errorf("%s: %w", path, err)

@@ -4,58 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"time"
 
-	"zombiezen.com/go/sqlite"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
 const (
-	insertWait = `INSERT INTO waits (key, wait_id, project_id, workflow_id, run_id, state_id, execution_id, status, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)`
+	insertKey  = `INSERT INTO keys (key, wait, project, expires_at, execution_id) VALUES (?, ?, ?, ?, ?)`
+	insertWait = `INSERT INTO waits (id, wait_id, project, workflow_id, run_id, state_id, execution_id, created_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertDeadline = `INSERT INTO deadlines (expires_at, wait) VALUES (?, ?)`
 	insertInput    = `INSERT INTO inputs (wait, input) VALUES (?, ?)`
-
-	waitByKey = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE key = ?)`
-	waitByID  = selectWait + `WHERE w.id = (SELECT id FROM waits WHERE project_id = ? AND wait_id = ?)`
 )
-
-// Parts of the statements that list waits. ?3 is the status. ?5 is the present: a wait past
-// its deadline is expired, even if the sweeper has not seen it yet. Waiting waits have an
-// index of their own.
-const (
-	ofProject  = `w.project_id = ?1 AND (?4 = '' OR w.workflow_id = ?4)`
-	inStatus   = ` AND (?3 = '' OR w.status = ?3 OR (?3 = 'expired' AND w.status = 'waiting' AND w.expires_at <= ?5))`
-	stillWaits = ` AND ?3 = w.status AND w.status = 'waiting' AND w.expires_at > ?5`
-	newest     = ` AND w.id < ?2 ORDER BY w.id DESC LIMIT ?6`
-	oldestOnly = ` AND w.id > ?2 ORDER BY w.id LIMIT ?6`
-)
-
-// listQuery returns the statement that lists waits with a status (empty: any).
-func listQuery(status waits.Status, oldestFirst bool) string {
-	filter, order := inStatus, newest
-	if status == waits.Waiting {
-		filter = stillWaits
-	}
-	if oldestFirst {
-		order = oldestOnly
-	}
-	return selectWait + `WHERE ` + ofProject + filter + order
-}
 
 // OpenWait implements engine.Opener.
 func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
-	id := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
+	key := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
 	type answer struct {
 		wait   waits.Wait
 		opened bool
 	}
 	a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
-		a.wait, a.opened, err = e.openWait(t, id, projectID, request)
+		a.wait, a.opened, err = e.openWait(t, key, projectID, request)
 		return a, err
 	})
 	return a.wait, a.opened, err
@@ -63,75 +36,165 @@ func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.O
 
 func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
 	now := e.now()
-	known, found, err := t.waitByDigest(key)
-	if err == nil && found && known.isDue(now) {
-		err = t.expire(known, now)
-	}
-	if err == nil && found {
-		wait, err = t.waitByKey(key)
-	}
-	if err != nil || found {
-		return wait, false, err
-	}
-	executionID, held, isHeld, err := t.held(key)
+	known, found, err := t.keyed(key)
 	if err != nil {
 		return wait, false, err
 	}
+	if found {
+		wait, err = t.knownWait(known, now)
+		return wait, false, err
+	}
+	held, isHeld, err := t.held(key)
+	if err != nil {
+		return wait, false, err
+	}
+	project, err := e.projectFor(t, projectID)
+	if err != nil {
+		return wait, false, err
+	}
+	executionID := held.executionID
 	if !isHeld {
 		if executionID = request.ExecutionID; executionID == "" {
 			executionID = engine.ExecutionID(request.RunID)
 		}
 	}
-	s := waitRow{waitID: e.options.NewID(), projectID: projectID, expiresAt: now + int64(request.TimeoutSeconds)*1000}
-	err = t.execute(insertWait, key, s.waitID, projectID, request.WorkflowID, request.RunID, request.StateID, executionID, now, s.expiresAt)
-	s.id = t.conn.LastInsertRowID()
-	t.counts[waits.Waiting]++
+	wait = waits.Wait{
+		WaitID: e.options.NewID(), ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID,
+		ExecutionID: executionID, Status: waits.Waiting, Input: request.Input, CreatedAt: instant(now), ExpiresAt: instant(now + int64(request.TimeoutSeconds)*1000),
+	}
+	x := entry{wait: t.wait + 1, project: project, workflow: request.WorkflowID, opened: true, status: waiting}
+	if err := t.insert(key, x, &wait); err != nil {
+		return wait, false, err
+	}
+	if !isHeld {
+		return wait, true, nil
+	}
+	err = t.settle(x, x.workflow, statusOf(waits.Status(held.sent.Result)), &held.sent, now, now)
 	if err == nil {
-		err = t.execute(insertDeadline, s.expiresAt, s.id)
+		err = t.unhold(key, project)
 	}
-	if err == nil && request.Input != nil {
-		err = t.execute(insertInput, s.id, string(request.Input))
-	}
-	if err == nil && isHeld {
-		err = t.settle(s, waits.Status(held.Result), &held, now, now)
-	}
-	if err == nil && isHeld {
-		err = t.execute(unhold, key)
-	}
-	if err == nil {
-		wait, err = t.waitByKey(key)
-	}
+	at := instant(now)
+	wait.Status, wait.Outcome, wait.SettledAt, wait.SettledBy = waits.Status(held.sent.Result), &held.sent.Outcome, &at, held.sent.principal
 	return wait, true, err
 }
 
-func (t *tx) waitByKey(key []byte) (wait waits.Wait, err error) {
-	err = execute(t.conn, waitByKey, func(row *sqlite.Stmt) error {
-		wait = scanWait(row).wait
+// insert stores a new wait.
+func (t *tx) insert(key []byte, x entry, wait *waits.Wait) error {
+	createdAt, expiresAt := wait.CreatedAt.UnixMilli(), wait.ExpiresAt.UnixMilli()
+	executionID := optional(wait.ExecutionID)
+	if wait.ExecutionID == string(wait.RunID) {
+		executionID = ""
+	}
+	err := t.execute(insertKey, key, x.wait, x.project, expiresAt, executionID)
+	if err == nil {
+		err = t.execute(insertWait, x.wait, wait.WaitID, x.project, wait.WorkflowID, string(wait.RunID), string(wait.StateID), executionID, createdAt, expiresAt)
+	}
+	if err == nil {
+		err = t.execute(insertDeadline, expiresAt, x.wait)
+	}
+	if err == nil && wait.Input != nil {
+		err = t.execute(insertInput, x.wait, jsonText(wait.Input))
+	}
+	if err != nil {
+		return err
+	}
+	t.wait = x.wait
+	t.note(x)
+	t.counts[waiting]++
+	return nil
+}
+
+// knownWait returns the wait of a key that is opened again. A wait that is due expires.
+func (t *tx) knownWait(k keyed, now int64) (wait waits.Wait, err error) {
+	var r record
+	err = t.query(waitByRow, func(row *sqlite3.Stmt) error {
+		r = scanWait(row)
 		return nil
-	}, key)
-	return wait, err
+	}, k.wait)
+	if err != nil {
+		return wait, err
+	}
+	x, err := t.entry(k.wait, k.project)
+	if err == nil && x.status == waiting && k.expiresAt <= now {
+		if err = t.settle(x, r.workflow, expired, nil, k.expiresAt, now); err == nil {
+			x = t.entries[k.wait]
+		}
+	}
+	if err != nil {
+		return wait, err
+	}
+	_, err = t.complete(&r, x)
+	return r.wait, err
+}
+
+// CancelWait implements engine.Opener.
+func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error {
+	return e.writer.do(ctx, func(t *tx) error {
+		project, err := e.projectOf(t.conn, projectID)
+		if err != nil {
+			return err
+		}
+		var r record
+		found := false
+		err = t.query(waitByID, func(row *sqlite3.Stmt) error {
+			r, found = scanWait(row), true
+			return nil
+		}, waitID, project)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			return refuse(engine.ErrNotFound, "wait %s", waitID)
+		}
+		x, err := t.entry(r.entry.wait, project)
+		now := e.now()
+		switch {
+		case err != nil:
+			return err
+		case x.status != waiting:
+			return nil
+		case r.isDue(now):
+			return t.settle(x, r.workflow, expired, nil, r.wait.ExpiresAt.UnixMilli(), now)
+		default:
+			return t.settle(x, r.workflow, cancelled, nil, now, now)
+		}
+	})
 }
 
 // GetWait implements engine.Reader.
 func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait time.Duration) (waits.Wait, error) {
+	r, err := e.wait(ctx, projectID, waitID)
+	if err != nil || r.wait.Status != waits.Waiting || wait <= 0 {
+		return r.wait, errors.Join(err, e.ended(ctx))
+	}
 	timeout, stop := timeoutAfter(wait)
 	defer stop()
-	for {
-		woken, leave := e.hub.subscribe(topic{wait: waitID})
-		found, err := e.wait(ctx, projectID, waitID)
-		if err != nil || found.Status != waits.Waiting || wait <= 0 {
-			leave()
-			return found, errors.Join(err, e.ended(ctx))
-		}
-		news := e.pause(ctx, woken, timeout)
-		leave()
-		if err := e.ended(ctx); err != nil {
-			return found, err
-		}
-		if !news { // the deadline may have passed in the meantime
-			return e.wait(ctx, projectID, waitID)
-		}
+	woken, leave := e.hub.subscribe(topic{wait: r.entry.wait})
+	defer leave()
+	x, err := e.current(ctx, projectID, r.entry) // it may have left waiting before the subscription
+	if err != nil {
+		return r.wait, err
 	}
+	if x.status == waiting {
+		e.pause(ctx, woken, timeout)
+	}
+	if err := e.ended(ctx); err != nil {
+		return r.wait, err
+	}
+	r, err = e.wait(ctx, projectID, waitID)
+	return r.wait, err
+}
+
+// current returns the status of a wait as it is now.
+func (e *Engine) current(ctx context.Context, projectID string, known entry) (x entry, err error) {
+	if x, ok := e.catalog.get(known.wait); ok {
+		return x, nil
+	}
+	err = e.readers.read(ctx, projectID, func(c *conn) error {
+		x, err = c.folded(known.wait, known.project)
+		return err
+	})
+	return x, err
 }
 
 // timeoutAfter returns a channel that receives after d, or that is closed if d is 0.
@@ -146,26 +209,28 @@ func timeoutAfter(d time.Duration) (timeout <-chan time.Time, stop func()) {
 }
 
 // wait reads a wait as it is now.
-func (e *Engine) wait(ctx context.Context, projectID, waitID string) (waits.Wait, error) {
+func (e *Engine) wait(ctx context.Context, projectID, waitID string) (r record, err error) {
 	now := e.now()
-	for expired := false; ; expired = true {
-		var r record
+	for isExpired := false; ; isExpired = true {
 		found := false
-		err := e.readers.query(ctx, waitByID, func(row *sqlite.Stmt) error {
-			r, found = scanWait(row), true
-			return nil
-		}, projectID, waitID)
+		err := e.readers.read(ctx, projectID, func(c *conn) error {
+			project, err := e.knownProject(c, projectID)
+			if err == nil && project != 0 {
+				r, found, err = e.record(c, waitByID, waitID, project)
+			}
+			return err
+		})
 		switch {
 		case err != nil:
-			return r.wait, err
+			return r, err
 		case !found:
-			return r.wait, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
-		case expired || !r.isDue(now):
+			return r, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
+		case isExpired || !r.isDue(now):
 			r.showExpired(now)
-			return r.wait, nil
+			return r, nil
 		}
 		if err := e.expire(ctx, []record{r}, now); err != nil {
-			return r.wait, err
+			return r, err
 		}
 	}
 }
@@ -194,81 +259,8 @@ func (e *Engine) pause(ctx context.Context, woken <-chan struct{}, timeout <-cha
 func (e *Engine) ended(ctx context.Context) error {
 	select {
 	case <-e.closed:
-		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+		return errClosed
 	default:
 		return ctx.Err()
 	}
-}
-
-// ListWaits implements engine.Reader. Its cursors are row ids.
-func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams) (waits.WaitPage, error) {
-	answer := waits.WaitPage{Waits: []waits.Wait{}}
-	oldestFirst := params.Order != nil && *params.Order == waits.Oldest
-	from := int64(math.MaxInt64)
-	if oldestFirst {
-		from = 0
-	}
-	if params.Cursor != nil {
-		var err error
-		if from, err = parseCursor(*params.Cursor); err != nil {
-			return answer, err
-		}
-	}
-	var status waits.Status
-	if params.Status != nil {
-		status = *params.Status
-	}
-	var workflowID string
-	if params.WorkflowID != nil {
-		workflowID = *params.WorkflowID
-	}
-	limit := 1
-	if params.Limit != nil {
-		limit = *params.Limit
-	}
-	query := listQuery(status, oldestFirst)
-	now := e.now()
-	read := func() (page, error) {
-		found := page{limit: limit}
-		err := e.readers.query(ctx, query, found.add, projectID, from, status, workflowID, now, limit+1)
-		return found, err
-	}
-	found, err := read()
-	if due := found.due(now); err == nil && len(due) > 0 {
-		if err = e.expire(ctx, due, now); err == nil {
-			found, err = read()
-		}
-	}
-	if err != nil {
-		return answer, errors.Join(err, e.ended(ctx))
-	}
-	for _, r := range found.records {
-		r.showExpired(now)
-		answer.Waits = append(answer.Waits, r.wait)
-	}
-	if found.more {
-		cursor := strconv.FormatInt(found.records[len(found.records)-1].id, 10)
-		answer.NextCursor = &cursor
-	}
-	return answer, nil
-}
-
-// CancelWait implements engine.Opener.
-func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error {
-	return e.writer.do(ctx, func(t *tx) error {
-		s, found, err := t.waitRow(waitRowByID, projectID, waitID)
-		now := e.now()
-		switch {
-		case err != nil:
-			return err
-		case !found:
-			return refuse(engine.ErrNotFound, "wait %s", waitID)
-		case s.status != waits.Waiting:
-			return nil
-		case s.isDue(now):
-			return t.expire(s, now)
-		default:
-			return t.settle(s, waits.Cancelled, nil, now, now)
-		}
-	})
 }

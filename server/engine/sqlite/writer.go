@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
-	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
@@ -43,18 +41,23 @@ func refuse(sentinel error, format string, arguments ...any) error {
 // transaction and answers each.
 type writer struct {
 	path    string
-	conn    *sqlite.Conn
+	conn    *conn
 	hub     *hub
 	queue   chan *request
+	steps   chan *request // of the fold
+	alone   chan func()   // work outside of transactions
+	many    chan struct{} // receives when the catalog has many entries
 	stop    chan struct{}
 	stopped chan struct{}
 	closing sync.Once
 
 	committed func(changes int, took time.Duration)
-	ended     func(map[waits.Status]int)
+	ended     func(counts *counts)
 
-	seq     int64                 // the last position of the feed
-	failure atomic.Pointer[error] // of the last commit, or nil
+	catalog *catalog
+	file    *lockedFile
+	busy    time.Duration
+	health  atomic.Pointer[health] // of the last commit
 }
 
 type request struct {
@@ -64,23 +67,18 @@ type request struct {
 	answer chan error  // buffered, so that the writer never waits for a caller
 }
 
-// startWriter starts the goroutine. From then on it owns the connection.
-func startWriter(path string, conn *sqlite.Conn, hub *hub, committed func(int, time.Duration), ended func(map[waits.Status]int)) (*writer, error) {
-	w := &writer{
-		path: path, conn: conn, hub: hub, committed: committed, ended: ended,
-		queue:   make(chan *request, queueLength),
-		stop:    make(chan struct{}),
-		stopped: make(chan struct{}),
-	}
-	err := execute(conn, feedLast, func(row *sqlite.Stmt) error {
-		w.seq = row.ColumnInt64(0)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
+// health is the result of a commit, and its time.
+type health struct {
+	at  time.Time
+	err error
+}
+
+// start starts the goroutine. From then on it owns the connection.
+func (w *writer) start() {
+	w.queue, w.steps = make(chan *request, queueLength), make(chan *request)
+	w.many, w.alone = make(chan struct{}, 1), make(chan func())
+	w.stop, w.stopped = make(chan struct{}), make(chan struct{})
 	go w.loop()
-	return w, nil
 }
 
 // do commits a change. It returns nil when the change is durable, or the refusal, or why the
@@ -90,7 +88,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
 	select {
 	case <-w.stop:
-		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+		return errClosed
 	default:
 	}
 	select {
@@ -117,7 +115,7 @@ func (w *writer) do(ctx context.Context, c change) error {
 	case err := <-r.answer:
 		return err
 	default:
-		return fmt.Errorf("closed: %w", engine.ErrUnavailable)
+		return errClosed
 	}
 }
 
@@ -145,9 +143,17 @@ func (w *writer) close() error {
 func (w *writer) loop() {
 	defer close(w.stopped)
 	for {
+		queue := w.queue
+		if w.catalog.len() >= catalogLimit {
+			queue = nil // changes wait for the fold
+		}
 		select {
-		case first := <-w.queue:
+		case first := <-queue:
 			w.commitBatch(w.collect(first))
+		case step := <-w.steps:
+			w.commitBatch([]*request{step})
+		case work := <-w.alone:
+			work()
 		case <-w.stop:
 			select {
 			case first := <-w.queue:
@@ -159,9 +165,9 @@ func (w *writer) loop() {
 	}
 }
 
-// collect takes the queued changes that were not withdrawn. It does not wait for more, but it
-// yields the processor once, so that callers that are about to queue a change can do so: a
-// commit costs about as much for one change as for many.
+// collect takes the queued changes that were not withdrawn, and a step of the fold. It does not
+// wait for more, but it yields the processor once, so that callers that are about to queue a
+// change can do so: a commit costs about as much for one change as for many.
 func (w *writer) collect(first *request) (batch []*request) {
 	for next := first; next != nil; {
 		if next.taken.CompareAndSwap(false, true) {
@@ -175,7 +181,38 @@ func (w *writer) collect(first *request) (batch []*request) {
 			next = w.next()
 		}
 	}
+	select {
+	case step := <-w.steps:
+		batch = append(batch, step)
+	default:
+	}
 	return batch
+}
+
+// step commits a step of the fold, before the queued changes if those wait for it.
+func (w *writer) step(ctx context.Context, c change) error {
+	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
+	select {
+	case w.steps <- r:
+		return <-r.answer
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.stopped:
+		return errClosed
+	}
+}
+
+// outside runs work that cannot be in a transaction.
+func (w *writer) outside(ctx context.Context, work func(*conn) error) error {
+	done := make(chan error, 1)
+	select {
+	case w.alone <- func() { done <- work(w.conn) }:
+		return <-done
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.stopped:
+		return errClosed
+	}
 }
 
 // next returns the first queued change, or nil.
@@ -188,39 +225,37 @@ func (w *writer) next() *request {
 	}
 }
 
-// commitBatch commits a batch in one transaction. If that fails, it tries each change alone,
-// so that one change that cannot be stored does not fail the others. If no transaction can
-// begin, it tries none.
+// maxAlone limits the changes that are taken out of one batch because they fail.
+const maxAlone = 8
+
+// commitBatch commits a batch in one transaction. A change that fails is taken out and run
+// alone, and the rest commits together. If no transaction can begin, it tries none.
 func (w *writer) commitBatch(batch []*request) {
-	if len(batch) == 0 {
-		return
-	}
-	answers, err := w.commit(batch)
-	if err != nil {
-		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, explain(w.path, err))
-		w.failure.Store(&err)
-	} else {
-		w.failure.Store(nil)
-	}
-	switch {
-	case err == nil:
-		for i, r := range batch {
-			r.answer <- answers[i]
-		}
-	case len(batch) == 1 || errors.Is(err, errBegin):
-		for _, r := range batch {
-			r.answer <- err
-		}
-	default:
-		for i, r := range batch {
-			w.commitBatch([]*request{r})
-			if failure := w.failure.Load(); failure != nil && errors.Is(*failure, errBegin) {
-				for _, rest := range batch[i+1:] { // each would wait as long, in vain
-					rest.answer <- *failure
-				}
-				return
+	var alone []*request
+	for len(batch) > 0 {
+		answers, failed, err := w.commit(batch)
+		switch {
+		case err == nil:
+			for i, r := range batch {
+				r.answer <- answers[i]
 			}
+			batch = nil
+		case len(batch) == 1 || errors.Is(err, errBegin):
+			for _, r := range batch {
+				r.answer <- err
+			}
+			batch = nil
+		case failed >= 0 && len(alone) < maxAlone:
+			alone = append(alone, batch[failed])
+			batch = slices.Delete(batch, failed, failed+1)
+		default: // the commit failed, or too many changes: one of them may be the cause
+			half := len(batch) / 2
+			w.commitBatch(batch[:half])
+			batch = batch[half:]
 		}
+	}
+	for _, r := range alone {
+		w.commitBatch([]*request{r})
 	}
 }
 
@@ -232,35 +267,45 @@ var (
 )
 
 // commit runs a batch in one transaction. It returns the answer to each change, or why none
-// was stored. The transaction has no caller's context, because a caller that leaves early
-// must not roll back the changes of others.
-func (w *writer) commit(batch []*request) ([]error, error) {
+// was stored, and which change failed, or -1. The transaction has no caller's context, because
+// a caller that leaves early must not roll back the changes of others.
+func (w *writer) commit(batch []*request) (answers []error, failed int, err error) {
 	start := time.Now()
-	t := &tx{conn: w.conn, seq: w.seq, counts: map[waits.Status]int{}, ended: map[waits.Status]int{}}
-	var answers []error
-	err := t.transact(func() (err error) {
-		answers, err = t.run(batch)
-		if err == nil && t.seq != w.seq {
-			err = t.advanceFeed()
-		}
-		if err == nil {
-			err = t.storeCounts()
-		}
-		return err
-	})
+	t := w.begin()
+	failed = -1
+	err = w.file.check()
+	if err == nil {
+		err = t.transact(func() (err error) {
+			answers, failed, err = t.run(batch)
+			return err
+		})
+	}
 	if errors.Is(err, errCommit) {
 		w.overwrite()
 	}
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("%w: %w", engine.ErrUnavailable, explain(w.path, err))
+		w.health.Store(&health{start, err})
+		return nil, failed, err
 	}
-	w.seq = t.seq
+	w.health.Store(&health{time.Now(), nil})
+	if w.catalog.add(t) >= foldAt {
+		select {
+		case w.many <- struct{}{}:
+		default: // it was told already
+		}
+	}
 	w.committed(len(batch), time.Since(start))
-	w.ended(t.ended)
+	w.ended(&t.counts)
 	for _, topic := range t.woken {
 		w.hub.publish(topic)
 	}
-	return answers, nil
+	return answers, -1, nil
+}
+
+// begin returns the next transaction.
+func (w *writer) begin() *tx {
+	return &tx{conn: w.conn, catalog: w.catalog, seq: w.catalog.seq, wait: w.catalog.wait}
 }
 
 // overwrite commits a no-op over the WAL frames of a failed COMMIT, so that recovery cannot
@@ -268,81 +313,9 @@ func (w *writer) commit(batch []*request) ([]error, error) {
 // would reappear after a crash although it was refused. The next frames overwrite them,
 // synced or not. (A power failure may still undo that if the disk does not sync.)
 func (w *writer) overwrite() {
-	t := &tx{conn: w.conn}
+	t := w.begin()
 	_ = t.transact(func() error { return t.execute(tryWriting) }) // synced or not
 }
 
 // tryWriting is a change that has no effect.
-const tryWriting = `UPDATE feed SET tried = tried + 1`
-
-// tx is a running transaction.
-type tx struct {
-	conn   *sqlite.Conn
-	seq    int64
-	woken  []topic              // to publish after the commit
-	counts map[waits.Status]int // the change of each count
-	ended  map[waits.Status]int // waits that left waiting
-}
-
-// transact runs work in a transaction.
-func (t *tx) transact(work func() error) error {
-	if err := t.execute("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("%w: %w", errBegin, err)
-	}
-	err := work()
-	if err == nil {
-		if err = t.execute("COMMIT"); err == nil {
-			return nil
-		}
-		err = fmt.Errorf("%w: %w", errCommit, err)
-	}
-	// After some failures SQLite has already rolled back, and this fails. Either way nothing
-	// is left in memory.
-	_ = t.execute("ROLLBACK")
-	return err
-}
-
-// storeCounts adds the changes to the stored counts.
-func (t *tx) storeCounts() error {
-	for status, by := range t.counts {
-		if by == 0 {
-			continue
-		}
-		if err := t.execute(countWaits, status, by); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// execute runs a statement that returns no rows.
-func (t *tx) execute(statement string, arguments ...any) error {
-	return execute(t.conn, statement, nil, arguments...)
-}
-
-// advanceFeed stores the last position of the feed. It fails if another process has stored
-// one, which can happen if two processes open the file by different names.
-func (t *tx) advanceFeed() error {
-	if err := t.execute(`UPDATE feed SET last = ?1 WHERE last < ?1`, t.seq); err != nil {
-		return err
-	}
-	if t.conn.Changes() != 1 {
-		return errors.New("another process writes to the file")
-	}
-	return nil
-}
-
-func (t *tx) run(batch []*request) ([]error, error) {
-	answers := make([]error, len(batch))
-	for i, r := range batch {
-		if answers[i] = r.ctx.Err(); answers[i] != nil {
-			continue
-		}
-		err := r.change(t)
-		if err != nil && !errors.As(err, new(refusal)) {
-			return nil, err
-		}
-		answers[i] = err
-	}
-	return answers, nil
-}
+const tryWriting = `UPDATE state SET tried = tried + 1`

@@ -1,0 +1,108 @@
+package sqlite_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// settled opens and settles waits, and returns the cursor after them.
+func settled(t *testing.T, e *sqlite.Engine, project string, states ...string) (cursor string) {
+	t.Helper()
+	for _, state := range states {
+		_, _, err := e.OpenWait(t.Context(), project, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 3600})
+		if err == nil {
+			_, err = e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: project, WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}, Request: enginetest.Success(`{}`)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := e.ListOutcomes(t.Context(), project, "", 1000, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Next
+}
+
+func wantGone(t *testing.T, e *sqlite.Engine, project, cursor string) {
+	t.Helper()
+	_, err := e.ListOutcomes(t.Context(), project, cursor, 10, 0)
+	gone := new(engine.CursorGoneError)
+	if !errors.As(err, &gone) {
+		t.Errorf("ListOutcomes(%q): %v, want a CursorGoneError", cursor, err)
+	} else if _, err := e.ListOutcomes(t.Context(), project, gone.Oldest, 10, 0); err != nil {
+		t.Errorf("ListOutcomes(%q), which the refusal names: %v", gone.Oldest, err)
+	}
+}
+
+// After a backup was restored, a cursor of what came after it is refused, also when as many
+// outcomes were settled again. A cursor of what was before it continues.
+func TestCursorsAfterARestore(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	early := settled(t, f.Engine, "p", "a1", "a2")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := sqlite.Backup(t.Context(), f.path, backup); err != nil {
+		t.Fatal(err)
+	}
+	late := settled(t, f.Engine, "p", "b3", "b4")
+	f.reopen(t)
+	later := settled(t, f.Engine, "p", "c5")
+
+	restored, err := sqlite.Open(t.Context(), backup, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restored.Close()
+	for range 2 {
+		for _, cursor := range []string{late, later} {
+			if _, err := restored.ListOutcomes(t.Context(), "p", cursor, 10, 0); !errors.Is(err, engine.ErrCursorForeign) {
+				t.Errorf("ListOutcomes(%q) after the restore: %v, want %v", cursor, err, engine.ErrCursorForeign)
+			}
+		}
+		settled(t, restored, "p", "d3", "d4", "d5", "d6") // past the old positions
+	}
+	page, err := restored.ListOutcomes(t.Context(), "p", early, 1, 0)
+	if err != nil || len(page.Outcomes) != 1 || page.Outcomes[0].StateID != "d3" {
+		t.Errorf("ListOutcomes with a cursor from before the backup = %+v, %v; want d3", page, err)
+	}
+	for _, cursor := range []string{early, late, later} { // the original goes on
+		if _, err := f.ListOutcomes(t.Context(), "p", cursor, 10, 0); err != nil {
+			t.Errorf("ListOutcomes(%q) of the original: %v", cursor, err)
+		}
+	}
+}
+
+// A cursor behind what retention has deleted is refused, and one of a project that lost nothing
+// is not.
+func TestCursorsBehindRetention(t *testing.T) {
+	f := newFile(t, sqlite.Options{Retention: time.Hour})
+	quiet, err := f.ListOutcomes(t.Context(), "quiet", "", 10, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := settled(t, f.Engine, "p", "r1")
+	last := settled(t, f.Engine, "p", "r2", "r3")
+	f.advance(t, 2*time.Hour)
+	if err := f.Forget(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, f.Engine, "p", "r4")
+	wantGone(t, f.Engine, "p", first)
+	f.reopen(t)
+	wantGone(t, f.Engine, "p", first)
+	if page, err := f.ListOutcomes(t.Context(), "p", last, 10, 0); err != nil || len(page.Outcomes) != 1 {
+		t.Errorf("ListOutcomes after everything that was deleted = %+v, %v; want r4", page, err)
+	}
+	settled(t, f.Engine, "quiet", "q")
+	if page, err := f.ListOutcomes(t.Context(), "quiet", quiet.Next, 10, 0); err != nil || len(page.Outcomes) != 1 {
+		t.Errorf("ListOutcomes of a project that lost nothing = %+v, %v; want q", page, err)
+	}
+}

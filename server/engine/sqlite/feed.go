@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+const (
+	floorOf   = `SELECT floor FROM projects WHERE id = ?`
+	feedAfter = waitColumns + `, o.seq, ` + outcomeColumns + `
+FROM outcomes o
+JOIN waits w ON w.id = o.wait
+JOIN projects p ON p.id = w.project
+WHERE o.project = ? AND o.seq > ? ORDER BY o.seq LIMIT ?`
+)
+
+// ListOutcomes implements engine.Feed. Its cursors are positions in the feed (epochs.go).
+func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limit int, wait time.Duration) (waits.OutcomePage, error) {
+	var position int64
+	if after != "" {
+		var err error
+		if position, err = e.epochs.position(after, e.catalog.last()); err != nil {
+			return waits.OutcomePage{}, err
+		}
+	}
+	timeout, stop := timeoutAfter(wait)
+	defer stop()
+	var project int64
+	for {
+		woken, leave := e.hub.subscribe(topic{feed: project}) // of project 0, when there is a new one
+		subscribed := project
+		page, err := e.outcomes(ctx, projectID, &project, position, after == "", limit)
+		again := err == nil && len(page.Outcomes) == 0 && (project != subscribed || e.pause(ctx, woken, timeout))
+		leave()
+		if !again {
+			return page, errors.Join(err, e.ended(ctx))
+		}
+	}
+}
+
+// outcomes reads a page, and finds out the project if it is 0. It begins at the oldest outcome
+// if fromOldest is true.
+func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64, after int64, fromOldest bool, limit int) (waits.OutcomePage, error) {
+	answer := waits.OutcomePage{Outcomes: []waits.Wait{}}
+	err := e.readers.read(ctx, projectID, func(c *conn) (err error) {
+		if *project == 0 {
+			if *project, err = e.knownProject(c, projectID); err != nil || *project == 0 {
+				return err
+			}
+		}
+		// One view of the file for all: retention may delete outcomes in the meantime.
+		if err := c.execute("BEGIN"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, c.finish()) }()
+		var floor int64
+		err = c.query(floorOf, func(row *sqlite3.Stmt) error {
+			floor = row.ColumnInt64(0)
+			return nil
+		}, *project)
+		switch {
+		case err != nil:
+			return err
+		case fromOldest:
+			after = floor
+		case after < floor:
+			return &engine.CursorGoneError{Oldest: e.epochs.cursor(floor)}
+		}
+		size := 0
+		return c.query(feedAfter, func(row *sqlite3.Stmt) error {
+			if size > pageBytes {
+				return errStop
+			}
+			r := scanWait(row)
+			r.scanOutcome(row, 12)
+			answer.Outcomes = append(answer.Outcomes, r.wait)
+			after = row.ColumnInt64(11)
+			size += r.size()
+			return nil
+		}, *project, after, limit)
+	})
+	answer.Next = e.epochs.cursor(after)
+	return answer, err
+}
+
+// finish ends a transaction that only read. An interrupted one must end too.
+func (c *conn) finish() error {
+	defer c.SetInterrupt(c.SetInterrupt(context.Background()))
+	return c.execute("ROLLBACK")
+}

@@ -1,0 +1,139 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// schema1 returns a copy of a file that the last release with schema 1 has written.
+func schema1(t *testing.T) (path string) {
+	t.Helper()
+	data, err := os.ReadFile("testdata/schema1.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "waits.db")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// afterFixture is a clock shortly after the fixture was written.
+func afterFixture() time.Time { return time.Date(2026, 11, 20, 10, 5, 0, 0, time.UTC) }
+
+func TestMigrationKeepsEverything(t *testing.T) {
+	path := schema1(t)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := sqlite.Open(t.Context(), path, sqlite.Options{HoldUnknown: true, Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	limit := 100
+	list := func(project string, params waits.ListWaitsParams) map[string]string {
+		params.Limit = &limit
+		page, err := e.ListWaits(t.Context(), project, params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, w := range page.Waits {
+			text := fmt.Sprintf("%s %s input %s by %q", w.Status, w.ExecutionID, w.Input, w.SettledBy)
+			if w.Outcome != nil {
+				text += fmt.Sprintf(" %q %s", w.Outcome.Error, w.Outcome.Output)
+			}
+			got[string(w.StateID)] = text
+		}
+		return got
+	}
+	shop := map[string]string{
+		"approved":        `success run input {"order":4711} by "order-service" "" {"amount":129.90}`,
+		"rejected":        `fail run input  by "" "too expensive" {}`,
+		"cancelled":       `cancelled run input  by ""`,
+		"other execution": `waiting execution input  by ""`,
+	}
+	if got := list("shop", waits.ListWaitsParams{}); !maps.Equal(got, shop) {
+		t.Errorf("waits of shop = %v, want %v", got, shop)
+	}
+	if got := list("bank", waits.ListWaitsParams{Status: new(waits.Waiting), WorkflowID: new("order-approval")}); len(got) != 1 || got["waiting"] == "" {
+		t.Errorf("waiting waits of bank = %v, want one", got)
+	}
+	key := func(state string) engine.Key {
+		return engine.Key{ProjectID: "shop", WorkflowID: "order-approval", RunID: "run", StateID: callback.StateID(state)}
+	}
+	if id, err := e.Callback(t.Context(), engine.Callback{Key: key("approved"), Request: enginetest.Success(`{"amount":129.90}`)}); id != "run" || err != nil {
+		t.Errorf("repeated callback = %q, %v; want run", id, err)
+	}
+	if id, err := e.Callback(t.Context(), engine.Callback{Key: key("other execution"), Request: enginetest.Success(`{}`)}); id != "execution" || err != nil {
+		t.Errorf("callback of the waiting wait = %q, %v; want execution", id, err)
+	}
+	wait, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60})
+	if err != nil || wait.Status != waits.Success || wait.SettledBy != "early-bird" {
+		t.Errorf("OpenWait of a held state = %+v, %v; want success by early-bird", wait, err)
+	}
+
+	// A cursor of before continues; one behind what retention had deleted is refused.
+	page, err := e.ListOutcomes(t.Context(), "shop", "3", 10, 0)
+	var states []string
+	for _, w := range page.Outcomes {
+		states = append(states, string(w.StateID))
+	}
+	if want := "cancelled other execution held"; err != nil || strings.Join(states, " ") != want {
+		t.Errorf("feed after an old cursor = %v, %v; want %s", states, err, want)
+	}
+	wantGone(t, e, "shop", "0")
+
+	kept, err := os.ReadFile(path + ".schema1")
+	if err != nil || string(kept) != string(before) {
+		t.Errorf("the file of before is not kept as it was: %v", err)
+	}
+	if _, err := os.Stat(path + ".migrating"); err == nil {
+		t.Error("the file .migrating was left")
+	}
+	if err := sqlite.Check(t.Context(), path); err != nil {
+		t.Errorf("Check after the migration: %v", err)
+	}
+}
+
+// A migration that was interrupted begins again, and one whose file is in use does not begin.
+func TestMigrationIsWholeOrNot(t *testing.T) {
+	path := schema1(t)
+	if err := os.WriteFile(path+".migrating", []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	earlier := flock.New(path + ".lock")
+	if _, err := earlier.TryLock(); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: afterFixture, Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "earlier release") {
+		t.Fatalf("Open of a file in use by an earlier release: %v, %v; want an error", e, err)
+	}
+	if err := earlier.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

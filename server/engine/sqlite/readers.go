@@ -1,0 +1,135 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+// readers are the connections that read. They see only commits. Each belongs to a goroutine
+// of its own: SQLite needs a deep stack, and the goroutine of a long-poll that ran it once
+// would keep that stack.
+type readers struct {
+	path    string
+	conns   []*conn
+	jobs    chan job
+	stop    chan struct{}
+	running sync.WaitGroup
+
+	mu   sync.Mutex
+	busy map[string]chan struct{} // by project: a place for each of its reads that may run
+	use  map[string]int           // by project: reads that run or wait
+}
+
+// job is a read for a caller.
+type job struct {
+	ctx  context.Context
+	do   func(*conn) error
+	done chan error // buffered: a reader never waits for a caller
+}
+
+// openReaders opens n connections.
+func openReaders(path string, busy time.Duration, n int) (*readers, error) {
+	r := &readers{path: path, jobs: make(chan job), stop: make(chan struct{}), busy: map[string]chan struct{}{}, use: map[string]int{}}
+	for range n {
+		c, err := connect(path, busy, "query_only = 1")
+		if err != nil {
+			return nil, errors.Join(err, r.close())
+		}
+		r.conns = append(r.conns, c)
+		r.running.Go(func() { r.serve(c) })
+	}
+	return r, nil
+}
+
+// readerCount is the number of connections for callers.
+func readerCount() int { return max(4, runtime.NumCPU()) }
+
+func (r *readers) serve(c *conn) {
+	for {
+		select {
+		case j := <-r.jobs:
+			c.SetInterrupt(j.ctx)
+			j.done <- j.do(c)
+			c.SetInterrupt(context.Background())
+		case <-r.stop:
+			return
+		}
+	}
+}
+
+// close waits for running reads and closes the connections.
+func (r *readers) close() error {
+	close(r.stop)
+	r.running.Wait()
+	var failures []error
+	for _, c := range r.conns {
+		failures = append(failures, c.Close())
+	}
+	return errors.Join(failures...)
+}
+
+// read runs do with a connection, for a project, which gets at most all connections but one.
+// It returns ctx.Err() if ctx ends first. do may run several statements, each of which sees
+// the commits before it.
+func (r *readers) read(ctx context.Context, project string, do func(*conn) error) error {
+	leave, err := r.enter(ctx, project)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	j := job{ctx, do, make(chan error, 1)}
+	select {
+	case r.jobs <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.stop:
+		return errClosed
+	}
+	err = <-j.done
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
+		return explain(r.path, err)
+	}
+}
+
+var errClosed = fmt.Errorf("closed: %w", engine.ErrUnavailable)
+
+// enter waits until the project may use another connection.
+func (r *readers) enter(ctx context.Context, project string) (leave func(), err error) {
+	r.mu.Lock()
+	places := r.busy[project]
+	if places == nil {
+		places = make(chan struct{}, max(1, len(r.conns)-1))
+		r.busy[project] = places
+	}
+	r.use[project]++
+	r.mu.Unlock()
+	forget := func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.use[project]--; r.use[project] == 0 {
+			delete(r.use, project)
+			delete(r.busy, project)
+		}
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places; forget() }, nil
+	case <-ctx.Done():
+		forget()
+		return nil, ctx.Err()
+	case <-r.stop:
+		forget()
+		return nil, errClosed
+	}
+}

@@ -1,0 +1,132 @@
+-- Times are Unix milliseconds. Ids are compared byte for byte (BINARY, the default). There are
+-- no foreign keys: one writer keeps the tables together, and checks would cost every settle.
+--
+-- A settle appends one row to outcomes and writes nothing else. What follows from it (ended and
+-- lists) is folded in later, for many settles at once (fold.go).
+--
+-- The pages have checksums, and auto_vacuum is incremental. A person may read the file with
+-- sqlite3, for example the view "everything", but must not write it: sqlite3 would leave pages
+-- without checksums.
+
+-- Ids of projects take much space in keys of indexes; these numbers take little.
+CREATE TABLE projects (
+  id    INTEGER PRIMARY KEY,
+  name  TEXT    NOT NULL UNIQUE,
+  floor INTEGER NOT NULL DEFAULT 0, -- the last position in outcomes that retention has deleted
+  held  INTEGER NOT NULL DEFAULT 0  -- the number of held callbacks
+) STRICT;
+
+-- What a callback must find: the wait of a state. key is a digest of project, workflow, run and
+-- state (key.go). execution_id is NULL if it is the run id.
+CREATE TABLE keys (
+  key          BLOB    PRIMARY KEY,
+  wait         INTEGER NOT NULL, -- waits.id
+  project      INTEGER NOT NULL, -- projects.id
+  expires_at   INTEGER NOT NULL,
+  execution_id TEXT
+) STRICT, WITHOUT ROWID;
+
+-- One row for each wait, never changed.
+CREATE TABLE waits (
+  id           INTEGER PRIMARY KEY, -- the order of opening, never reused: the list's cursor
+  wait_id      TEXT    NOT NULL UNIQUE,
+  project      INTEGER NOT NULL,
+  workflow_id  TEXT    NOT NULL,
+  run_id       TEXT    NOT NULL,
+  state_id     TEXT    NOT NULL,
+  execution_id TEXT,                -- NULL if it is the run id
+  created_at   INTEGER NOT NULL,
+  expires_at   INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE inputs (
+  wait  INTEGER PRIMARY KEY, -- waits.id
+  input TEXT NOT NULL
+) STRICT;
+
+-- Deadlines for the sweeper. A settle leaves its row here; at the deadline the sweeper finds
+-- nothing to expire and deletes the row.
+CREATE TABLE deadlines (
+  expires_at INTEGER NOT NULL,
+  wait       INTEGER NOT NULL, -- waits.id
+  PRIMARY KEY (expires_at, wait)
+) STRICT, WITHOUT ROWID;
+
+-- The feed: one row for each wait that left waiting, appended in the order of commits. seq is
+-- counted over all projects. status: 2 success, 3 fail, 4 expired, 5 cancelled (status.go).
+CREATE TABLE outcomes (
+  project    INTEGER NOT NULL,
+  seq        INTEGER NOT NULL,
+  wait       INTEGER NOT NULL, -- waits.id
+  status     INTEGER NOT NULL,
+  settled_at INTEGER NOT NULL, -- for the expired, their deadline
+  added_at   INTEGER NOT NULL, -- when the row was added: what retention counts from
+  error      TEXT,
+  output     TEXT,             -- NULL for the expired and the cancelled
+  caller     TEXT,             -- the principal that sent it; NULL if the server does not authenticate
+  PRIMARY KEY (project, seq)
+) STRICT, WITHOUT ROWID;
+
+-- The positions in outcomes of waits that left waiting: 6 bytes for each of 512 waits (fold.go).
+CREATE TABLE ended (
+  chunk INTEGER PRIMARY KEY, -- waits.id / 512
+  seqs  BLOB NOT NULL
+) STRICT;
+
+-- The waits of a list: one bit for each of 4096 waits. workflow_id is empty for all workflows,
+-- status is 0 for all statuses.
+CREATE TABLE lists (
+  project     INTEGER NOT NULL,
+  workflow_id TEXT    NOT NULL,
+  status      INTEGER NOT NULL,
+  chunk       INTEGER NOT NULL, -- waits.id / 4096
+  waits       BLOB    NOT NULL,
+  PRIMARY KEY (project, workflow_id, status, chunk)
+) STRICT, WITHOUT ROWID;
+
+-- The number of waits by status, so that metrics need not count rows. As of the fold.
+CREATE TABLE counts (
+  status INTEGER PRIMARY KEY,
+  waits  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE state (
+  only    INTEGER PRIMARY KEY CHECK (only = 1),
+  opened  INTEGER NOT NULL, -- waits up to this id are folded into lists
+  settled INTEGER NOT NULL, -- outcomes up to this position are folded into ended and lists
+  tried   INTEGER NOT NULL  -- changed to test whether the file can be written
+) STRICT;
+INSERT INTO state VALUES (1, 0, 0, 0);
+
+-- Each start of a server begins an epoch, which cursors of the feed name (epochs.go).
+CREATE TABLE epochs (
+  n     INTEGER PRIMARY KEY,
+  id    TEXT    NOT NULL, -- random; empty for what was before there were epochs
+  first INTEGER NOT NULL  -- the last position before it
+) STRICT;
+
+-- Callbacks for unknown states (--unknown=hold).
+CREATE TABLE held (
+  id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  key          BLOB    NOT NULL UNIQUE, -- as in keys
+  project      INTEGER NOT NULL,
+  workflow_id  TEXT    NOT NULL,
+  run_id       TEXT    NOT NULL,
+  state_id     TEXT    NOT NULL,
+  execution_id TEXT    NOT NULL,
+  status       INTEGER NOT NULL,        -- as in outcomes
+  error        TEXT,
+  output       TEXT    NOT NULL,
+  caller       TEXT,
+  held_at      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX held_of_project ON held (project);
+CREATE INDEX held_since      ON held (held_at);
+
+-- Every wait with its status, for people.
+CREATE VIEW everything AS
+SELECT w.wait_id, p.name AS project_id, w.workflow_id, w.run_id, w.state_id, coalesce(w.execution_id, w.run_id) AS execution_id,
+       CASE WHEN o.status IS NULL THEN 'waiting' ELSE (CASE o.status WHEN 2 THEN 'success' WHEN 3 THEN 'fail' WHEN 4 THEN 'expired' ELSE 'cancelled' END) END AS status,
+       datetime(w.created_at / 1000, 'unixepoch') AS created_at, datetime(w.expires_at / 1000, 'unixepoch') AS expires_at,
+       datetime(o.settled_at / 1000, 'unixepoch') AS settled_at, o.error, o.output, o.caller AS settled_by
+FROM waits w JOIN projects p ON p.id = w.project LEFT JOIN outcomes o ON o.wait = w.id;
