@@ -19,13 +19,13 @@ func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
 			setResponseHeaders(c)
-			setRequestID(c)
+			request := newRequest(c)
 			closeIfChunked(c)
 			err := callRecovered(next, c)
 			if err != nil {
 				c.Error(err) // responds now, so that the status is known
 			}
-			logRequest(logger, c, err, time.Since(start))
+			logRequest(logger, c, request, err, time.Since(start))
 			refused.drain(c)
 			return nil
 		}
@@ -34,7 +34,7 @@ func everyRequest(logger *slog.Logger) echo.MiddlewareFunc {
 
 // logRequest writes one line about a request. It names the route, not the path, so that ids
 // of runs and states stay out of the log, as bodies do.
-func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Duration) {
+func logRequest(logger *slog.Logger, c echo.Context, request *request, err error, took time.Duration) {
 	ctx := c.Request().Context()
 	level := slog.LevelInfo
 	switch {
@@ -47,21 +47,21 @@ func logRequest(logger *slog.Logger, c echo.Context, err error, took time.Durati
 		return
 	}
 	attributes := []slog.Attr{
-		slog.String("request_id", requestID(c)),
+		slog.String("request_id", request.id),
 		slog.String("method", c.Request().Method),
 		slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
-		slog.String("client", c.RealIP()),
+		slog.String("client", request.client),
 	}
-	if principal := principalOf(c); principal != "" {
-		attributes = append(attributes, slog.String("principal", principal))
+	if request.principal != "" {
+		attributes = append(attributes, slog.String("principal", request.principal))
 	}
 	if isDisconnected(c, err) {
 		attributes = append(attributes, slog.Bool("disconnected", true))
 	}
-	if code := errorCode(c); code != "" {
-		attributes = append(attributes, slog.String("error_code", string(code)))
+	if request.errorCode != "" {
+		attributes = append(attributes, slog.String("error_code", string(request.errorCode)))
 	}
 	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
 		attributes = append(attributes, slog.String("trace_id", span.TraceID().String()))

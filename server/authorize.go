@@ -45,14 +45,6 @@ var (
 	ErrTooManyAttempts = errors.New("too many failed attempts")
 )
 
-const principalKey = "principal"
-
-// principalOf returns the principal of an authorized request.
-func principalOf(c echo.Context) string {
-	principal, _ := c.Get(principalKey).(string)
-	return principal
-}
-
 // authorize refuses requests that decide does not permit. Until then the memory of the body
 // belongs to the address, then to the principal.
 func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFunc {
@@ -69,7 +61,7 @@ func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFu
 				}
 			}()
 			principal, err := decide(c.Request().Context(), Call{
-				Request: asSent(c.Request()), Address: c.RealIP(), ProjectID: projectID, Action: action,
+				Request: asSent(c.Request()), Address: requestIn(c).client, ProjectID: projectID, Action: action,
 				Body: func() ([]byte, error) {
 					body, memory, err := bodies.read(c, ownerOf(c))
 					if err != nil {
@@ -84,7 +76,7 @@ func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFu
 				return err
 			}
 			if principal != "" {
-				c.Set(principalKey, principal)
+				requestIn(c).principal = principal
 				if held != nil {
 					held.prove(principal)
 				}

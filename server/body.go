@@ -97,10 +97,11 @@ func (b bodies) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 
 // ownerOf returns the owner of a request's memory: its principal, or its address.
 func ownerOf(c echo.Context) owner {
-	if principal := principalOf(c); principal != "" {
-		return owner{principal, true}
+	r := requestIn(c)
+	if r.principal != "" {
+		return owner{r.principal, true}
 	}
-	return owner{c.RealIP(), false}
+	return owner{r.client, false}
 }
 
 // closeAfterResponse sets Connection: close, so that net/http does not drain a large unread

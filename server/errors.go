@@ -102,14 +102,6 @@ func isDisconnected(c echo.Context, err error) bool {
 	return errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil
 }
 
-const errorCodeKey = "error_code"
-
-// errorCode returns the error code of a response, or "" if it has none.
-func errorCode(c echo.Context) callback.ErrorCode {
-	code, _ := c.Get(errorCodeKey).(callback.ErrorCode)
-	return code
-}
-
 // errorHandler answers errors. It logs the cause of those whose answer does not tell it.
 func errorHandler(codes map[callback.ErrorCode]contract.ErrorCode, logger *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
@@ -117,10 +109,10 @@ func errorHandler(codes map[callback.ErrorCode]contract.ErrorCode, logger *slog.
 			return
 		}
 		f := failureOf(err)
-		c.Set(errorCodeKey, f.code)
+		requestIn(c).errorCode = f.code
 		cause := f.code == callback.CodeInternal || f.code == callback.CodeUnavailable
 		if cause && !isDisconnected(c, err) && !errors.Is(err, errDraining) {
-			logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", slog.String("request_id", requestID(c)), slog.Any("error", err))
+			logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", slog.String("request_id", requestIn(c).id), slog.Any("error", err))
 		}
 		if f.retryAfter != 0 {
 			c.Response().Header().Set("Retry-After", strconv.Itoa(f.retryAfter))
@@ -130,6 +122,6 @@ func errorHandler(codes map[callback.ErrorCode]contract.ErrorCode, logger *slog.
 			answer.Message += " " + f.detail
 		}
 		// A write error means that the client has disconnected.
-		_ = c.JSON(answer.Status, callback.CallbackError{ErrorCode: f.code, ErrorMsg: answer.Message, RequestID: requestID(c)})
+		_ = c.JSON(answer.Status, callback.CallbackError{ErrorCode: f.code, ErrorMsg: answer.Message, RequestID: requestIn(c).id})
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
@@ -42,6 +44,10 @@ func newMetrics(registry *prometheus.Registry, running admission) metrics {
 // knows the code of the response, after a panic too.
 func (m metrics) observe(action Action, operation *contract.Operation) echo.MiddlewareFunc {
 	durations := m.durations.WithLabelValues(operation.ID())
+	accepted := map[string]prometheus.Counter{} // those that are counted most
+	for _, result := range []callback.Result{callback.Success, callback.Fail} {
+		accepted[string(result)] = m.callbacks.WithLabelValues(string(result), strconv.Itoa(http.StatusOK))
+	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := time.Now()
@@ -50,8 +56,14 @@ func (m metrics) observe(action Action, operation *contract.Operation) echo.Midd
 				c.Error(err)
 			}
 			durations.Observe(time.Since(start).Seconds())
-			if action == ActionCallback {
-				m.callbacks.WithLabelValues(resultLabel(c), codeLabel(c)).Inc()
+			if action != ActionCallback {
+				return err
+			}
+			result, code := resultLabel(c), codeLabel(c)
+			if counter := accepted[result]; counter != nil && code == "200" {
+				counter.Inc()
+			} else {
+				m.callbacks.WithLabelValues(result, code).Inc()
 			}
 			return err
 		}
@@ -60,7 +72,7 @@ func (m metrics) observe(action Action, operation *contract.Operation) echo.Midd
 
 // codeLabel returns the code of a response: that of its error body, or else its status.
 func codeLabel(c echo.Context) string {
-	if code := errorCode(c); code != "" {
+	if code := requestIn(c).errorCode; code != "" {
 		return string(code)
 	}
 	return strconv.Itoa(c.Response().Status)

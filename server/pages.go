@@ -33,7 +33,7 @@ func home(c echo.Context) error {
 	if r.Method != http.MethodGet || !strings.Contains(r.Header.Get("Accept"), echo.MIMETextHTML) {
 		return echo.ErrNotFound
 	}
-	c.Response().Header().Set("Content-Security-Policy", consolePolicy)
+	setPageHeaders(c.Response().Header(), consolePolicy)
 	return c.HTMLBlob(http.StatusOK, console.Home())
 }
 
@@ -41,7 +41,7 @@ func home(c echo.Context) error {
 func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) {
 	handler := http.StripPrefix(path, http.FileServerFS(files))
 	router.GET(path+"/*", func(c echo.Context) error {
-		c.Response().Header().Set("Content-Security-Policy", policy)
+		setPageHeaders(c.Response().Header(), policy)
 		if strings.HasSuffix(c.Request().URL.Path, "/index.html") {
 			return echo.ErrNotFound // the file server would redirect
 		}

@@ -2,44 +2,128 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// request is what handlers know of the HTTP request.
-type request struct{ id, principal string }
+const (
+	requestIDHeader = "X-Request-Id"
+	requestOfEcho   = "request"
+)
+
+// request is what the middleware and the handlers know of an HTTP request.
+type request struct {
+	id        string // 128 random bits
+	client    string // the IP address, as the trusted proxies report it
+	principal string // empty before it is authorized, or if the server does not authenticate
+	errorCode callback.ErrorCode
+	response  *share // the memory of the response; nil if it takes none
+}
+
+// newRequest makes the request of c, and sets the response header X-Request-Id. It ignores an id
+// in the request, so that ids are unique and callers cannot write into the log.
+func newRequest(c echo.Context) *request {
+	r := &request{id: rand.Text(), client: c.RealIP()}
+	c.Set(requestOfEcho, r)
+	c.Response().Header()[requestIDHeader] = []string{r.id}
+	return r
+}
+
+// requestIn returns the request of c.
+func requestIn(c echo.Context) *request { return c.Get(requestOfEcho).(*request) }
 
 type requestKey struct{}
 
 // requestOf returns the request that an operation's context carries.
-func requestOf(ctx context.Context) request {
-	r, _ := ctx.Value(requestKey{}).(request)
-	return r
+func requestOf(ctx context.Context) *request {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r
+	}
+	return &request{}
 }
 
-// requestContext sets the context that an operation runs in. It carries the request id and
-// the principal, and ends after limit, plus the time that a long-poll asks to wait.
+// requestContext sets the context that an operation runs in. It carries the request, and ends
+// after limit, plus the time that a long-poll asks to wait.
 //
-// Only long-polls are cancelled when the client disconnects. Any other request that has
-// arrived is carried out: net/http also cancels when a client only closes the sending half
-// of its connection, and such a client still reads the response.
+// Only reads are cancelled when the client disconnects. Any change that has arrived is carried
+// out: net/http also cancels when a client only closes the sending half of its connection, and
+// such a client still reads the response.
 func requestContext(limit time.Duration, operation *contract.Operation) echo.MiddlewareFunc {
 	pollTime := longPollTime(operation)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			ctx := context.WithValue(r.Context(), requestKey{}, request{id: requestID(c), principal: principalOf(c)})
-			wait := pollTime(r)
-			if wait == 0 {
-				ctx = context.WithoutCancel(ctx)
+			if r.Method == http.MethodGet {
+				ctx := context.WithValue(r.Context(), requestKey{}, requestIn(c))
+				ctx, cancel := context.WithTimeout(ctx, limit+pollTime(r))
+				defer cancel()
+				c.SetRequest(r.WithContext(ctx))
+				return next(c)
 			}
-			ctx, cancel := context.WithTimeout(ctx, limit+wait)
-			defer cancel()
+			ctx := &changeContext{Context: r.Context(), request: requestIn(c), deadline: time.Now().Add(limit)}
+			defer ctx.end()
 			c.SetRequest(r.WithContext(ctx))
 			return next(c)
 		}
+	}
+}
+
+// changeContext is the context of a change: it ends at its deadline, and not before. It starts a
+// timer only for those who wait for its end, because most changes are carried out long before.
+type changeContext struct {
+	context.Context // for values
+
+	request  *request
+	deadline time.Time
+
+	mu    sync.Mutex
+	done  chan struct{}
+	timer *time.Timer
+}
+
+// Deadline implements context.Context.
+func (c *changeContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// Err implements context.Context.
+func (c *changeContext) Err() error {
+	if time.Now().Before(c.deadline) {
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
+// Done implements context.Context.
+func (c *changeContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		done := make(chan struct{})
+		c.done = done
+		c.timer = time.AfterFunc(time.Until(c.deadline), func() { close(done) })
+	}
+	return c.done
+}
+
+// Value implements context.Context.
+func (c *changeContext) Value(key any) any {
+	if key == (requestKey{}) {
+		return c.request
+	}
+	return c.Context.Value(key)
+}
+
+// end stops the timer. Nobody may wait for the end of the context any more.
+func (c *changeContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
 	}
 }

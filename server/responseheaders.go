@@ -1,27 +1,31 @@
 package server
 
 import (
-	"maps"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 )
 
-// responseHeaders are set on every response. Pages replace some of them. They must not be
-// changed.
-var responseHeaders = http.Header{
-	"Cache-Control":           {"no-store"},
-	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
-	"Referrer-Policy":         {"no-referrer"},
-	"X-Content-Type-Options":  {"nosniff"},
-}
+// Values of headers that are shared by all responses, and never changed.
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
 
 // setResponseHeaders sets the headers that keep responses out of caches, and browsers from
-// running or framing them.
+// guessing what they are.
 func setResponseHeaders(c echo.Context) {
 	header := c.Response().Header()
-	maps.Copy(header, responseHeaders)
+	header["Cache-Control"] = noStore
+	header["X-Content-Type-Options"] = noSniff
 	if c.Request().TLS != nil {
 		header.Set("Strict-Transport-Security", "max-age=31536000")
 	}
+}
+
+// setPageHeaders sets the headers of a page for people: what it may load, and that the pages it
+// links to do not learn its address.
+func setPageHeaders(header http.Header, policy string) {
+	header.Set("Content-Security-Policy", policy)
+	header.Set("Referrer-Policy", "no-referrer")
 }

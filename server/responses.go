@@ -23,8 +23,6 @@ const (
 // not read them cannot use it up.
 type responses struct{ memory *memory }
 
-const responseShareKey = "response_share"
-
 // account takes memory for the response of an operation, or refuses with
 // engine.ErrOverloaded. release returns it.
 func (r responses) account(next waitsserver.StrictHandlerFunc, _ string) waitsserver.StrictHandlerFunc {
@@ -38,7 +36,7 @@ func (r responses) account(next waitsserver.StrictHandlerFunc, _ string) waitsse
 		if !held.take(size) {
 			return nil, fmt.Errorf("memory for responses: %w", engine.ErrOverloaded)
 		}
-		c.Set(responseShareKey, held)
+		requestIn(c).response = held
 		_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(responseGrace + time.Duration(size)*time.Second/minResponseRate))
 		return response, nil
 	}
@@ -48,7 +46,7 @@ func (r responses) account(next waitsserver.StrictHandlerFunc, _ string) waitsse
 func (responses) release(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		defer func() {
-			if held, ok := c.Get(responseShareKey).(*share); ok {
+			if held := requestIn(c).response; held != nil {
 				held.release()
 			}
 		}()

@@ -3,9 +3,12 @@ package contract
 import (
 	"bytes"
 	"context"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -61,6 +64,34 @@ type parameter struct {
 	*openapi3.Parameter
 	canonical string // of a header
 	plain     bool   // see newParameter
+	valid     *seen  // values of a plain one that were checked
+}
+
+// seen remembers some of the values that were valid, so that a value that is sent often, like a
+// project id, is checked once. It keeps at most one value for each of its places, and only short
+// ones.
+type seen struct {
+	seed   maphash.Seed
+	places [256]atomic.Pointer[string]
+}
+
+// maxSeen is the longest value that is remembered, in bytes.
+const maxSeen = 256
+
+func (s *seen) place(value string) *atomic.Pointer[string] {
+	return &s.places[maphash.String(s.seed, value)%uint64(len(s.places))]
+}
+
+func (s *seen) has(value string) bool {
+	known := s.place(value).Load()
+	return known != nil && *known == value
+}
+
+func (s *seen) add(value string) {
+	if len(value) <= maxSeen {
+		value = strings.Clone(value) // it may be part of a larger text
+		s.place(value).Store(&value)
+	}
 }
 
 // newParameter returns p, marked as plain if it is a string in the path or a header whose
@@ -72,7 +103,7 @@ func newParameter(p *openapi3.Parameter) parameter {
 		s := p.Schema.Value
 		plain = s.Default == nil && len(s.Enum) == 0 && s.Not == nil && len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0
 	}
-	return parameter{p, http.CanonicalHeaderKey(p.Name), plain}
+	return parameter{p, http.CanonicalHeaderKey(p.Name), plain, &seen{seed: maphash.MakeSeed()}}
 }
 
 // check has kin-openapi check the parameter. A plain one skips the decoding of types and
@@ -102,8 +133,15 @@ func (p parameter) check(ctx context.Context, r *http.Request, pathValues PathVa
 }
 
 func (p parameter) checkValue(value string) error {
+	isPath := p.In == openapi3.ParameterInPath // ids in headers rarely come again
+	if isPath && p.valid.has(value) {
+		return nil
+	}
 	err := p.Schema.Value.VisitJSONString(value)
 	if err == nil {
+		if isPath {
+			p.valid.add(value)
+		}
 		return nil
 	}
 	v := violation(err)

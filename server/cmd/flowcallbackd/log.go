@@ -4,68 +4,81 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
 const (
-	// logQueue is how many lines may wait to be written. More are dropped.
-	logQueue = 4096
+	// logBuffer limits the bytes of lines that wait to be written. More lines are dropped.
+	logBuffer = 1 << 20
 	// logFlushTimeout limits how long the last lines may take at exit.
 	logFlushTimeout = time.Second
 )
 
-// logWriter writes lines in a goroutine of its own, so that a log that is not read does not
-// block the server. It counts the lines that it drops.
+// logWriter writes lines in a goroutine of its own, as many at once as there are, so that a log
+// that is not read does not block the server. It counts the lines that it drops.
 type logWriter struct {
-	lines   chan []byte
-	dropped atomic.Int64
-	stop    chan struct{}
-	done    chan struct{}
+	mu      sync.Mutex
+	lines   []byte
+	dropped int64
+
+	news chan struct{} // there are lines
+	stop chan struct{}
+	done chan struct{}
 }
 
 func newLogWriter(w io.Writer, reportDropped func(n int64)) *logWriter {
-	l := &logWriter{lines: make(chan []byte, logQueue), stop: make(chan struct{}), done: make(chan struct{})}
+	l := &logWriter{news: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		for line := l.next(); line != nil; line = l.next() {
-			_, _ = w.Write(line) // a reader that has gone is no reason to stop
-			if n := l.dropped.Swap(0); n > 0 {
-				reportDropped(n)
+		var lines []byte
+		for last := false; !last; {
+			select {
+			case <-l.news:
+			case <-l.stop:
+				last = true
+			}
+			var dropped int64
+			lines, dropped = l.take(lines[:0])
+			_, _ = w.Write(lines) // a reader that has gone is no reason to stop
+			if dropped > 0 {
+				reportDropped(dropped)
 			}
 		}
+		lines, _ = l.take(nil) // the last report
+		_, _ = w.Write(lines)
 	}()
 	return l
 }
 
-// next blocks until there is a line, and returns it. After close it returns the queued lines
-// and then nil.
-func (l *logWriter) next() []byte {
-	select {
-	case line := <-l.lines:
-		return line
-	case <-l.stop:
-	}
-	select {
-	case line := <-l.lines:
-		return line
-	default:
-		return nil
-	}
+// take returns the lines that wait, and the number of those that were dropped. The next lines
+// are collected in buffer.
+func (l *logWriter) take(buffer []byte) (lines []byte, dropped int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines, dropped = l.lines, l.dropped
+	l.lines, l.dropped = buffer, 0
+	return lines, dropped
 }
 
-// Write queues a line. It never blocks, and may be called after close: handlers that outlive
-// the server may still log.
+// Write adds a line. It never waits for the log's reader, and may be called after close:
+// handlers that outlive the server may still log.
 func (l *logWriter) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	if len(l.lines)+len(line) > logBuffer {
+		l.dropped++
+	} else {
+		l.lines = append(l.lines, line...)
+	}
+	l.mu.Unlock()
 	select {
-	case l.lines <- append([]byte(nil), line...):
+	case l.news <- struct{}{}:
 	default:
-		l.dropped.Add(1)
 	}
 	return len(line), nil
 }
 
-// close writes the queued lines, if they can be written soon.
+// close writes the last lines, if they can be written soon.
 func (l *logWriter) close() {
 	close(l.stop)
 	select {

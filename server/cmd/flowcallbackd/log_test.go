@@ -12,16 +12,18 @@ func TestLogWriterAfterClose(t *testing.T) {
 	var l *logWriter
 	release := make(chan struct{})
 	l = newLogWriter(writerFunc(func(p []byte) (int, error) { <-release; return out.Write(p) }), func(int64) { _, _ = l.Write([]byte("dropped\n")) })
-	for range logQueue + 10 {
-		_, _ = l.Write([]byte("line\n"))
+	const line = "line\n"
+	const fit = logBuffer / len(line)
+	for range 2*fit + 10 { // one buffer may be on its way
+		_, _ = l.Write([]byte(line))
 	}
 	close(release)
 	l.close()
 	<-l.done
-	if got := bytes.Count(out.Bytes(), []byte("line\n")); got < logQueue || !bytes.Contains(out.Bytes(), []byte("dropped\n")) {
-		t.Errorf("%d lines were written, want at least %d and a report of the dropped ones", got, logQueue)
+	if got := bytes.Count(out.Bytes(), []byte(line)); got < fit || !bytes.Contains(out.Bytes(), []byte("dropped\n")) {
+		t.Errorf("%d lines were written, want at least %d and a report of the dropped ones", got, fit)
 	}
-	for range logQueue + 10 {
+	for range fit + 10 {
 		_, _ = l.Write([]byte("late\n"))
 	}
 }

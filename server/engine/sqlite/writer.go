@@ -20,6 +20,8 @@ const (
 	// batchLength limits the changes of a transaction, and so the time that the first of
 	// them waits for the last.
 	batchLength = 256
+	// slowCommit is the time of a commit after which callers watch their contexts.
+	slowCommit = 10 * time.Millisecond
 )
 
 // A change is the part of a transaction that serves one caller. It may run twice, because a
@@ -54,6 +56,9 @@ type writer struct {
 	committed func(changes int, took time.Duration)
 	ended     func(counts *counts)
 
+	slow     atomic.Pointer[chan struct{}] // closed by tellSlow
+	watchdog *time.Timer                   // of a commit that takes long
+
 	catalog *catalog
 	file    *lockedFile
 	busy    time.Duration
@@ -78,14 +83,22 @@ func (w *writer) start() {
 	w.queue, w.steps = make(chan *request, queueLength), make(chan *request)
 	w.many, w.alone = make(chan struct{}, 1), make(chan func())
 	w.stop, w.stopped = make(chan struct{}), make(chan struct{})
+	w.slow.Store(new(make(chan struct{})))
+	w.watchdog = time.AfterFunc(slowCommit, w.tellSlow)
+	w.watchdog.Stop()
 	go w.loop()
 }
+
+// tellSlow tells those who wait for an answer that it takes long, so that they watch their
+// contexts too.
+func (w *writer) tellSlow() { close(*w.slow.Swap(new(make(chan struct{})))) }
 
 // do commits a change. It returns nil when the change is durable, or the refusal, or why the
 // change could not be stored. If ctx ends while the change is queued, do withdraws it and
 // returns ctx.Err(). After the writer has taken it, do waits for the result.
 func (w *writer) do(ctx context.Context, c change) error {
 	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
+	slow := *w.slow.Load()
 	select {
 	case <-w.stop:
 		return errClosed
@@ -95,6 +108,12 @@ func (w *writer) do(ctx context.Context, c change) error {
 	case w.queue <- r:
 	default:
 		return fmt.Errorf("%d changes are queued: %w", queueLength, engine.ErrOverloaded)
+	}
+	select { // without ctx, whose Done may start a timer
+	case err := <-r.answer:
+		return err
+	case <-slow:
+	case <-w.stopped:
 	}
 	select {
 	case err := <-r.answer:
@@ -146,6 +165,7 @@ func (w *writer) loop() {
 		queue := w.queue
 		if w.catalog.len() >= catalogLimit {
 			queue = nil // changes wait for the fold
+			w.tellSlow()
 		}
 		select {
 		case first := <-queue:
@@ -271,6 +291,8 @@ var (
 // a caller that leaves early must not roll back the changes of others.
 func (w *writer) commit(batch []*request) (answers []error, failed int, err error) {
 	start := time.Now()
+	w.watchdog.Reset(slowCommit)
+	defer w.watchdog.Stop()
 	t := w.begin()
 	failed = -1
 	err = w.file.check()

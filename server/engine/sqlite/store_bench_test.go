@@ -1,0 +1,92 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+// processorTime returns the time that the process has used.
+func processorTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkStore opens b.N waits and settles a fifth of them, in the order in which they were
+// opened or at random, from 64 callers. It reports the processor time of each, with all
+// background work, and the slowest page of any list.
+func BenchmarkStore(b *testing.B) {
+	for _, order := range []string{"ordered", "random"} {
+		b.Run(order, func(b *testing.B) {
+			e, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "waits.db"), sqlite.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			before := processorTime(b)
+			openAll(b, e, "run")
+			list(b, e, waits.ListWaitsParams{Status: new(waits.Waiting)}) // folds
+			opening := processorTime(b) - before
+
+			states := rand.Perm(b.N)
+			if order == "ordered" {
+				for i := range states {
+					states[i] = i
+				}
+			}
+			states = states[:b.N/5]
+			request := enginetest.Success(`{"message":"success","result":200}`)
+			before = processorTime(b)
+			b.ResetTimer()
+			forAll(len(states), func(i int) {
+				key := engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "run", StateID: callback.StateID(fmt.Sprint(states[i]))}
+				if _, err := e.Callback(b.Context(), engine.Callback{Key: key, Request: request}); err != nil {
+					b.Error(err)
+				}
+			})
+			b.StopTimer()
+			b.ReportMetric(float64(opening.Nanoseconds())/float64(b.N)/1000, "cpu-us/open")
+			list(b, e, waits.ListWaitsParams{Status: new(waits.Waiting)})
+			b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(len(states))/1000, "cpu-us/settle")
+			b.ReportMetric(float64(len(states))/b.Elapsed().Seconds(), "settles/s")
+
+			var slowest time.Duration
+			for _, status := range []waits.Status{"", waits.Waiting, waits.Success, waits.Fail, waits.Expired, waits.Cancelled} {
+				for _, workflow := range []string{"", "w", "none"} {
+					for _, order := range []waits.ListWaitsParamsOrder{waits.Newest, waits.Oldest} {
+						params := waits.ListWaitsParams{Order: &order}
+						if status != "" {
+							params.Status = &status
+						}
+						if workflow != "" {
+							params.WorkflowID = &workflow
+						}
+						start := time.Now()
+						list(b, e, params)
+						slowest = max(slowest, time.Since(start))
+					}
+				}
+			}
+			b.ReportMetric(float64(slowest.Microseconds())/1000, "slowest-page-ms")
+		})
+	}
+}
+
+func list(b *testing.B, e *sqlite.Engine, params waits.ListWaitsParams) {
+	params.Limit = new(100)
+	if _, err := e.ListWaits(b.Context(), "p", params); err != nil {
+		b.Fatal(err)
+	}
+}
