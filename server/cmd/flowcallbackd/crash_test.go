@@ -2,9 +2,12 @@ package main_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
@@ -26,23 +30,35 @@ type ledger struct {
 func (l *ledger) note(waitID, ended string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if before := l.answered[waitID]; before != "" && before != ended {
+		ended = "both " + before + " and " + ended
+	}
 	l.answered[waitID] = ended
 }
 
-// TestCrashes kills the server several times at random moments, while it opens, settles and
-// cancels waits and a follower reads the outcomes feed. After the crashes, no confirmed outcome
-// is lost or changed. The follower's cursor stays valid after each restart, and the follower
+var crashes = flag.Int("crashes", 30, "how often TestCrashes kills the server")
+
+// TestCrashes kills the server several times at random moments, while it opens, settles, holds
+// and cancels waits, rivals settle the same state, lists make it fold, a backup is made, and a
+// follower reads the outcomes feed. After the crashes, no confirmed outcome is lost or changed,
+// and the lists have what they must. The follower's cursor stays valid after each restart, and the follower
 // receives every outcome in the order of the feed.
 func TestCrashes(t *testing.T) {
-	const rounds, senders = 8, 16
+	rounds := *crashes
+	const senders = 16
 	engine := file(t)
 	l := &ledger{answered: map[string]string{}}
 	for round := range rounds {
-		s := servertest.Start(t, "--engine", engine)
+		s := servertest.Start(t, "--engine", engine, "--unknown", "hold")
 		c := newClient(t, s, client.WithRetry(0))
 		alive, die := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		group.Go(func() { l.follow(alive, c) })
+		group.Go(func() {
+			for _, path, _ := strings.Cut(engine, ":"); alive.Err() == nil; {
+				_ = sqlite.Backup(alive, path, filepath.Join(t.TempDir(), "backup.db")) // the server may be killed in the middle
+			}
+		})
 		var n atomic.Int64
 		last := 50 + rand.Int64N(400)
 		for sender := range senders {
@@ -83,6 +99,27 @@ func TestCrashes(t *testing.T) {
 			t.Errorf("wait %s with outcome %s is not in the feed", id, ended)
 		}
 	}
+	for _, status := range []waits.Status{waits.Success, waits.Cancelled, waits.Waiting} {
+		listed := 0
+		for wait, err := range c.Waits.List(t.Context(), client.Filter{Status: status}) {
+			if err != nil || wait.Status != status {
+				t.Fatalf("list of status %s has %+v, %v", status, wait, err)
+			}
+			listed++
+		}
+		all := 0
+		for wait, err := range c.Waits.List(t.Context(), client.Filter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if wait.Status == status {
+				all++
+			}
+		}
+		if listed != all || status == waits.Success && listed < rounds {
+			t.Errorf("list of status %s has %d waits, but %d have it", status, listed, all)
+		}
+	}
 	if !slices.IsSortedFunc(l.feed, func(a, b string) int { return place[a] - place[b] }) {
 		t.Error("follower received outcomes in a different order than the feed")
 	}
@@ -99,6 +136,21 @@ func TestCrashes(t *testing.T) {
 
 // work opens a wait and settles or cancels it. It records only confirmed outcomes.
 func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
+	output := fmt.Sprintf(`{"state":%q}`, state)
+	ids := client.State{Workflow: "w", Run: "r", State: state}
+	switch rand.IntN(10) {
+	case 0: // the callback comes first
+		if _, err := c.Succeed(ctx, ids, []byte(output)); err != nil {
+			return
+		}
+		if wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}); err == nil {
+			l.note(wait.WaitID, output)
+		}
+		return
+	case 1:
+		for range c.Waits.List(ctx, client.Filter{Status: waits.Fail}) { // folds
+		}
+	}
 	wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)})
 	if err != nil {
 		return
@@ -109,10 +161,19 @@ func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 		}
 		return
 	}
-	output := fmt.Sprintf(`{"state":%q}`, state)
-	if _, err := c.Succeed(ctx, client.State{Workflow: "w", Run: "r", State: state}, []byte(output)); err == nil {
-		l.note(wait.WaitID, output)
+	rivals := []string{output}
+	if rand.IntN(3) == 0 {
+		rivals = append(rivals, `{"rival":1}`, output, `{"rival":1}`)
 	}
+	var group sync.WaitGroup
+	for _, rival := range rivals {
+		group.Go(func() {
+			if _, err := c.Succeed(ctx, ids, []byte(rival)); err == nil {
+				l.note(wait.WaitID, rival)
+			}
+		})
+	}
+	group.Wait()
 }
 
 // follow reads the feed from the last stored cursor until the server is killed.

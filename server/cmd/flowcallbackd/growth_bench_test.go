@@ -101,15 +101,25 @@ func openWaits(b *testing.B, path, run string, n int) (ids []string) {
 // settleAll settles n waits of a run over 64 connections.
 func settleAll(b *testing.B, url, run string, n int) {
 	b.Helper()
+	states := make([]int, n)
+	for i := range states {
+		states[i] = i
+	}
+	settleStates(b, url, run, states)
+}
+
+// settleStates settles waits of a run over 64 connections, in the given order.
+func settleStates(b *testing.B, url, run string, states []int) {
+	b.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: connections}
 	defer transport.CloseIdleConnections()
-	forEach(n, connections, func(i int) {
+	forEach(len(states), connections, func(i int) {
 		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2/project/fgs/workflows/w/callback", strings.NewReader(goodBody))
 		if err != nil {
 			b.Error(err)
 			return
 		}
-		r.Header = http.Header{"Content-Type": {"application/json"}, "X-Workflow-Run-Id": {run}, "X-Workflow-State-Id": {fmt.Sprint(i)}}
+		r.Header = http.Header{"Content-Type": {"application/json"}, "X-Workflow-Run-Id": {run}, "X-Workflow-State-Id": {fmt.Sprint(states[i])}}
 		answer, err := transport.RoundTrip(r)
 		if err != nil {
 			b.Error(err)

@@ -26,7 +26,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestMain(m *testing.M) { os.Exit(servertest.Main(m)) }
+func TestMain(m *testing.M) {
+	if settings := os.Getenv(bareServer); settings != "" {
+		serveBare(settings)
+	}
+	os.Exit(servertest.Main(m))
+}
 
 func newClient(t *testing.T, s *servertest.Server, options ...client.Option) *client.Client {
 	t.Helper()

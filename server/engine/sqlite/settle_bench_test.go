@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -48,46 +47,42 @@ func BenchmarkSettle(b *testing.B) {
 	}
 }
 
-// BenchmarkRetention settles distinct waits, first alone and then while retention deletes
-// waits at full speed.
+// BenchmarkRetention settles b.N waits, first alone and then while retention deletes as many. It
+// reports the rate of the callbacks beside retention, and of the deletions until they are done,
+// each as a share of the callbacks alone.
 func BenchmarkRetention(b *testing.B) {
-	for _, deleting := range []bool{false, true} {
-		name := "alone"
-		if deleting {
-			name = "deleting"
-		}
-		b.Run(name, func(b *testing.B) {
-			var ahead atomic.Int64
-			e, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "waits.db"), sqlite.Options{
-				Retention: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer e.Close()
-			for _, run := range []string{"old", "new"} {
-				openAll(b, e, run)
-			}
-			settleAll(b, e, "old")
-			ctx, stop := context.WithCancel(b.Context())
-			defer stop()
-			var retention sync.WaitGroup
-			if deleting {
-				ahead.Store(int64(2 * time.Hour))
-				retention.Go(func() {
-					if err := e.Forget(ctx); err != nil && ctx.Err() == nil {
-						b.Error(err)
-					}
-				})
-			}
-			b.ResetTimer()
-			settleAll(b, e, "new")
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
-			stop()
-			retention.Wait()
-		})
+	var ahead atomic.Int64
+	begin := time.Now()
+	e, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "waits.db"), sqlite.Options{
+		Retention: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }, Uptime: func() time.Duration { return time.Since(begin) + time.Duration(ahead.Load()) },
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
+	defer e.Close()
+	for _, run := range []string{"old", "new"} {
+		openAll(b, e, run)
+	}
+	b.ResetTimer()
+	start := time.Now()
+	settleAll(b, e, "old")
+	alone := time.Since(start)
+	ahead.Store(int64(2 * time.Hour))
+	start = time.Now()
+	var retention sync.WaitGroup
+	retention.Go(func() {
+		if err := e.Forget(b.Context()); err != nil {
+			b.Error(err)
+		}
+	})
+	settleAll(b, e, "new")
+	beside := time.Since(start)
+	retention.Wait()
+	deleted := time.Since(start)
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/alone.Seconds(), "callbacks/s")
+	b.ReportMetric(alone.Seconds()/beside.Seconds(), "callbacks-beside")
+	b.ReportMetric(alone.Seconds()/deleted.Seconds(), "deletions-of-callbacks")
 }
 
 func openAll(b *testing.B, e *sqlite.Engine, run string) {

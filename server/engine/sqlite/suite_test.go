@@ -138,7 +138,8 @@ func newFile(t *testing.T, options sqlite.Options) *file {
 	t.Helper()
 	f := &file{path: filepath.Join(t.TempDir(), "waits ?&%20#.db"), options: options}
 	f.options.Now = func() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
-	f.options.Uptime = func() time.Duration { return time.Duration(f.ahead.Load()) }
+	start := time.Now()
+	f.options.Uptime = func() time.Duration { return time.Since(start) + time.Duration(f.ahead.Load()) }
 	f.open(t)
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
