@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop contract-lint e2e browser-test dist dist-test bench soak fuzz vuln generate lint build clean
+.PHONY: help run test interop contract-lint e2e browser-test dist dist-test bench crash soak fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -40,14 +40,18 @@ dist: ## build static archives for all platforms into dist/, with checksums and 
 dist-test: ## test that archives are static, complete and reproducible
 	go test ./server/cmd/dist -dist
 
-bench: ## measure, and write the figures to server/benchmarks.md (about five minutes)
+bench: ## measure, and write the figures to server/benchmarks.md (about ten minutes)
 	( go test -run '^$$' -bench 'Callback|Plain|Unvalidated|JSONValid' -count 3 ./server && \
 	  go test -run '^$$' -bench Loopback -benchtime 60000x -count 3 ./server && \
-	  go test -run '^$$' -bench Retention -benchtime 50000x -count 3 ./server/engine/sqlite && \
-	  go test -run '^$$' -bench 'Growth|Polls' -benchtime 30000x -count 2 ./server/cmd/flowcallbackd || echo FAIL ) | \
+	  go test -run '^$$' -bench Store -benchtime 200000x ./server/engine/sqlite && \
+	  go test -run '^$$' -bench 'Durable|Growth|Polls' -benchtime 30000x ./server/cmd/flowcallbackd && \
+	  go test -run '^$$' -bench Retention -benchtime 150000x ./server/cmd/flowcallbackd || echo FAIL ) | \
 	  go run ./server/cmd/benchtable > server/benchmarks.md.new
 	mv server/benchmarks.md.new server/benchmarks.md
 	@cat server/benchmarks.md
+
+crash: ## kill a server three hundred times under load, and test that nothing answered is lost
+	go test -run TestCrashes -crashes 300 -timeout 60m -v ./server/cmd/flowcallbackd
 
 soak: ## load a server for twenty minutes, and test that memory does not grow
 	go test -run TestSoak -soak 20m -timeout 30m -v ./server

@@ -34,7 +34,7 @@ func BenchmarkDurable(b *testing.B) {
 	for round := range rounds {
 		for _, subject := range []string{"durable", "quiet", "synced", "unvalidated"} {
 			var url string
-			stop := func() {}
+			var stop func()
 			switch subject {
 			case "durable", "quiet":
 				path := filepath.Join(b.TempDir(), fmt.Sprintf("%s %d.db", subject, round))
@@ -80,8 +80,7 @@ func startLogging(b *testing.B, path, level string) (url string, stop func()) {
 	if err := command.Start(); err != nil {
 		b.Fatal(err)
 	}
-	for statusOf("http://"+address+"/readyz") != http.StatusOK {
-		time.Sleep(10 * time.Millisecond)
+	for statusOf("http://"+address+"/readyz") != http.StatusOK { // until it listens
 	}
 	return "http://" + address, func() {
 		_ = command.Process.Kill()

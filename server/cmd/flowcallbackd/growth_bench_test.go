@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
@@ -48,6 +49,37 @@ func BenchmarkGrowth(b *testing.B) {
 			s.Kill()
 		})
 	}
+}
+
+// BenchmarkRetention settles waits while retention follows, which deletes each wait a second after
+// it was settled. It reports the rate of the callbacks, as a share of their rate without
+// retention, and the rate of the deletions until nothing is left, as a share of the callbacks'.
+func BenchmarkRetention(b *testing.B) {
+	rate := func(retention string) (callbacks, deletions float64) {
+		path := filepath.Join(b.TempDir(), "waits.db")
+		openWaits(b, path, "run", b.N)
+		s := servertest.Start(b, "--engine", "sqlite:"+path, "--retention", retention)
+		defer s.Kill()
+		start := time.Now()
+		settleAll(b, s.URL, "run", b.N)
+		settled := time.Since(start)
+		c, err := client.New(s.URL, "project")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for left := retention != "0"; left; {
+			left = false
+			for range c.Waits.List(b.Context(), client.Filter{}) {
+				left = true
+				break
+			}
+		}
+		return float64(b.N) / settled.Seconds(), float64(b.N) / (time.Since(start) - time.Second).Seconds()
+	}
+	alone, _ := rate("0")
+	beside, deletions := rate("1s")
+	b.ReportMetric(beside/alone, "callbacks-beside")
+	b.ReportMetric(deletions/beside, "of-callbacks")
 }
 
 // BenchmarkPolls opens 10,000 long-polls, each on its own connection. It reports the server's

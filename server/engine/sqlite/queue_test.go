@@ -44,7 +44,7 @@ func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
 	var callers sync.WaitGroup
 	for i := range attempts { // spread over several of the writer's attempts to lock the file
 		callers.Go(func() {
-			time.Sleep(time.Duration(i) * 25 * time.Millisecond)
+			<-time.After(time.Duration(i) * 25 * time.Millisecond)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
 			_, errs[i] = f.Callback(ctx, engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}, Request: enginetest.Success(`{}`)})

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
@@ -115,7 +114,7 @@ func (e *Engine) oldest(ctx context.Context, project, horizon int64) (olds []for
 			err := c.query(waitToForget, func(row *sqlite3.Stmt) error {
 				w := scanWait(row).wait
 				olds[i].workflow = w.WorkflowID
-				olds[i].key = digest(engine.Key{ProjectID: w.ProjectID, WorkflowID: w.WorkflowID, RunID: callback.RunID(w.RunID), StateID: w.StateID})
+				olds[i].key = digest(engine.Key{ProjectID: w.ProjectID, WorkflowID: w.WorkflowID, RunID: w.RunID, StateID: w.StateID})
 				return nil
 			}, olds[i].wait)
 			if err != nil {

@@ -106,7 +106,7 @@ func TestLockedFile(t *testing.T) {
 	}
 	release()
 	for f.Ready(t.Context()) != nil { // it tries once a second
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	if _, err := f.Callback(t.Context(), engine.Callback{Key: key, Request: enginetest.Success(`{}`)}); err != nil {
 		t.Errorf("Callback after the lock was released: %v", err)

@@ -190,7 +190,7 @@ func TestFailingChangeCostsOneCommit(t *testing.T) {
 			errs <- err
 		})
 	}
-	time.Sleep(200 * time.Millisecond)
+	<-time.After(200 * time.Millisecond)
 	mu.Lock()
 	commits = nil
 	mu.Unlock()
