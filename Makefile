@@ -53,7 +53,8 @@ bench: ## measure, and write the figures to server/benchmarks.md (about ten minu
 crash: ## kill a server three hundred times under load, and test that nothing answered is lost
 	go test -run TestCrashes -crashes 300 -timeout 60m -v ./server/cmd/flowcallbackd
 
-soak: ## load a server for twenty minutes, and test that memory does not grow
+soak: ## load a server for twenty minutes, and attack one for two
+	go test -run TestHostileLoad -hostile 2m -timeout 10m -v ./server/cmd/flowcallbackd
 	go test -run TestSoak -soak 20m -timeout 30m -v ./server
 
 FUZZTIME = 2m

@@ -353,3 +353,29 @@ func TestHome(t *testing.T) {
 		t.Errorf("GET / of a browser: %d %s, %v; want links to the console and the documents", response.StatusCode, page, err)
 	}
 }
+
+// Held callbacks are listed without their outputs, dropped, and bounded.
+func TestHeldCallbacksAreListedAndBounded(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{HoldUnknown: true, MaxHeld: 2})
+	for _, state := range []string{"one", "mistyped"} {
+		if a := s.callback(t, state, success); a.status != 200 {
+			t.Fatalf("callback of an unknown state: %v, want 200", a)
+		}
+	}
+	s.callback(t, "one too many", success).want(t, 503, "FSS.0503")
+	page := decode[waits.HeldPage](t, s.get(t, "/v1/project/held"))
+	if len(page.Held) != 2 || page.Held[0].StateID != "one" || page.Held[0].OutputBytes == 0 {
+		t.Fatalf("held = %+v, want two", page)
+	}
+	if a := s.do(t, s.request(t, http.MethodDelete, "/v1/project/held/"+page.Held[1].HeldID, "")); a.status != 204 {
+		t.Errorf("DELETE of a held callback: %v, want 204", a)
+	}
+	s.do(t, s.request(t, http.MethodDelete, "/v1/project/held/"+page.Held[1].HeldID, "")).want(t, 404, "FGS.5002")
+	s.do(t, s.request(t, http.MethodDelete, "/v1/another/held/"+page.Held[0].HeldID, "")).want(t, 404, "FGS.5002")
+	if a := s.callback(t, "one too many", success); a.status != 200 {
+		t.Errorf("callback after one was dropped: %v, want 200", a)
+	}
+	if page := decode[waits.HeldPage](t, s.get(t, "/v1/another/held")); len(page.Held) != 0 {
+		t.Errorf("held of another project = %+v, want none", page)
+	}
+}

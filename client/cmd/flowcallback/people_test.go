@@ -238,3 +238,29 @@ func TestConformance(t *testing.T) {
 		t.Errorf("the JUnit report for a wrong server: %v\n%.500s", err, xml)
 	}
 }
+
+func TestHeld(t *testing.T) {
+	server := servertest.Start(t, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"), "--unknown", "hold")
+	s := shell{environment: []string{"FLOWCALLBACK_ENDPOINT=" + server.URL, "FLOWCALLBACK_PROJECT_ID=project", "FLOWCALLBACK_RETRY=0"}}
+	s.run(t, 0, with([]string{"succeed"}, state("mistyped")...)...)
+	table, _ := s.run(t, 0, "held", "list")
+	lines := strings.Split(table, "\n")
+	if len(lines) != 2 || !strings.Contains(lines[1], "mistyped") || !strings.Contains(lines[1], "success") {
+		t.Fatalf("held list printed\n%s\nwant the mistyped state", table)
+	}
+	id := strings.Fields(lines[1])[0]
+	s.run(t, 0, "held", "drop", id)
+	s.run(t, 3, "held", "drop", id)
+	s.run(t, 2, "held", "drop")
+	if list, _ := s.run(t, 0, "held", "list", "--json"); list != "" {
+		t.Errorf("held list after the drop printed %q, want nothing", list)
+	}
+}
+
+// A follower that has missed outcomes is told by a status of its own.
+func TestFollowOfAnotherHistory(t *testing.T) {
+	s := start(t)
+	if _, stderr := s.run(t, 9, "waits", "follow", "--after", "4711-mzxw6ytboi2dcnrz"); !strings.Contains(stderr, "FLOWCALLBACK.CURSOR_FOREIGN") {
+		t.Errorf("waits follow with a cursor of another server: stderr %q, want the code", stderr)
+	}
+}

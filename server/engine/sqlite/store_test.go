@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -308,5 +309,61 @@ func TestCrashInAFold(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// If the log was cut, as by a disk that did not sync, the engine has a past state: no outcome is
+// another, and the feed is the beginning of what it was.
+func TestCutLog(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	for i := range 40 {
+		settled(t, f.Engine, "p", fmt.Sprint(i))
+	}
+	feed := func(e *sqlite.Engine) string {
+		page, err := e.ListOutcomes(t.Context(), "p", "", 1000, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, w := range page.Outcomes {
+			fmt.Fprintf(&got, "%s %s %s;", w.WaitID, w.StateID, w.Outcome.Output)
+		}
+		return got.String()
+	}
+	whole := feed(f.Engine)
+	file, err := os.ReadFile(f.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(f.path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shorter := 0
+	for range 40 {
+		path := filepath.Join(t.TempDir(), "waits.db")
+		for name, data := range map[string][]byte{path: file, path + "-wal": log[:rand.IntN(len(log))]} {
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		if err != nil {
+			t.Fatalf("Open with a cut log: %v", err)
+		}
+		got := feed(e)
+		if !strings.HasPrefix(whole, got) {
+			t.Errorf("with a cut log the feed is\n%s\nwant the beginning of\n%s", got, whole)
+		}
+		if len(got) < len(whole) {
+			shorter++
+		}
+		settled(t, e, "p", "after the cut")
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if shorter == 0 {
+		t.Error("no cut lost anything, so the test shows nothing")
 	}
 }
