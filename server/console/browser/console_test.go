@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -180,6 +181,13 @@ func TestSignIn(t *testing.T) {
 	if got := b.text(t, "tbody"); strings.TrimSpace(got) != "" {
 		t.Errorf("without credentials the page lists %s; want no waits", got)
 	}
+	// It asks no more until there is another token: each wrong attempt counts.
+	var asked [2]int
+	const count = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/v1/')).length"
+	b.run(t, chromedp.Evaluate(count, &asked[0]), chromedp.Sleep(5*time.Second), chromedp.Evaluate(count, &asked[1]))
+	if asked[0] == 0 || asked[1] != asked[0] {
+		t.Errorf("requests after a refusal = %d, then %d; want no more", asked[0], asked[1])
+	}
 	b.fill(t, "#signin input", token+"\r")
 	b.until(t, rows+" === 'order-approval' && document.querySelector('#signin').hidden")
 	b.run(t, chromedp.Reload())
@@ -200,7 +208,7 @@ func TestCopiedCommands(t *testing.T) {
 	f := start(t)
 	flowcallback := servertest.Build(t, "client/cmd/flowcallback")
 	for i, kind := range []string{"#succeed [data-copy=curl]", "#succeed [data-copy=flowcallback]", "#fail [data-copy=curl]", "#fail [data-copy=flowcallback]"} {
-		workflow := fmt.Sprintf("it's %d", i)
+		workflow := fmt.Sprintf("it's\x03\n%d $(touch /tmp/pwned) \x1b[31m", i)
 		wait := f.open(t, workflow, "a 'state'", "")
 		b := open(t, f.console(""))
 		b.show(t, workflow)
@@ -211,7 +219,7 @@ func TestCopiedCommands(t *testing.T) {
 		b.until(t, "window.copied !== undefined")
 		var command string
 		b.run(t, chromedp.Evaluate("window.copied", &command))
-		shell := exec.CommandContext(t.Context(), "sh", "-c", command)
+		shell := exec.CommandContext(t.Context(), "bash", "-c", command)
 		shell.Env = append(os.Environ(), "PATH="+filepath.Dir(flowcallback)+":"+os.Getenv("PATH"))
 		if output, err := shell.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", command, err, output)

@@ -112,6 +112,17 @@ func TestAfterwards(t *testing.T) {
 		want(t, "the state itself", e, key, first, errNone)
 	})
 
+	t.Run("a namespace that does not exist makes the engine unready", func(t *testing.T) {
+		nowhere, err := temporal.Open("temporal://"+d.address+"/nowhere", temporal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nowhere.Close()
+		if err := nowhere.Ready(t.Context()); !errors.Is(err, engine.ErrUnavailable) || !strings.Contains(err.Error(), "nowhere") {
+			t.Errorf("Ready: %v, want %v and the namespace", err, engine.ErrUnavailable)
+		}
+	})
+
 	t.Run("one namespace for all projects", func(t *testing.T) {
 		shared, err := temporal.Open("temporal://"+d.address+"/default", temporal.Options{})
 		if err != nil {
