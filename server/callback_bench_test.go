@@ -72,6 +72,9 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
+// SetReadDeadline is called as on a connection.
+func (d *discard) SetReadDeadline(time.Time) error { return nil }
+
 // BenchmarkCallback measures a valid callback through the complete handler with all middleware.
 func BenchmarkCallback(b *testing.B) {
 	handler, err := server.New(idle{}, server.Config{Logger: slog.New(slog.DiscardHandler)})

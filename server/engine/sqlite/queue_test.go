@@ -73,7 +73,7 @@ func TestWithdrawnCallbackLeavesNoTrace(t *testing.T) {
 
 // Withdrawn callbacks use no memory, even while the store is blocked.
 func TestWithdrawnCallbacksKeepNoMemory(t *testing.T) {
-	f := newFile(t, sqlite.Options{BusyTimeout: time.Minute})
+	f := newFile(t, sqlite.Options{BusyTimeout: time.Hour}) // callers must leave before
 	release := lockFile(t, f.path)
 	ctx, leave := context.WithCancel(t.Context())
 	var group sync.WaitGroup

@@ -56,8 +56,8 @@ type writer struct {
 	committed func(changes int, took time.Duration)
 	ended     func(counts *counts)
 
-	slow     atomic.Pointer[chan struct{}] // closed by tellSlow
-	watchdog *time.Timer                   // of a commit that takes long
+	slow     slowness
+	watchdog *time.Timer // of a commit that takes long
 
 	catalog *catalog
 	file    *lockedFile
@@ -83,22 +83,49 @@ func (w *writer) start() {
 	w.queue, w.steps = make(chan *request, queueLength), make(chan *request)
 	w.many, w.alone = make(chan struct{}, 1), make(chan func())
 	w.stop, w.stopped = make(chan struct{}), make(chan struct{})
-	w.slow.Store(new(make(chan struct{})))
-	w.watchdog = time.AfterFunc(slowCommit, w.tellSlow)
+	w.slow.end()
+	w.watchdog = time.AfterFunc(slowCommit, w.slow.begin)
 	w.watchdog.Stop()
 	go w.loop()
 }
 
-// tellSlow tells those who wait for an answer that it takes long, so that they watch their
+// slowness tells those who wait for an answer that it takes long, so that they watch their
 // contexts too.
-func (w *writer) tellSlow() { close(*w.slow.Swap(new(make(chan struct{})))) }
+type slowness struct {
+	mu    sync.Mutex
+	begun chan struct{} // closed while it lasts
+	lasts bool
+}
+
+func (s *slowness) channel() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
+}
+
+func (s *slowness) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.lasts {
+		close(s.begun)
+		s.lasts = true
+	}
+}
+
+func (s *slowness) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lasts || s.begun == nil {
+		s.begun, s.lasts = make(chan struct{}), false
+	}
+}
 
 // do commits a change. It returns nil when the change is durable, or the refusal, or why the
 // change could not be stored. If ctx ends while the change is queued, do withdraws it and
 // returns ctx.Err(). After the writer has taken it, do waits for the result.
 func (w *writer) do(ctx context.Context, c change) error {
 	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
-	slow := *w.slow.Load()
+	slow := w.slow.channel()
 	select {
 	case <-w.stop:
 		return errClosed
@@ -165,7 +192,7 @@ func (w *writer) loop() {
 		queue := w.queue
 		if w.catalog.len() >= catalogLimit {
 			queue = nil // changes wait for the fold
-			w.tellSlow()
+			w.slow.begin()
 		}
 		select {
 		case first := <-queue:
@@ -292,7 +319,7 @@ var (
 func (w *writer) commit(batch []*request) (answers []error, failed int, err error) {
 	start := time.Now()
 	w.watchdog.Reset(slowCommit)
-	defer w.watchdog.Stop()
+	defer func() { w.watchdog.Stop(); w.slow.end() }()
 	t := w.begin()
 	failed = -1
 	err = w.file.check()
