@@ -161,40 +161,48 @@ func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error
 	})
 }
 
-// GetWait implements engine.Reader.
+// GetWait implements engine.Reader. While it blocks it keeps little on its stack, because there
+// may be many such calls.
 func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait time.Duration) (waits.Wait, error) {
 	r, err := e.wait(ctx, projectID, waitID)
-	if err != nil || r.wait.Status != waits.Waiting || wait <= 0 {
-		return r.wait, errors.Join(err, e.ended(ctx))
-	}
-	timeout, stop := timeoutAfter(wait)
-	defer stop()
-	woken, leave := e.hub.subscribe(topic{wait: r.entry.wait})
-	defer leave()
-	x, err := e.current(ctx, projectID, r.entry) // it may have left waiting before the subscription
 	if err != nil {
-		return r.wait, err
+		return waits.Wait{}, errors.Join(err, e.ended(ctx))
 	}
-	if x.status == waiting {
-		e.pause(ctx, woken, timeout)
+	if r.wait.Status == waits.Waiting && wait > 0 {
+		if err := e.await(ctx, projectID, &entry{wait: r.entry.wait, project: r.project}, wait); err != nil {
+			return r.wait, err
+		}
+		if r, err = e.wait(ctx, projectID, waitID); err != nil {
+			return waits.Wait{}, err
+		}
 	}
-	if err := e.ended(ctx); err != nil {
-		return r.wait, err
-	}
-	r, err = e.wait(ctx, projectID, waitID)
-	return r.wait, err
+	return r.wait, e.ended(ctx)
 }
 
-// current returns the status of a wait as it is now.
-func (e *Engine) current(ctx context.Context, projectID string, known entry) (x entry, err error) {
-	if x, ok := e.catalog.get(known.wait); ok {
-		return x, nil
+// await blocks until a wait has left waiting, or for at most the given time.
+func (e *Engine) await(ctx context.Context, projectID string, known *entry, wait time.Duration) error {
+	timeout, stop := timeoutAfter(wait)
+	defer stop()
+	woken, leave := e.hub.subscribe(topic{wait: known.wait})
+	defer leave()
+	isWaiting, err := e.isWaiting(ctx, projectID, known) // it may have left waiting before the subscription
+	if err == nil && isWaiting {
+		e.pause(ctx, woken, timeout)
 	}
-	err = e.readers.read(ctx, projectID, func(c *conn) error {
+	return errors.Join(err, e.ended(ctx))
+}
+
+// isWaiting reports whether a wait is waiting now.
+func (e *Engine) isWaiting(ctx context.Context, projectID string, known *entry) (bool, error) {
+	x, ok := e.catalog.get(known.wait)
+	if ok {
+		return x.status == waiting, nil
+	}
+	err := e.readers.read(ctx, projectID, func(c *conn) (err error) {
 		x, err = c.folded(known.wait, known.project)
 		return err
 	})
-	return x, err
+	return x.status == waiting, err
 }
 
 // timeoutAfter returns a channel that receives after d, or that is closed if d is 0.
@@ -209,9 +217,10 @@ func timeoutAfter(d time.Duration) (timeout <-chan time.Time, stop func()) {
 }
 
 // wait reads a wait as it is now.
-func (e *Engine) wait(ctx context.Context, projectID, waitID string) (r record, err error) {
+func (e *Engine) wait(ctx context.Context, projectID, waitID string) (*record, error) {
 	now := e.now()
 	for isExpired := false; ; isExpired = true {
+		var r record
 		found := false
 		err := e.readers.read(ctx, projectID, func(c *conn) error {
 			project, err := e.knownProject(c, projectID)
@@ -222,15 +231,15 @@ func (e *Engine) wait(ctx context.Context, projectID, waitID string) (r record, 
 		})
 		switch {
 		case err != nil:
-			return r, err
+			return nil, err
 		case !found:
-			return r, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
+			return nil, fmt.Errorf("wait %s: %w", waitID, engine.ErrNotFound)
 		case isExpired || !r.isDue(now):
 			r.showExpired(now)
-			return r, nil
+			return &r, nil
 		}
 		if err := e.expire(ctx, []record{r}, now); err != nil {
-			return r, err
+			return nil, err
 		}
 	}
 }
