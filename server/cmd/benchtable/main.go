@@ -48,7 +48,7 @@ var rows = []row{
 	{"start with 1,000,000 waits", "Growth/1000000waits", "start-ms", "", "", 300, false},
 	{"memory of a long-poll, of 10,000", "Polls/10000polls", "KiB/poll", "", "", 20, false},
 	{"callbacks beside 10,000 long-polls, against none", "Polls/10000polls", "callbacks/s", "Polls/0polls", "callbacks/s", 0, true},
-	{"callbacks beside retention, against none", "Retention", "callbacks-beside", "", "", 0.7, true},
+	{"callbacks beside retention, against none", "Retention", "of-callbacks-alone", "", "", 0.7, true},
 	{"deletions of retention, against the callbacks that it follows", "Retention", "of-callbacks", "", "", 1, true},
 }
 
@@ -114,6 +114,10 @@ func show(figure float64, unit string) string {
 		return fmt.Sprintf("%.0f a second", figure)
 	case unit == "allocs/op":
 		return fmt.Sprintf("%.0f", figure)
+	case strings.HasPrefix(unit, "cpu-us/"):
+		return fmt.Sprintf("%.1f µs", figure)
+	case strings.HasPrefix(unit, "of-"): // a ratio that the benchmark itself has computed
+		return fmt.Sprintf("%.2f", figure)
 	default:
 		unit, _, _ = strings.Cut(unit, "/")
 		return fmt.Sprintf("%.1f %s", figure, unit)

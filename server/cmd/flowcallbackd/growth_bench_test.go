@@ -78,7 +78,7 @@ func BenchmarkRetention(b *testing.B) {
 	}
 	alone, _ := rate("0")
 	beside, deletions := rate("1s")
-	b.ReportMetric(beside/alone, "callbacks-beside")
+	b.ReportMetric(beside/alone, "of-callbacks-alone")
 	b.ReportMetric(deletions/beside, "of-callbacks")
 }
 

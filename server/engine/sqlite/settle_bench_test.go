@@ -81,8 +81,8 @@ func BenchmarkRetention(b *testing.B) {
 	deleted := time.Since(start)
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/alone.Seconds(), "callbacks/s")
-	b.ReportMetric(alone.Seconds()/beside.Seconds(), "callbacks-beside")
-	b.ReportMetric(alone.Seconds()/deleted.Seconds(), "deletions-of-callbacks")
+	b.ReportMetric(alone.Seconds()/beside.Seconds(), "of-callbacks-alone")
+	b.ReportMetric(alone.Seconds()/deleted.Seconds(), "of-callbacks")
 }
 
 func openAll(b *testing.B, e *sqlite.Engine, run string) {
