@@ -50,8 +50,11 @@ bench: ## measure, and write the figures to server/benchmarks.md (about ten minu
 	mv server/benchmarks.md.new server/benchmarks.md
 	@cat server/benchmarks.md
 
-crash: ## kill a server three hundred times under load, and test that nothing answered is lost
-	go test -run TestCrashes -crashes 300 -timeout 60m -v ./server/cmd/flowcallbackd
+CRASHES = 300
+STATES = 1000000
+
+crash: ## kill a server CRASHES times (300) under load, and once while it folds STATES waits (1000000)
+	go test -run 'TestCrashes|TestRandomOrder' -crashes $(CRASHES) -states $(STATES) -timeout 120m ./server/cmd/flowcallbackd
 
 soak: ## load a server for twenty minutes, and attack one for two
 	go test -run TestHostileLoad -hostile 2m -timeout 10m -v ./server/cmd/flowcallbackd

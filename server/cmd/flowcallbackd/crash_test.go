@@ -36,7 +36,7 @@ func (l *ledger) note(waitID, ended string) {
 	l.answered[waitID] = ended
 }
 
-var crashes = flag.Int("crashes", 30, "how often TestCrashes kills the server")
+var crashes = flag.Int("crashes", 8, "how often TestCrashes kills the server")
 
 // TestCrashes kills the server several times at random moments, while it opens, settles, holds
 // and cancels waits, rivals settle the same state, lists make it fold, a backup is made, and a

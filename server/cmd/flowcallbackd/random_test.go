@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -19,10 +20,12 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// Tens of thousands of waits are settled in random order, and the server is killed while it folds
+var states = flag.Int("states", 10_000, "how many waits TestRandomOrderAndAKill settles")
+
+// Many waits are settled in random order, and the server is killed while it folds
 // them. Every answer stands, and the lists are complete.
 func TestRandomOrderAndAKill(t *testing.T) {
-	const n = 50_000
+	n := *states
 	engine := file(t)
 	_, path, _ := strings.Cut(engine, ":")
 	e, err := sqlite.Open(t.Context(), path, sqlite.Options{})
@@ -82,7 +85,7 @@ func TestRandomOrderAndAKill(t *testing.T) {
 
 // A migration that is killed at any time leaves the file of before or the migrated one.
 func TestKilledMigration(t *testing.T) {
-	fixture, err := os.ReadFile("../../engine/sqlite/testdata/schema1.db")
+	fixture, err := os.ReadFile("../../engine/sqlite/testdata/schema1.sqlite")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 // schema1 returns a copy of a file that the last release with schema 1 has written.
 func schema1(t *testing.T) (path string) {
 	t.Helper()
-	data, err := os.ReadFile("testdata/schema1.db")
+	data, err := os.ReadFile("testdata/schema1.sqlite")
 	if err != nil {
 		t.Fatal(err)
 	}
