@@ -48,7 +48,7 @@ func TestRandomOrderAndAKill(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	var sent atomic.Int64
 	forEach(n, 64, func(i int) {
-		if sent.Add(1) == n-n/10 { // it folds all the time, so also now
+		if int(sent.Add(1)) == n-n/10 { // it folds all the time, so also now
 			s.Kill()
 		}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v2/project/fgs/workflows/w/callback", strings.NewReader(fmt.Sprintf(`{"result":"success","output":{"n":%d}}`, order[i])))
