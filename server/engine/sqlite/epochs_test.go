@@ -106,3 +106,43 @@ func TestCursorsBehindRetention(t *testing.T) {
 		t.Errorf("ListOutcomes of a project that lost nothing = %+v, %v; want q", page, err)
 	}
 }
+
+// A reader may see an outcome before the engine has answered its callback, and continue at once.
+func TestCursorOfAnOutcomeThatIsJustCommitted(t *testing.T) {
+	var f *file
+	var armed bool
+	f = newFile(t, sqlite.Options{Committed: func(int, time.Duration) {
+		if !armed {
+			return
+		}
+		page, err := f.ListOutcomes(t.Context(), "p", "", 10, 0)
+		if err == nil && len(page.Outcomes) > 0 {
+			armed = false
+			if _, err := f.ListOutcomes(t.Context(), "p", page.Next, 10, 0); err != nil {
+				t.Errorf("ListOutcomes(%q) just after the commit: %v", page.Next, err)
+			}
+		}
+	}})
+	openState(t, f.Engine, "s", "")
+	armed = true
+	if _, err := f.Callback(t.Context(), engine.Callback{Key: keyOf("s"), Request: enginetest.Success(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if armed {
+		t.Error("the reader did not see the outcome before the answer")
+	}
+}
+
+// While the store cannot be written, its lists can be read.
+func TestListsOfALockedFile(t *testing.T) {
+	f := newFile(t, sqlite.Options{BusyTimeout: 50 * time.Millisecond})
+	openState(t, f.Engine, "s", "")
+	if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil { // folds
+		t.Fatal(err)
+	}
+	openState(t, f.Engine, "not folded", "")
+	defer lockFile(t, f.path)()
+	if page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil || len(page.Waits) != 1 {
+		t.Errorf("ListWaits of a locked file = %+v, %v; want a wait", page, err)
+	}
+}

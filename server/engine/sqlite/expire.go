@@ -28,7 +28,7 @@ const (
 // expireDue expires the waits that are past their deadline, some in each transaction.
 func (e *Engine) expireDue(ctx context.Context) error {
 	due := false
-	err := e.own.read(ctx, "", func(c *conn) error {
+	err := e.own.read(ctx, "deadlines", func(c *conn) error {
 		return c.query(firstDue, func(*sqlite3.Stmt) error {
 			due = true
 			return nil

@@ -25,8 +25,8 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	var position int64
 	if after != "" {
 		var err error
-		if position, err = e.epochs.position(after, e.catalog.last()); err != nil {
-			return waits.OutcomePage{}, err
+		if position, err = e.position(ctx, projectID, after); err != nil {
+			return waits.OutcomePage{}, errors.Join(err, e.ended(ctx))
 		}
 	}
 	timeout, stop := timeoutAfter(wait)
@@ -42,6 +42,32 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 			return page, errors.Join(err, e.ended(ctx))
 		}
 	}
+}
+
+const lastOfProject = `SELECT coalesce(max(seq), 0) FROM outcomes WHERE project = ?`
+
+// position returns the position of a cursor.
+func (e *Engine) position(ctx context.Context, projectID, cursor string) (int64, error) {
+	last := e.catalog.last()
+	position, err := e.epochs.position(cursor, last)
+	if !errors.Is(err, engine.ErrCursorForeign) {
+		return position, err
+	}
+	// Readers see a commit a little before the catalog has it.
+	readErr := e.readers.read(ctx, projectID, func(c *conn) error {
+		project, err := e.knownProject(c, projectID)
+		if err != nil || project == 0 {
+			return err
+		}
+		return c.query(lastOfProject, func(row *sqlite3.Stmt) error {
+			last = max(last, row.ColumnInt64(0))
+			return nil
+		}, project)
+	})
+	if readErr != nil {
+		return 0, readErr
+	}
+	return e.epochs.position(cursor, last)
 }
 
 // outcomes reads a page, and finds out the project if it is 0. It begins at the oldest outcome

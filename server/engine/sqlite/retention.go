@@ -86,7 +86,7 @@ type forgotten struct {
 }
 
 func (e *Engine) nextProject(ctx context.Context, after int64) (project int64, err error) {
-	err = e.own.read(ctx, "", func(c *conn) error {
+	err = e.own.read(ctx, "retention", func(c *conn) error {
 		return c.query(projectAfter, func(row *sqlite3.Stmt) error {
 			project = row.ColumnInt64(0)
 			return nil
@@ -98,7 +98,7 @@ func (e *Engine) nextProject(ctx context.Context, after int64) (project int64, e
 // oldest returns the next waits of a project that retention deletes.
 func (e *Engine) oldest(ctx context.Context, project, horizon int64) (olds []forgotten, err error) {
 	foldedTo := e.catalog.foldedTo()
-	err = e.own.read(ctx, "", func(c *conn) error {
+	err = e.own.read(ctx, "retention", func(c *conn) error {
 		err := c.query(oldest, func(row *sqlite3.Stmt) error {
 			if row.ColumnInt64(3) > horizon || row.ColumnInt64(0) > foldedTo {
 				return errStop

@@ -175,7 +175,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), c.Close(), undo.close())
 	}
 	undo.add(e.readers.close)
-	if e.own, err = openReaders(path, options.BusyTimeout, 2); err != nil {
+	if e.own, err = openReaders(path, options.BusyTimeout, 3); err != nil {
 		return nil, errors.Join(explain(path, err), c.Close(), undo.close())
 	}
 	undo.add(e.own.close)

@@ -61,7 +61,7 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 		return s, err
 	}
 	now := e.now()
-	err := e.own.read(ctx, "", func(c *conn) error {
+	err := e.own.read(ctx, "stats", func(c *conn) error {
 		free, err := c.freeBytes()
 		if err == nil {
 			s.FreeBytes = free

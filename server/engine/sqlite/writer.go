@@ -338,13 +338,13 @@ func (w *writer) commit(batch []*request) (answers []error, failed int, err erro
 		return nil, failed, err
 	}
 	w.health.Store(&health{time.Now(), nil})
+	w.committed(len(batch), time.Since(start))
 	if w.catalog.add(t) >= foldAt {
 		select {
 		case w.many <- struct{}{}:
 		default: // it was told already
 		}
 	}
-	w.committed(len(batch), time.Since(start))
 	w.ended(&t.counts)
 	for _, topic := range t.woken {
 		w.hub.publish(topic)
