@@ -11,8 +11,6 @@ import (
 const (
 	// logBuffer limits the bytes of lines that wait to be written. More lines are dropped.
 	logBuffer = 1 << 20
-	// logPause is how long a line may wait for others to be written with it.
-	logPause = 10 * time.Millisecond
 	// logFlushTimeout limits how long the last lines may take at exit.
 	logFlushTimeout = time.Second
 )
@@ -37,11 +35,6 @@ func newLogWriter(w io.Writer, reportDropped func(n int64)) *logWriter {
 		for last := false; !last; {
 			select {
 			case <-l.news:
-				select { // more lines will come under load
-				case <-time.After(logPause):
-				case <-l.stop:
-					last = true
-				}
 			case <-l.stop:
 				last = true
 			}

@@ -32,8 +32,11 @@ type keyed struct {
 	executionID   string // empty if it is the run id
 }
 
-// settled says where the outcome of a settled state is.
-type settled struct{ project, seq int64 }
+// earlier is the outcome that a state already has: in outcomes, or held.
+type earlier struct {
+	project, seq int64
+	held         *waits.Outcome
+}
 
 // Callback implements engine.Engine.
 func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID string, err error) {
@@ -41,21 +44,23 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 	key := digest(c.Key)
 	type answer struct {
 		executionID string
-		settled     settled
+		earlier     earlier
 	}
 	a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
-		a.executionID, a.settled, err = e.callback(t, key, c.Key, sent)
+		a.executionID, a.earlier, err = e.callback(t, key, c.Key, sent)
 		return a, err
 	})
-	if err != nil || a.settled.seq == 0 {
+	if err != nil || a.earlier.seq == 0 && a.earlier.held == nil {
 		return a.executionID, err
 	}
 	// Comparing large outcomes takes long, so the writer leaves it to the caller.
-	stored, err := e.outcome(ctx, c.ProjectID, a.settled)
-	if err != nil {
-		return "", err
+	stored := a.earlier.held
+	if stored == nil {
+		if stored, err = e.outcome(ctx, c.ProjectID, a.earlier); err != nil {
+			return "", err
+		}
 	}
-	if err := judge(stored, sent.Outcome); err != nil {
+	if err := judge(*stored, sent.Outcome); err != nil {
 		return "", err
 	}
 	return a.executionID, nil
@@ -70,13 +75,13 @@ func judge(stored, sent waits.Outcome) error {
 	return nil
 }
 
-func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome) (executionID string, at settled, err error) {
+func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome) (executionID string, at earlier, err error) {
 	k, found, err := t.keyed(key)
 	switch {
 	case err != nil:
 		return "", at, err
 	case !found:
-		executionID, err = e.callbackUnknown(t, key, ids, sent)
+		executionID, at.held, err = e.callbackUnknown(t, key, ids, sent)
 		return executionID, at, err
 	}
 	if executionID = k.executionID; executionID == "" {
@@ -88,7 +93,7 @@ func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome) (
 	}
 	switch x.status {
 	case success, fail:
-		return executionID, settled{k.project, x.seq}, nil
+		return executionID, earlier{project: k.project, seq: x.seq}, nil
 	case waiting, expired, cancelled:
 	default: // retention is about to delete its key
 		return "", at, refuse(engine.ErrNotFound, "callback of a forgotten state")
@@ -133,20 +138,20 @@ func (t *tx) settle(x entry, workflowID string, s status, sent *sentOutcome, at,
 	t.note(x)
 	t.counts[waiting]--
 	t.counts[s]++
+	t.ended[s]++
 	t.woken = append(t.woken, topic{wait: x.wait}, topic{feed: x.project})
 	return nil
 }
 
 // outcome reads the outcome of a settled state.
-func (e *Engine) outcome(ctx context.Context, projectID string, at settled) (outcome waits.Outcome, err error) {
-	found := false
+func (e *Engine) outcome(ctx context.Context, projectID string, at earlier) (outcome *waits.Outcome, err error) {
 	err = e.readers.read(ctx, projectID, func(c *conn) error {
 		return c.query(selectOutcome, func(row *sqlite3.Stmt) error {
-			outcome, found = waits.Outcome{Result: callback.Result(status(row.ColumnInt(0)).name()), Error: row.ColumnText(1), Output: text(row, 2)}, true
+			outcome = &waits.Outcome{Result: callback.Result(status(row.ColumnInt(0)).name()), Error: row.ColumnText(1), Output: text(row, 2)}
 			return nil
 		}, at.project, at.seq)
 	})
-	if err == nil && !found {
+	if err == nil && outcome == nil {
 		err = refuse(engine.ErrNotFound, "callback of a forgotten state")
 	}
 	return outcome, err

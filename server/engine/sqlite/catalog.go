@@ -52,6 +52,9 @@ func (c *catalog) add(t *tx) int {
 	for _, e := range t.entries {
 		c.entries[e.wait] = e
 	}
+	if t.removed != nil {
+		c.remove(t)
+	}
 	c.wait, c.seq = t.wait, t.seq
 	for s, by := range t.counts {
 		c.counts[s] += by
@@ -67,11 +70,9 @@ func (c *catalog) len() int {
 }
 
 // remove removes entries that were folded, unless they have changed since, and sets the marks of
-// the fold.
-func (c *catalog) remove(folded []entry, opened, settled int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, e := range folded {
+// the fold. The caller holds the lock.
+func (c *catalog) remove(t *tx) {
+	for _, e := range t.removed {
 		now := c.entries[e.wait]
 		if now == e {
 			delete(c.entries, e.wait)
@@ -80,7 +81,7 @@ func (c *catalog) remove(folded []entry, opened, settled int64) {
 		now.opened = false
 		c.entries[e.wait] = now
 	}
-	c.foldedWait, c.foldedSeq = opened, settled
+	c.foldedWait, c.foldedSeq = t.foldedWait, t.foldedSeq
 }
 
 // marks returns the last wait that was opened, and the last position in outcomes.

@@ -17,7 +17,7 @@ const (
 FROM outcomes o
 JOIN waits w ON w.id = o.wait
 JOIN projects p ON p.id = w.project
-WHERE o.project = ? AND o.seq > ? ORDER BY o.seq LIMIT ?`
+WHERE o.project = ? AND o.seq > ? AND o.seq <= ? ORDER BY o.seq LIMIT ?`
 )
 
 // ListOutcomes implements engine.Feed. Its cursors are positions in the feed (epochs.go).
@@ -25,7 +25,7 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	var position int64
 	if after != "" {
 		var err error
-		if position, err = e.position(ctx, projectID, after); err != nil {
+		if position, err = e.epochs.position(after, e.catalog.last()); err != nil {
 			return waits.OutcomePage{}, errors.Join(err, e.ended(ctx))
 		}
 	}
@@ -44,32 +44,6 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	}
 }
 
-const lastOfProject = `SELECT coalesce(max(seq), 0) FROM outcomes WHERE project = ?`
-
-// position returns the position of a cursor.
-func (e *Engine) position(ctx context.Context, projectID, cursor string) (int64, error) {
-	last := e.catalog.last()
-	position, err := e.epochs.position(cursor, last)
-	if !errors.Is(err, engine.ErrCursorForeign) {
-		return position, err
-	}
-	// Readers see a commit a little before the catalog has it.
-	readErr := e.readers.read(ctx, projectID, func(c *conn) error {
-		project, err := e.knownProject(c, projectID)
-		if err != nil || project == 0 {
-			return err
-		}
-		return c.query(lastOfProject, func(row *sqlite3.Stmt) error {
-			last = max(last, row.ColumnInt64(0))
-			return nil
-		}, project)
-	})
-	if readErr != nil {
-		return 0, readErr
-	}
-	return e.epochs.position(cursor, last)
-}
-
 // outcomes reads a page, and finds out the project if it is 0. It begins at the oldest outcome
 // if fromOldest is true.
 func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64, after int64, fromOldest bool, limit int) (waits.OutcomePage, error) {
@@ -80,6 +54,9 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 				return err
 			}
 		}
+		// Readers see a commit a little before the rest of the engine does. Its outcomes come
+		// next time, so that whoever sees an outcome here sees its wait settled too.
+		last := e.catalog.last()
 		// One view of the file for all: retention may delete outcomes in the meantime.
 		if err := c.execute("BEGIN"); err != nil {
 			return err
@@ -109,7 +86,7 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 			after = row.ColumnInt64(11)
 			size += r.size()
 			return nil
-		}, *project, after, limit)
+		}, *project, after, last, limit)
 	})
 	answer.Next = e.epochs.cursor(after)
 	return answer, err

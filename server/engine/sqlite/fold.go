@@ -18,8 +18,9 @@ const (
 	foldInterval = 5 * time.Second
 	// foldPause is the least time between folds that lists ask for.
 	foldPause = 50 * time.Millisecond
-	// foldStep is the number of rows that a transaction folds, among the changes of callers.
-	foldStep = 64
+	// foldStep is the number of rows that a transaction folds among the changes of callers, and
+	// foldAlone while changes wait for the fold.
+	foldStep, foldAlone = 64, 1024
 
 	endedChunk = 512  // waits in a row of ended
 	listChunk  = 4096 // waits in a row of lists
@@ -43,10 +44,24 @@ const (
 // small steps, in the order of the rows; what a crash leaves half done is done again after the
 // start, which changes nothing.
 func (e *Engine) fold(ctx context.Context) error {
-	e.folding.Lock()
-	defer e.folding.Unlock()
+	if err := e.lockFolding(ctx); err != nil {
+		return err
+	}
+	defer e.unlockFolding()
 	return e.foldLocked(ctx)
 }
+
+// lockFolding waits until no other fold runs, or returns ctx.Err() if ctx ends first.
+func (e *Engine) lockFolding(ctx context.Context) error {
+	select {
+	case e.folding <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (e *Engine) unlockFolding() { <-e.folding }
 
 // foldFresh folds what was committed before the call, if anything. Of calls that come at once,
 // one folds for all, and there is a pause between folds, so that many small ones do not take
@@ -57,8 +72,10 @@ func (e *Engine) foldFresh(ctx context.Context) error {
 	if c.isFolded(opened, settled) {
 		return nil
 	}
-	e.folding.Lock()
-	defer e.folding.Unlock()
+	if err := e.lockFolding(ctx); err != nil {
+		return err
+	}
+	defer e.unlockFolding()
 	if c.isFolded(opened, settled) {
 		return nil
 	}
@@ -111,17 +128,23 @@ func (e *Engine) foldLocked(ctx context.Context) error {
 		edits.fold(entry)
 		changed.add(entry)
 	}
-	if err := edits.apply(do); err != nil {
+	step := foldStep
+	if len(entries) >= catalogLimit {
+		step = foldAlone
+	}
+	if err := edits.apply(step, do); err != nil {
 		return err
 	}
 	err := do(func(t *tx) error {
 		if err := t.storeCounts(changed); err != nil {
 			return err
 		}
+		// The writer removes the entries with the commit: a change that finds one later would
+		// put it back.
+		t.removed, t.foldedWait, t.foldedSeq = entries, opened, settled
 		return t.execute(storeMarks, opened, settled)
 	})
 	if err == nil {
-		c.remove(entries, opened, settled)
 		e.folded = time.Now()
 	}
 	return err
@@ -192,15 +215,15 @@ func (e *edits) seq(wait, seq int64) {
 }
 
 // apply applies the edits in the order of the rows, some in each transaction.
-func (e *edits) apply(do func(change) error) error {
+func (e *edits) apply(step int, do func(change) error) error {
 	chunks := make([]int64, 0, len(e.seqs))
 	for chunk := range e.seqs {
 		chunks = append(chunks, chunk)
 	}
 	slices.Sort(chunks)
-	for step := range slices.Chunk(chunks, foldStep) {
+	for part := range slices.Chunk(chunks, step) {
 		err := do(func(t *tx) error {
-			for _, chunk := range step {
+			for _, chunk := range part {
 				if err := t.editSeqs(chunk, e.seqs[chunk]); err != nil {
 					return err
 				}
@@ -216,9 +239,9 @@ func (e *edits) apply(do func(change) error) error {
 		lists = append(lists, l)
 	}
 	slices.SortFunc(lists, compareLists)
-	for step := range slices.Chunk(lists, foldStep) {
+	for part := range slices.Chunk(lists, step) {
 		err := do(func(t *tx) error {
-			for _, l := range step {
+			for _, l := range part {
 				if err := t.editBits(l, e.bits[l]); err != nil {
 					return err
 				}
@@ -255,7 +278,7 @@ func (t *tx) editSeqs(chunk int64, edits map[int64]int64) error {
 func (t *tx) editBits(l list, edits map[int64]bool) error {
 	data := make([]byte, listChunk/8)
 	err := t.query(selectBits, func(row *sqlite3.Stmt) error {
-		copy(data, row.ColumnRawBlob(0))
+		unpackBits(data, row.ColumnRawBlob(0))
 		return nil
 	}, l.project, l.workflow, l.status, l.chunk)
 	if err != nil {
@@ -271,7 +294,39 @@ func (t *tx) editBits(l list, edits map[int64]bool) error {
 	if isZero(data) {
 		return t.execute(deleteBits, l.project, l.workflow, l.status, l.chunk)
 	}
-	return t.execute(replaceBits, l.project, l.workflow, l.status, l.chunk, data)
+	return t.execute(replaceBits, l.project, l.workflow, l.status, l.chunk, packBits(data))
+}
+
+// packBits returns the stored form of bits: a few are stored as their numbers, two bytes each, the
+// most significant first, because a list may have few waits in a row.
+func packBits(bits []byte) []byte {
+	const few = 64
+	var numbers []byte
+	for i, b := range bits {
+		for bit := range 8 {
+			if b&(1<<bit) == 0 {
+				continue
+			}
+			if len(numbers) == 2*few {
+				return bits
+			}
+			n := i*8 + bit
+			numbers = append(numbers, byte(n>>8), byte(n))
+		}
+	}
+	return numbers
+}
+
+// unpackBits sets the bits of a stored form.
+func unpackBits(bits, stored []byte) {
+	if len(stored) == len(bits) {
+		copy(bits, stored)
+		return
+	}
+	for i := 0; i+1 < len(stored); i += 2 {
+		n := int(stored[i])<<8 | int(stored[i+1])
+		bits[n/8] |= 1 << (n % 8)
+	}
 }
 
 func isZero(data []byte) bool {

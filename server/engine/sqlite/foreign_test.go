@@ -84,9 +84,14 @@ func lockFile(t *testing.T, path string) (release func()) {
 	}
 }
 
+// execute runs a command over a connection of its own.
 func execute(t *testing.T, path, command string) {
 	t.Helper()
-	if err := connect(t, path).Exec(command); err != nil {
+	conn, err := sqlite3.Open((&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: "vfs=flowcallback"}).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(conn.Exec(command), conn.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

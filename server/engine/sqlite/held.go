@@ -27,25 +27,19 @@ const (
 )
 
 // callbackUnknown answers a callback for an unknown state, and holds it if the engine holds
-// such callbacks.
-func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOutcome) (executionID string, err error) {
+// such callbacks. held is the outcome of one that is held already.
+func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOutcome) (executionID string, held *waits.Outcome, err error) {
 	if !e.options.HoldUnknown {
 		_, err := engine.Decide(engine.Stored{}, time.Time{})
-		return "", refuse(err, "callback of an unknown state")
+		return "", nil, refuse(err, "callback of an unknown state")
 	}
 	known, found, err := t.held(key)
-	if err != nil {
-		return "", err
-	}
-	if found {
-		if err := judge(known.sent.Outcome, sent.Outcome); err != nil {
-			return "", err
-		}
-		return known.executionID, nil
+	if err != nil || found {
+		return known.executionID, &known.sent.Outcome, err
 	}
 	project, err := e.projectFor(t, ids.ProjectID)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	full := false
 	err = t.query(heldNumber, func(row *sqlite3.Stmt) error {
@@ -53,7 +47,7 @@ func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOut
 		return nil
 	}, project)
 	if err == nil && full {
-		return "", refuse(engine.ErrOverloaded, "the project has %d held callbacks, which is the limit; drop those that nobody will open", e.options.MaxHeld)
+		return "", nil, refuse(engine.ErrOverloaded, "the project has %d held callbacks, which is the limit; drop those that nobody will open", e.options.MaxHeld)
 	}
 	executionID = engine.ExecutionID(ids.RunID)
 	if err == nil {
@@ -63,7 +57,7 @@ func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOut
 	if err == nil {
 		err = t.execute(countHeld, 1, project)
 	}
-	return executionID, err
+	return executionID, nil, err
 }
 
 // heldCallback is a callback that waits for its wait.

@@ -146,7 +146,9 @@ func (c *conn) listed(project int64, q listQuery) (ids []int64, err error) {
 		statement = newerChunks
 	}
 	err = c.query(statement, func(row *sqlite3.Stmt) error {
-		first, bits := row.ColumnInt64(0)*listChunk, row.ColumnRawBlob(1)
+		var bits [listChunk / 8]byte
+		unpackBits(bits[:], row.ColumnRawBlob(1))
+		first := row.ColumnInt64(0) * listChunk
 		for i := range int64(listChunk) {
 			if !q.oldest {
 				i = listChunk - 1 - i

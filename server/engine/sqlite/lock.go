@@ -44,8 +44,13 @@ func lockFile(path string) (*lockedFile, error) {
 	case !locked:
 		return nil, fmt.Errorf("%s is open in another process: two servers cannot share a file; stop the other one or name another file", path)
 	}
-	if l.info, err = os.Stat(path); err != nil {
-		return nil, errors.Join(err, l.unlock())
+	l.info, err = os.Stat(path)
+	lockedInfo, lockErr := l.lock.Stat()
+	switch {
+	case err != nil || lockErr != nil:
+		return nil, errors.Join(err, lockErr, l.unlock())
+	case lockPath(path) == path && !os.SameFile(l.info, lockedInfo): // replaced by a migration, just now
+		return nil, errors.Join(fmt.Errorf("%s is being replaced by another process: try again", path), l.unlock())
 	}
 	return l, nil
 }

@@ -57,7 +57,7 @@ func (e *Engine) countEnded(changed *counts) {
 		return
 	}
 	for status := success; status <= cancelled; status++ {
-		if n := changed[status]; n > 0 { // retention takes away
+		if n := changed[status]; n > 0 {
 			e.endedTotal.WithLabelValues(string(status.name())).Add(float64(n))
 		}
 	}

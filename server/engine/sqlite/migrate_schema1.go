@@ -39,7 +39,7 @@ func migrateSchema1(ctx context.Context, file *lockedFile, options Options) (_ *
 	if err := fill(ctx, file.path, target, options.BusyTimeout, logger); err != nil {
 		return file, errors.Join(ctx.Err(), fmt.Errorf("migrating: %w", err), next.unlock(), remove(target), remove(target+"-wal"), remove(target+"-shm"))
 	}
-	if sizeOf(file.path+"-wal") > 0 {
+	if exists(file.path+"-wal") || exists(file.path+"-shm") { // the last connection deletes them
 		return file, errors.Join(errors.New("another program has it open: close that one"), next.unlock(), remove(target))
 	}
 	if err := os.Link(file.path, kept); err != nil {
@@ -84,8 +84,6 @@ func fill(ctx context.Context, path, target string, busy time.Duration, logger *
 		{"held callbacks", `INSERT INTO projects (name, held) SELECT '', count(*) FROM old.held HAVING count(*) > 0`},
 		{"", `INSERT INTO held (key, project, workflow_id, run_id, state_id, execution_id, status, error, output, caller, held_at)
 			SELECT h.key, p.id, '', '', '', h.execution_id, CASE h.result WHEN 'success' THEN 2 ELSE 3 END, nullif(h.error, ''), h.output, nullif(h.caller, ''), h.held_at FROM old.held h JOIN projects p ON p.name = '' ORDER BY h.held_at`},
-		// What retention has deleted is known only roughly: whatever was before the oldest.
-		{"positions", `UPDATE projects SET floor = coalesce((SELECT min(seq) - 1 FROM outcomes WHERE project = projects.id), (SELECT last FROM old.feed)) WHERE (SELECT coalesce(min(seq), (SELECT last + 1 FROM old.feed)) FROM outcomes) > 1`},
 		{"", `INSERT INTO epochs (id, first) VALUES ('', 0)`},
 		{"", `UPDATE state SET opened = coalesce((SELECT seq FROM old.sqlite_sequence WHERE name = 'waits'), 0), settled = (SELECT last FROM old.feed)`},
 	} {
@@ -95,6 +93,9 @@ func fill(ctx context.Context, path, target string, busy time.Duration, logger *
 		if err := t.transact(func() error { return t.execute(step.statement) }); err != nil {
 			return err
 		}
+	}
+	if err := t.findFloors(); err != nil {
+		return err
 	}
 	if err := t.foldAll(logger); err != nil {
 		return err
@@ -108,6 +109,48 @@ func fill(ctx context.Context, path, target string, busy time.Duration, logger *
 		}
 	}
 	return nil
+}
+
+// findFloors finds out what retention has deleted: positions are dense over all projects, so one
+// that is missing was deleted. A project may have lost any that is missing before its first
+// outcome; one without outcomes, any at all, also if nothing else is left of it.
+func (t *tx) findFloors() error {
+	floors := map[int64]int64{}
+	var missing, previous int64
+	err := t.query(`SELECT project, seq FROM outcomes ORDER BY seq`, func(row *sqlite3.Stmt) error {
+		project, seq := row.ColumnInt64(0), row.ColumnInt64(1)
+		if seq != previous+1 {
+			missing = seq - 1
+		}
+		if _, known := floors[project]; !known {
+			floors[project] = missing
+		}
+		previous = seq
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.transact(func() error {
+		err := t.query(`SELECT last FROM old.feed`, func(row *sqlite3.Stmt) error {
+			if row.ColumnInt64(0) > previous {
+				missing = row.ColumnInt64(0)
+			}
+			return nil
+		})
+		if err == nil {
+			err = t.execute(`UPDATE state SET floor = ?`, missing)
+		}
+		if err == nil {
+			err = t.execute(`UPDATE projects SET floor = ?`, missing)
+		}
+		for project, floor := range floors {
+			if err == nil {
+				err = t.execute(`UPDATE projects SET floor = ? WHERE id = ?`, floor, project)
+			}
+		}
+		return err
+	})
 }
 
 // foldAll builds ended, lists and counts from all waits.
@@ -126,7 +169,7 @@ func (t *tx) foldAll(logger *slog.Logger) error {
 			return nil
 		}, after, catalogLimit)
 		if err == nil {
-			err = edits.apply(func(step change) error { return t.transact(func() error { return step(t) }) })
+			err = edits.apply(foldAlone, func(step change) error { return t.transact(func() error { return step(t) }) })
 		}
 		if err != nil {
 			return err
@@ -150,6 +193,11 @@ func (c *conn) compare() error {
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // syncFile syncs a file or a folder.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -129,11 +130,71 @@ func TestMigrationIsWholeOrNot(t *testing.T) {
 	if err := earlier.Unlock(); err != nil {
 		t.Fatal(err)
 	}
+	person, err := sqlite3.Open("file:" + path + "?vfs=flowcallback") // with a program of their own
+	if err == nil {
+		err = person.Exec("SELECT * FROM waits")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: afterFixture, Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "another program") {
+		t.Fatalf("Open of a file that another program has open: %v, %v; want an error", e, err)
+	}
+	if err := person.Close(); err != nil {
+		t.Fatal(err)
+	}
 	e, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What retention had deleted before the migration is found by the positions that are missing: a
+// project that lost outcomes refuses old cursors, also if nothing is left of it, and one that lost
+// nothing does not.
+func TestMigrationFindsWhatRetentionHadDeleted(t *testing.T) {
+	migrated := func(changes string) *sqlite.Engine {
+		path := schema1(t)
+		execute(t, path, changes)
+		e, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		return e
+	}
+	e := migrated("SELECT 1")
+	if page, err := e.ListOutcomes(t.Context(), "bank", "3", 10, 0); err != nil || len(page.Outcomes) != 1 {
+		t.Errorf("feed of a project that lost nothing = %+v, %v; want its outcome", page, err)
+	}
+	wantGone(t, e, "shop", "0")
+
+	e = migrated("DELETE FROM inputs; DELETE FROM deadlines; DELETE FROM outcomes WHERE project_id = 'shop'; DELETE FROM waits WHERE project_id = 'shop'")
+	settled(t, e, "shop", "new")
+	wantGone(t, e, "shop", "2")
+
+	e = migrated(`INSERT INTO waits (key, wait_id, project_id, workflow_id, run_id, state_id, execution_id, status, created_at, expires_at, seq) VALUES (zeroblob(32), 'zoo', 'zoo', 'w', 'r', 's', 'r', 'cancelled', 1, 1, 1);
+		INSERT INTO outcomes (project_id, seq, wait, settled_at, added_at) SELECT 'zoo', 1, id, 1, 1 FROM waits WHERE wait_id = 'zoo';
+		DELETE FROM outcomes WHERE seq = 2; DELETE FROM inputs WHERE wait = 2; DELETE FROM deadlines WHERE wait = 2; DELETE FROM waits WHERE id = 2`)
+	wantGone(t, e, "shop", "1")
+}
+
+// A held callback of schema 1 is counted where it is, and no more after the hand-over.
+func TestMigratedHeldCallbacksAreCounted(t *testing.T) {
+	e, err := sqlite.Open(t.Context(), schema1(t), sqlite.Options{HoldUnknown: true, Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, want := range []int64{1, 0} {
+		if stats, err := e.Stats(t.Context()); err != nil || stats.Held != want {
+			t.Errorf("Stats.Held = %d, %v; want %d", stats.Held, err, want)
+		}
+		if _, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -7,7 +7,7 @@ const (
 	rememberedProjects = 10_000
 
 	projectByName = `SELECT id FROM projects WHERE name = ?`
-	insertProject = `INSERT INTO projects (name) VALUES (?)`
+	insertProject = `INSERT INTO projects (name, floor) SELECT ?, floor FROM state`
 )
 
 // projectOf returns the number of a project, or 0 if the file has none with this name.

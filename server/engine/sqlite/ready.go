@@ -43,5 +43,5 @@ func (e *Engine) isBetter() bool {
 
 // tryWriting commits a change that has no effect.
 func (e *Engine) tryWriting(ctx context.Context) error {
-	return e.writer.do(ctx, func(t *tx) error { return t.execute(tryWriting) })
+	return e.writer.step(ctx, func(t *tx) error { return t.execute(tryWriting) }) // also while changes wait for the fold
 }

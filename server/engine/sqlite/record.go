@@ -19,6 +19,7 @@ SELECT w.id, w.project, w.wait_id, p.name, w.workflow_id, w.run_id, w.state_id, 
        (SELECT input FROM inputs WHERE wait = w.id)`
 	selectWait = waitColumns + ` FROM waits w JOIN projects p ON p.id = w.project `
 	waitByRow  = selectWait + `WHERE w.id = ?`
+	waitExists = `SELECT 1 FROM waits WHERE id = ?`
 	waitByID   = selectWait + `WHERE w.wait_id = ? AND w.project = ?`
 
 	outcomeColumns = `o.status, o.error, o.output, o.settled_at, o.caller`
@@ -102,6 +103,13 @@ func (e *Engine) record(c *conn, statement string, arguments ...any) (r record, 
 	if !ok {
 		if x, err = c.folded(r.entry.wait, r.project); err != nil {
 			return r, false, err
+		}
+		if x.seq == 0 { // it waits, or retention has just deleted it
+			exists := false
+			err := c.query(waitExists, func(*sqlite3.Stmt) error { exists = true; return nil }, r.entry.wait)
+			if err != nil || !exists {
+				return r, false, err
+			}
 		}
 	}
 	found, err = c.complete(&r, x)

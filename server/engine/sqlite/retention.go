@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
@@ -32,7 +33,7 @@ const (
 	projectAfter = `SELECT coalesce(min(project), 0) FROM outcomes WHERE project > ?`
 
 	oldest        = `SELECT seq, wait, status, added_at FROM outcomes WHERE project = ? ORDER BY seq LIMIT ?`
-	waitToForget  = selectWait + `WHERE w.id = ?`
+	waitToForget  = `SELECT p.name, w.workflow_id, w.run_id, w.state_id FROM waits w JOIN projects p ON p.id = w.project WHERE w.id = ?`
 	raiseFloor    = `UPDATE projects SET floor = max(floor, ?) WHERE id = ?`
 	forgetKey     = `DELETE FROM keys WHERE key = ? AND wait = ?`
 	forgetWait    = `DELETE FROM waits WHERE id = ?`
@@ -109,21 +110,30 @@ func (e *Engine) oldest(ctx context.Context, project, horizon int64) (olds []for
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(olds, func(a, b forgotten) int { return cmp.Compare(a.wait, b.wait) })
-		for i := range olds {
-			err := c.query(waitToForget, func(row *sqlite3.Stmt) error {
-				w := scanWait(row).wait
-				olds[i].workflow = w.WorkflowID
-				olds[i].key = digest(engine.Key{ProjectID: w.ProjectID, WorkflowID: w.WorkflowID, RunID: w.RunID, StateID: w.StateID})
-				return nil
-			}, olds[i].wait)
-			if err != nil {
-				return err
-			}
-		}
 		return nil
 	})
+	slices.SortFunc(olds, func(a, b forgotten) int { return cmp.Compare(a.wait, b.wait) })
+	for step := range slices.Chunk(olds, retentionPace.step) {
+		if err == nil {
+			err = e.own.read(ctx, "retention", func(c *conn) error { return c.identify(step) })
+		}
+	}
 	return olds, err
+}
+
+// identify adds the workflows and the keys of waits.
+func (c *conn) identify(olds []forgotten) error {
+	for i := range olds {
+		err := c.query(waitToForget, func(row *sqlite3.Stmt) error {
+			olds[i].workflow = row.ColumnText(1)
+			olds[i].key = digest(engine.Key{ProjectID: row.ColumnText(0), WorkflowID: olds[i].workflow, RunID: callback.RunID(row.ColumnText(2)), StateID: callback.StateID(row.ColumnText(3))})
+			return nil
+		}, olds[i].wait)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget deletes waits of a project, which are sorted by row. What is left after a crash is
@@ -145,7 +155,7 @@ func (e *Engine) forget(ctx context.Context, project int64, olds []forgotten) er
 		for _, o := range known {
 			edits.forget(o.entry)
 		}
-		err = edits.apply(func(step change) error { return e.writer.do(ctx, step) })
+		err = edits.apply(foldStep, func(step change) error { return e.writer.do(ctx, step) })
 	}
 	if err == nil {
 		err = e.forgetRows(ctx, olds)

@@ -73,7 +73,7 @@ CREATE TABLE ended (
   seqs  BLOB NOT NULL
 ) STRICT;
 
--- The waits of a list: one bit for each of 4096 waits. workflow_id is empty for all workflows,
+-- The waits of a list: one bit for each of 4096 waits, or the numbers of a few (fold.go). workflow_id is empty for all workflows,
 -- status is 0 for all statuses.
 CREATE TABLE lists (
   project     INTEGER NOT NULL,
@@ -94,9 +94,10 @@ CREATE TABLE state (
   only    INTEGER PRIMARY KEY CHECK (only = 1),
   opened  INTEGER NOT NULL, -- waits up to this id are folded into lists
   settled INTEGER NOT NULL, -- outcomes up to this position are folded into ended and lists
+  floor   INTEGER NOT NULL, -- of projects that the file does not know yet
   tried   INTEGER NOT NULL  -- changed to test whether the file can be written
 ) STRICT;
-INSERT INTO state VALUES (1, 0, 0, 0);
+INSERT INTO state VALUES (1, 0, 0, 0, 0);
 
 -- Each start of a server begins an epoch, which cursors of the feed name (epochs.go).
 CREATE TABLE epochs (

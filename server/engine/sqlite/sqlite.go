@@ -123,8 +123,8 @@ type Engine struct {
 	catalog  *catalog
 	epochs   epochs
 	projects *lru.Cache[string, int64]
-	folding  sync.Mutex
-	folded   time.Time // the last fold; guarded by folding
+	folding  chan struct{} // holds an element while a fold runs
+	folded   time.Time     // the last fold; guarded by folding
 
 	readers    *readers // for callers
 	own        *readers // for readiness, metrics and the background work
@@ -148,7 +148,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: options, started: options.Now().Round(0), projects: projects, hub: newHub(), closed: make(chan struct{})}
+	e := &Engine{options: options, started: options.Now().Round(0), projects: projects, hub: newHub(), closed: make(chan struct{}), folding: make(chan struct{}, 1)}
 	var undo closers
 	file, err := lockFile(path)
 	if err != nil {

@@ -128,7 +128,9 @@ func (c *conn) oldestWaiting(now int64) (age time.Duration, err error) {
 			continue
 		}
 		err = c.query(bitsOfWaiting, func(row *sqlite3.Stmt) error {
-			for i, b := range row.ColumnRawBlob(0) {
+			var bits [listChunk / 8]byte
+			unpackBits(bits[:], row.ColumnRawBlob(0))
+			for i, b := range bits {
 				for bit := range int64(8) {
 					if id := p.chunk*listChunk + int64(i)*8 + bit; b&(1<<bit) != 0 && (first == 0 || id < first) {
 						first = id

@@ -17,6 +17,10 @@ type tx struct {
 	entries map[int64]entry // changes of the catalog
 	woken   []topic         // to publish
 	counts  counts
+	ended   counts // waits that left waiting
+
+	removed               []entry // entries to remove from the catalog, which were folded
+	foldedWait, foldedSeq int64   // the marks of the fold, with removed
 }
 
 // transact runs work in a transaction.

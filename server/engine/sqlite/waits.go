@@ -71,7 +71,7 @@ func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.Ope
 	}
 	err = t.settle(x, x.workflow, statusOf(waits.Status(held.sent.Result)), &held.sent, now, now)
 	if err == nil {
-		err = t.unhold(key, project)
+		err = t.unhold(key, held.project)
 	}
 	at := instant(now)
 	wait.Status, wait.Outcome, wait.SettledAt, wait.SettledBy = waits.Status(held.sent.Result), &held.sent.Outcome, &at, held.sent.principal

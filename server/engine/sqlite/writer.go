@@ -199,6 +199,9 @@ func (w *writer) loop() {
 			w.commitBatch(w.collect(first))
 		case step := <-w.steps:
 			w.commitBatch([]*request{step})
+			if last := w.health.Load(); queue == nil && last.err != nil {
+				w.refuseQueued(last.err) // the fold that they wait for cannot be stored
+			}
 		case work := <-w.alone:
 			work()
 		case <-w.stop:
@@ -234,6 +237,15 @@ func (w *writer) collect(first *request) (batch []*request) {
 	default:
 	}
 	return batch
+}
+
+// refuseQueued answers the queued changes with an error.
+func (w *writer) refuseQueued(err error) {
+	for r := w.next(); r != nil; r = w.next() {
+		if r.taken.CompareAndSwap(false, true) {
+			r.answer <- err
+		}
+	}
 }
 
 // step commits a step of the fold, before the queued changes if those wait for it.
@@ -345,7 +357,7 @@ func (w *writer) commit(batch []*request) (answers []error, failed int, err erro
 		default: // it was told already
 		}
 	}
-	w.ended(&t.counts)
+	w.ended(&t.ended)
 	for _, topic := range t.woken {
 		w.hub.publish(topic)
 	}

@@ -1,0 +1,112 @@
+package sqlite_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+)
+
+func settle(t *testing.T, f *file, state string) {
+	t.Helper()
+	if _, err := f.Callback(t.Context(), engine.Callback{Key: keyOf(state), Request: enginetest.Success(`{}`)}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Waits that are settled right behind the last step of a fold are counted once.
+func TestCountsOfWaitsSettledBehindAFold(t *testing.T) {
+	const n = 100
+	var hook atomic.Pointer[func()]
+	f := newFile(t, sqlite.Options{Committed: func(int, time.Duration) {
+		if h := hook.Load(); h != nil {
+			(*h)()
+		}
+	}})
+	for round := range 10 {
+		for i := range n {
+			openState(t, f.Engine, fmt.Sprint(round, "-", i), "")
+		}
+		var group sync.WaitGroup
+		steps := 0
+		queue := func() {
+			if steps++; steps != 2 { // the lists, and then the counts and the marks
+				return
+			}
+			for i := range n {
+				group.Go(func() { settle(t, f, fmt.Sprint(round, "-", i)) })
+			}
+			<-time.After(20 * time.Millisecond) // they are queued
+		}
+		hook.Store(&queue)
+		if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil {
+			t.Fatal(err)
+		}
+		hook.Store(nil)
+		group.Wait()
+	}
+	if _, err := f.Stats(t.Context()); err != nil { // folds
+		t.Fatal(err)
+	}
+	f.reopen(t)
+	if stats, err := f.Stats(t.Context()); err != nil || stats.Waits[waits.Waiting] != 0 || stats.Waits[waits.Success] != 10*n {
+		t.Errorf("counts = %v, %v; want %d success", stats.Waits, err, 10*n)
+	}
+}
+
+// While retention deletes a settled wait, it is shown as settled or not at all, and settles are
+// counted beside it.
+func TestReadersBesideRetention(t *testing.T) {
+	const n = 2000
+	registry := prometheus.NewRegistry()
+	f := newFile(t, sqlite.Options{Retention: time.Minute, Metrics: registry})
+	ids := make([]string, n)
+	forAll(n, func(i int) {
+		ids[i] = openState(t, f.Engine, fmt.Sprint(i), "").WaitID
+		settle(t, f, fmt.Sprint(i))
+	})
+	forAll(n, func(i int) { openState(t, f.Engine, fmt.Sprint("new ", i), "") })
+	f.advance(t, 30*time.Minute) // the deadlines are an hour away
+	var group sync.WaitGroup
+	var done atomic.Bool
+	for range 3 {
+		group.Go(func() {
+			for at := 0; !done.Load() && at < n; {
+				switch wait, err := f.GetWait(t.Context(), "p", ids[at], 0); {
+				case errors.Is(err, engine.ErrNotFound):
+					at++ // follow the deletion
+				case err != nil || wait.Status != waits.Success:
+					t.Errorf("GetWait while retention deletes = %s, %v; want success or not found", wait.Status, err)
+					return
+				}
+			}
+		})
+	}
+	group.Go(func() { forAll(n, func(i int) { settle(t, f, fmt.Sprint("new ", i)) }) })
+	if err := f.Forget(t.Context()); err != nil {
+		t.Error(err)
+	}
+	done.Store(true)
+	group.Wait()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == "flowcallback_waits_ended_total" && strings.Contains(metric.String(), "success") && metric.GetCounter().GetValue() != 2*n {
+				t.Errorf("%s of success = %v, want %d", family.GetName(), metric.GetCounter().GetValue(), 2*n)
+			}
+		}
+	}
+}
