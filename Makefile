@@ -54,11 +54,11 @@ CRASHES = 300
 STATES = 1000000
 
 crash: ## kill a server CRASHES times (300) under load, and once while it folds STATES waits (1000000)
-	go test -run 'TestCrashes|TestRandomOrder' -crashes $(CRASHES) -states $(STATES) -timeout 120m ./server/cmd/flowcallbackd
+	go test -run 'TestCrashes|TestRandomOrder' -timeout 120m ./server/cmd/flowcallbackd -crashes $(CRASHES) -states $(STATES)
 
 soak: ## load a server for twenty minutes, and attack one for two
-	go test -run TestHostileLoad -hostile 2m -timeout 10m -v ./server/cmd/flowcallbackd
-	go test -run TestSoak -soak 20m -timeout 30m -v ./server
+	go test -run TestHostileLoad -timeout 10m -v ./server/cmd/flowcallbackd -hostile 2m
+	go test -run TestSoak -timeout 30m -v ./server -soak 20m
 
 FUZZTIME = 2m
 
