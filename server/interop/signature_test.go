@@ -3,6 +3,7 @@ package interop_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,6 +43,11 @@ func TestSignatureIsTheSDKs(t *testing.T) {
 		r, err := official.ConvertRequest()
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, values := range r.Header { // as an HTTP/1 server receives them
+			for i := range values {
+				values[i] = strings.Trim(values[i], " \t")
+			}
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
