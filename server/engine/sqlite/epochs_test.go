@@ -147,3 +147,21 @@ func TestListsOfALockedFile(t *testing.T) {
 		t.Errorf("ListWaits of a locked file = %+v, %v; want a wait", page, err)
 	}
 }
+
+// A restored backup is used as the original was: its readers do not block callbacks.
+func TestRestoredBackupIsInWALMode(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	settled(t, f.Engine, "p", "s")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := sqlite.Backup(t.Context(), f.path, backup); err != nil {
+		t.Fatal(err)
+	}
+	e, err := sqlite.Open(t.Context(), backup, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if mode := query(t, backup, "PRAGMA journal_mode"); mode != "wal" {
+		t.Errorf("journal mode of a restored backup = %s, want wal", mode)
+	}
+}

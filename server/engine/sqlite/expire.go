@@ -27,6 +27,12 @@ const (
 
 // expireDue expires the waits that are past their deadline, some in each transaction.
 func (e *Engine) expireDue(ctx context.Context) error {
+	select { // one sweep serves all who wait for it
+	case e.sweeping <- struct{}{}:
+		defer func() { <-e.sweeping }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	due := false
 	err := e.own.read(ctx, "deadlines", func(c *conn) error {
 		return c.query(firstDue, func(*sqlite3.Stmt) error {

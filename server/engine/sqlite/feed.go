@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	floorOf   = `SELECT floor FROM projects WHERE id = ?`
+	floorOf   = `SELECT coalesce((SELECT floor FROM projects WHERE id = ?), (SELECT floor FROM state))`
 	feedAfter = waitColumns + `, o.seq, ` + outcomeColumns + `
 FROM outcomes o
 JOIN waits w ON w.id = o.wait
@@ -50,7 +50,7 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 	answer := waits.OutcomePage{Outcomes: []waits.Wait{}}
 	err := e.readers.read(ctx, projectID, func(c *conn) (err error) {
 		if *project == 0 {
-			if *project, err = e.knownProject(c, projectID); err != nil || *project == 0 {
+			if *project, err = e.knownProject(c, projectID); err != nil {
 				return err
 			}
 		}

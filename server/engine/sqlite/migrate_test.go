@@ -175,6 +175,14 @@ func TestMigrationFindsWhatRetentionHadDeleted(t *testing.T) {
 	e = migrated("DELETE FROM inputs; DELETE FROM deadlines; DELETE FROM outcomes WHERE project_id = 'shop'; DELETE FROM waits WHERE project_id = 'shop'")
 	settled(t, e, "shop", "new")
 	wantGone(t, e, "shop", "2")
+	first, err := e.ListOutcomes(t.Context(), "brand-new", "", 10, 0) // of a project that is opened later
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled(t, e, "brand-new", "s")
+	if page, err := e.ListOutcomes(t.Context(), "brand-new", first.Next, 10, 0); err != nil || len(page.Outcomes) != 1 {
+		t.Errorf("feed of a new project = %+v, %v; want its outcome", page, err)
+	}
 
 	e = migrated(`INSERT INTO waits (key, wait_id, project_id, workflow_id, run_id, state_id, execution_id, status, created_at, expires_at, seq) VALUES (zeroblob(32), 'zoo', 'zoo', 'w', 'r', 's', 'r', 'cancelled', 1, 1, 1);
 		INSERT INTO outcomes (project_id, seq, wait, settled_at, added_at) SELECT 'zoo', 1, id, 1, 1 FROM waits WHERE wait_id = 'zoo';

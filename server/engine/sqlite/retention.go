@@ -224,10 +224,10 @@ func forEach[T any](ctx context.Context, w *writer, items []T, do func(*tx, T) e
 func (t *tx) forgetOutcomes(olds []forgotten) error {
 	var changed counts
 	for _, o := range olds {
-		changed[o.status]--
 		if err := t.execute(forgetOutcome, o.project, o.seq); err != nil {
 			return err
 		}
+		changed[o.status] -= t.Changes() // none if another run was faster
 	}
 	for s, by := range changed {
 		t.counts[s] += by

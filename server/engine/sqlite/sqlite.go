@@ -37,8 +37,8 @@ var (
 
 // Pragmas of the writer. Its page cache of 64 MiB holds the keys of about a million waits,
 // which every callback reads. A log that has grown is cut to 4 MiB. What retention deletes is
-// overwritten.
-var writerPragmas = []string{"synchronous = FULL", "cache_size = -65536", "journal_size_limit = 4194304", "secure_delete = FAST"}
+// overwritten. A copy that VACUUM INTO has made, such as a backup, is not in WAL mode.
+var writerPragmas = []string{"journal_mode = WAL", "synchronous = FULL", "cache_size = -65536", "journal_size_limit = 4194304", "secure_delete = FAST"}
 
 // Defaults of Options.
 const (
@@ -124,6 +124,7 @@ type Engine struct {
 	epochs   epochs
 	projects *lru.Cache[string, int64]
 	folding  chan struct{} // holds an element while a fold runs
+	sweeping chan struct{} // holds an element while a sweep runs
 	folded   time.Time     // the last fold; guarded by folding
 
 	readers    *readers // for callers
@@ -148,7 +149,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: options, started: options.Now().Round(0), projects: projects, hub: newHub(), closed: make(chan struct{}), folding: make(chan struct{}, 1)}
+	e := &Engine{options: options, started: options.Now().Round(0), projects: projects, hub: newHub(), closed: make(chan struct{}), folding: make(chan struct{}, 1), sweeping: make(chan struct{}, 1)}
 	var undo closers
 	file, err := lockFile(path)
 	if err != nil {

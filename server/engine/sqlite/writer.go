@@ -203,7 +203,10 @@ func (w *writer) loop() {
 				w.refuseQueued(last.err) // the fold that they wait for cannot be stored
 			}
 		case work := <-w.alone:
+			w.watchdog.Reset(slowCommit)
 			work()
+			w.watchdog.Stop()
+			w.slow.end()
 		case <-w.stop:
 			select {
 			case first := <-w.queue:
