@@ -46,7 +46,7 @@ type Config struct {
 	// beyond it is answered with 503 immediately. A body counts as it arrives. One principal
 	// and one address get at most half of it; a quarter is reserved for principals. When
 	// memory is short, bodies that have been arriving for more than a second are answered
-	// with 503, whoever sends them. Default: DefaultMaxMemory; at least four bodies of MaxBody. Responses of the waits API that are
+	// with 503. Default: DefaultMaxMemory; at least four bodies of MaxBody. Responses of the waits API that are
 	// being written have the same limits, in addition.
 	MaxMemory int64
 

@@ -127,7 +127,7 @@ type ClientInterface interface {
 	// another history (another server, a database that was lost, or outcomes that came after
 	// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
 	// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
-	// Whoever does not mind starts again without `after`.
+	// To continue anyway, start again without `after`.
 	//
 	// Corresponds with GET /v1/{project_id}/outcomes (the `ListOutcomes` operationId).
 	ListOutcomes(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListOutcomesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -253,7 +253,7 @@ func (c *Client) DropHeld(ctx context.Context, projectID externalRef0.ProjectIDP
 // another history (another server, a database that was lost, or outcomes that came after
 // the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
 // outcomes after it; `error_msg` names the cursor at which those begin that are kept.
-// Whoever does not mind starts again without `after`.
+// To continue anyway, start again without `after`.
 //
 // Corresponds with GET /v1/{project_id}/outcomes (the `ListOutcomes` operationId).
 func (c *Client) ListOutcomes(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListOutcomesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -930,7 +930,7 @@ type ClientWithResponsesInterface interface {
 	// another history (another server, a database that was lost, or outcomes that came after
 	// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
 	// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
-	// Whoever does not mind starts again without `after`.
+	// To continue anyway, start again without `after`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1669,7 +1669,7 @@ func (c *ClientWithResponses) DropHeldWithResponse(ctx context.Context, projectI
 // another history (another server, a database that was lost, or outcomes that came after
 // the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
 // outcomes after it; `error_msg` names the cursor at which those begin that are kept.
-// Whoever does not mind starts again without `after`.
+// To continue anyway, start again without `after`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -70,4 +71,22 @@ func rest(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// forEach edits each item, with at most step items in each transaction that do commits.
+func forEach[T any](do func(change) error, step int, items []T, edit func(*tx, T) error) error {
+	for part := range slices.Chunk(items, step) {
+		err := do(func(t *tx) error {
+			for _, item := range part {
+				if err := edit(t, item); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

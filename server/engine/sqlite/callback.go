@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	keyedWait      = `SELECT wait, project, expires_at, execution_id FROM keys WHERE key = ?`
-	appendOutcome  = `INSERT INTO outcomes (project, seq, wait, status, settled_at, added_at, error, output, caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectOutcome  = `SELECT status, error, output FROM outcomes WHERE project = ? AND seq = ?`
-	selectWorkflow = `SELECT workflow_id FROM waits WHERE id = ?`
+	keyedWait     = `SELECT wait, project, expires_at, execution_id FROM keys WHERE key = ?`
+	appendOutcome = `INSERT INTO outcomes (project, seq, wait, status, settled_at, added_at, error, output, caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectOutcome = `SELECT status, error, output FROM outcomes WHERE project = ? AND seq = ?`
 )
 
 // sentOutcome is an outcome and the principal that sent it.

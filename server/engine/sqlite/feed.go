@@ -55,7 +55,7 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 			}
 		}
 		// Readers see a commit a little before the rest of the engine does. Its outcomes come
-		// next time, so that whoever sees an outcome here sees its wait settled too.
+		// next time, so that a wait whose outcome is here is shown as settled everywhere.
 		last := e.catalog.last()
 		// One view of the file for all: retention may delete outcomes in the meantime.
 		if err := c.execute("BEGIN"); err != nil {

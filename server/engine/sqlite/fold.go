@@ -221,38 +221,16 @@ func (e *edits) apply(step int, do func(change) error) error {
 		chunks = append(chunks, chunk)
 	}
 	slices.Sort(chunks)
-	for part := range slices.Chunk(chunks, step) {
-		err := do(func(t *tx) error {
-			for _, chunk := range part {
-				if err := t.editSeqs(chunk, e.seqs[chunk]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	err := forEach(do, step, chunks, func(t *tx, chunk int64) error { return t.editSeqs(chunk, e.seqs[chunk]) })
+	if err != nil {
+		return err
 	}
 	lists := make([]list, 0, len(e.bits))
 	for l := range e.bits {
 		lists = append(lists, l)
 	}
 	slices.SortFunc(lists, compareLists)
-	for part := range slices.Chunk(lists, step) {
-		err := do(func(t *tx) error {
-			for _, l := range part {
-				if err := t.editBits(l, e.bits[l]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return forEach(do, step, lists, func(t *tx, l list) error { return t.editBits(l, e.bits[l]) })
 }
 
 // editSeqs stores positions in a row of ended, and deletes a row without any.

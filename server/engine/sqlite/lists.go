@@ -33,7 +33,6 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 		err = e.foldFresh(ctx)
 	}
 	if err != nil && !errors.Is(err, engine.ErrUnavailable) { // a store that cannot be written can be read
-
 		return answer, errors.Join(err, e.ended(ctx))
 	}
 	var found page

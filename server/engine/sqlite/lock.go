@@ -55,7 +55,7 @@ func lockFile(path string) (*lockedFile, error) {
 	return l, nil
 }
 
-// lockPath returns the file whose lock stands for the file at path: the file itself, so that it
+// lockPath returns the file to lock for the file at path: the file itself, so that it
 // is one lock by whatever name the file is reached. On Windows such a lock would keep SQLite out.
 func lockPath(path string) string {
 	if runtime.GOOS == "windows" {

@@ -100,17 +100,13 @@ func (e *Engine) nextProject(ctx context.Context, after int64) (project int64, e
 func (e *Engine) oldest(ctx context.Context, project, horizon int64) (olds []forgotten, err error) {
 	foldedTo := e.catalog.foldedTo()
 	err = e.own.read(ctx, "retention", func(c *conn) error {
-		err := c.query(oldest, func(row *sqlite3.Stmt) error {
+		return c.query(oldest, func(row *sqlite3.Stmt) error {
 			if row.ColumnInt64(3) > horizon || row.ColumnInt64(0) > foldedTo {
 				return errStop
 			}
 			olds = append(olds, forgotten{entry: entry{project: project, seq: row.ColumnInt64(0), wait: row.ColumnInt64(1), status: status(row.ColumnInt(2))}})
 			return nil
 		}, project, forgetBatch)
-		if err != nil {
-			return err
-		}
-		return nil
 	})
 	slices.SortFunc(olds, func(a, b forgotten) int { return cmp.Compare(a.wait, b.wait) })
 	for step := range slices.Chunk(olds, retentionPace.step) {
@@ -137,25 +133,26 @@ func (c *conn) identify(olds []forgotten) error {
 }
 
 // forget deletes waits of a project, which are sorted by row. What is left after a crash is
-// deleted by the next run: outcomes go last, and whoever follows them cannot see those below
-// the floor.
+// deleted by the next run: outcomes go last, and followers cannot see those below the
+// floor.
 func (e *Engine) forget(ctx context.Context, project int64, olds []forgotten) error {
 	if len(olds) == 0 {
 		return nil
 	}
 	known := slices.DeleteFunc(slices.Clone(olds), func(o forgotten) bool { return o.key == nil })
 	floor := slices.MaxFunc(olds, func(a, b forgotten) int { return cmp.Compare(a.seq, b.seq) }).seq
-	err := e.writer.do(ctx, func(t *tx) error { return t.execute(raiseFloor, floor, project) })
+	do := func(step change) error { return e.writer.do(ctx, step) }
+	err := do(func(t *tx) error { return t.execute(raiseFloor, floor, project) })
 	if err == nil {
 		slices.SortFunc(known, func(a, b forgotten) int { return bytes.Compare(a.key, b.key) })
-		err = forEach(ctx, e.writer, known, func(t *tx, o forgotten) error { return t.execute(forgetKey, o.key, o.wait) })
+		err = forEach(do, retentionPace.step, known, func(t *tx, o forgotten) error { return t.execute(forgetKey, o.key, o.wait) })
 	}
 	if err == nil {
 		var edits edits
 		for _, o := range known {
 			edits.forget(o.entry)
 		}
-		err = edits.apply(foldStep, func(step change) error { return e.writer.do(ctx, step) })
+		err = edits.apply(foldStep, do)
 	}
 	if err == nil {
 		err = e.forgetRows(ctx, olds)
@@ -194,24 +191,6 @@ func (e *Engine) forgetRows(ctx context.Context, olds []forgotten) error {
 				}
 			}
 			return t.editSeqs(chunk, none)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forEach commits a change for each item, some in each transaction.
-func forEach[T any](ctx context.Context, w *writer, items []T, do func(*tx, T) error) error {
-	for step := range slices.Chunk(items, retentionPace.step) {
-		err := w.do(ctx, func(t *tx) error {
-			for _, item := range step {
-				if err := do(t, item); err != nil {
-					return err
-				}
-			}
-			return nil
 		})
 		if err != nil {
 			return err
