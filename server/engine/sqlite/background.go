@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -74,8 +73,10 @@ func rest(ctx context.Context, d time.Duration) error {
 }
 
 // forEach edits each item, with at most step items in each transaction that do commits.
-func forEach[T any](do func(change) error, step int, items []T, edit func(*tx, T) error) error {
-	for part := range slices.Chunk(items, step) {
+func forEach[T any](do func(change) error, step func() int, items []T, edit func(*tx, T) error) error {
+	for len(items) > 0 {
+		part := items[:min(step(), len(items))]
+		items = items[len(part):]
 		err := do(func(t *tx) error {
 			for _, item := range part {
 				if err := edit(t, item); err != nil {

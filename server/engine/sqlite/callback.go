@@ -101,11 +101,11 @@ func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome) (
 	settle, refusal := engine.Decide(engine.Stored{Status: x.status.name(), Deadline: instant(k.expiresAt)}, instant(now))
 	switch {
 	case settle:
-		return executionID, at, t.settle(x, ids.WorkflowID, statusOf(waits.Status(sent.Result)), &sent, now, now)
+		return executionID, at, t.settle(x, ids.WorkflowID, statusOf(waits.Status(sent.Result)), &sent, now)
 	case x.status == waiting:
 		// The sweeper has not seen the wait yet. The expiry becomes durable with the
 		// refusal, so that a clock that is set back cannot revive the wait.
-		if err := t.settle(x, ids.WorkflowID, expired, nil, k.expiresAt, now); err != nil {
+		if err := t.settle(x, ids.WorkflowID, expired, nil, k.expiresAt); err != nil {
 			return "", at, err
 		}
 	}
@@ -121,14 +121,13 @@ func (c *conn) keyed(key []byte) (k keyed, found bool, err error) {
 	return k, found, err
 }
 
-// settle moves a wait out of waiting as of the time at, and appends it to the feed as of now.
-// sent is nil if the wait expired or was cancelled.
-func (t *tx) settle(x entry, workflowID string, s status, sent *sentOutcome, at, now int64) error {
+// settle moves a wait out of waiting as of the time at, and appends it to the feed. sent is nil if the wait expired or was cancelled.
+func (t *tx) settle(x entry, workflowID string, s status, sent *sentOutcome, at int64) error {
 	if sent == nil {
 		sent = &sentOutcome{}
 	}
 	seq := t.seq + 1
-	err := t.execute(appendOutcome, x.project, seq, x.wait, s, at, now, optional(sent.Error), jsonText(sent.Output), optional(sent.principal))
+	err := t.execute(appendOutcome, x.project, seq, x.wait, s, at, t.age.now(), optional(sent.Error), jsonText(sent.Output), optional(sent.principal))
 	if err != nil {
 		return err
 	}

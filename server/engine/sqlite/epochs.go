@@ -29,10 +29,15 @@ type epochs []epoch
 const (
 	allEpochs   = `SELECT id, first FROM epochs ORDER BY n`
 	appendEpoch = `INSERT INTO epochs (id, first) VALUES (?, ?)`
+	// No cursor names an epoch without positions, except the first.
+	dropEmptyEpoch = `DELETE FROM epochs WHERE first = ? AND n > (SELECT min(n) FROM epochs)`
 )
 
 // beginEpoch begins an epoch after the last position, and returns all of them.
 func beginEpoch(c *conn, last int64) (epochs, error) {
+	if err := c.execute(dropEmptyEpoch, last); err != nil {
+		return nil, err
+	}
 	if err := c.execute(appendEpoch, strings.ToLower(rand.Text()[:16]), last); err != nil {
 		return nil, err
 	}

@@ -165,3 +165,25 @@ func TestRestoredBackupIsInWALMode(t *testing.T) {
 		t.Errorf("journal mode of a restored backup = %s, want wal", mode)
 	}
 }
+
+// Starts that are followed by no outcome leave no epoch behind, and cursors stay valid.
+func TestIdleStartsLeaveNoEpochs(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	first, err := f.ListOutcomes(t.Context(), "p", "", 10, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.reopen(t)
+	after := settled(t, f.Engine, "p", "s")
+	for range 5 {
+		f.reopen(t)
+	}
+	if n := query(t, f.path, `SELECT count(*) FROM epochs`); n != "3" {
+		t.Errorf("the file has %s epochs after 7 starts, want 3: the first, that of the outcome, and the last", n)
+	}
+	for cursor, want := range map[string]int{first.Next: 1, after: 0} {
+		if page, err := f.ListOutcomes(t.Context(), "p", cursor, 10, 0); err != nil || len(page.Outcomes) != want {
+			t.Errorf("ListOutcomes after %s = %+v, %v; want %d outcomes", cursor, page, err, want)
+		}
+	}
+}

@@ -85,11 +85,16 @@ func (t *tx) expire(wait, now int64) error {
 	if err != nil || known.status != waiting {
 		return err
 	}
-	return t.settle(known, x.workflow, expired, nil, expiresAt, now)
+	return t.settle(known, x.workflow, expired, nil, expiresAt)
 }
 
-// expire has the writer expire waits that are due as of now. It ignores a store that cannot
-// be written, so that waits can still be read.
+// cannotWrite reports whether a change was refused because the store cannot take it now. Waits
+// can still be read.
+func cannotWrite(err error) bool {
+	return errors.Is(err, engine.ErrUnavailable) || errors.Is(err, engine.ErrOverloaded)
+}
+
+// expire has the writer expire waits that are due as of now, if it can.
 func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
 	err := e.writer.do(ctx, func(t *tx) error {
 		for _, r := range due {
@@ -99,7 +104,7 @@ func (e *Engine) expire(ctx context.Context, due []record, now int64) error {
 		}
 		return nil
 	})
-	if errors.Is(err, engine.ErrUnavailable) {
+	if cannotWrite(err) {
 		return e.ended(ctx)
 	}
 	return err

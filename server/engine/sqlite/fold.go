@@ -18,9 +18,9 @@ const (
 	foldInterval = 5 * time.Second
 	// foldPause is the least time between folds that lists ask for.
 	foldPause = 50 * time.Millisecond
-	// foldStep is the number of rows that a transaction folds among the changes of callers, and
+	// foldAmong is the number of rows that a transaction folds among the changes of callers, and
 	// foldAlone while changes wait for the fold.
-	foldStep, foldAlone = 64, 1024
+	foldAmong, foldAlone = 64, 1024
 
 	endedChunk = 512  // waits in a row of ended
 	listChunk  = 4096 // waits in a row of lists
@@ -109,7 +109,19 @@ func (e *Engine) foldTimes(ctx context.Context) <-chan time.Time {
 	return times
 }
 
+// foldLocked is fold for the holder of the lock. It remembers a failure until a fold succeeds.
 func (e *Engine) foldLocked(ctx context.Context) error {
+	err := e.foldAll(ctx)
+	switch {
+	case err == nil:
+		e.foldFailed.Store(nil)
+	case ctx.Err() == nil:
+		e.foldFailed.Store(&err)
+	}
+	return err
+}
+
+func (e *Engine) foldAll(ctx context.Context) error {
 	do := func(step change) error { return e.writer.step(ctx, step) }
 	c := e.catalog
 	c.mu.RLock()
@@ -128,11 +140,7 @@ func (e *Engine) foldLocked(ctx context.Context) error {
 		edits.fold(entry)
 		changed.add(entry)
 	}
-	step := foldStep
-	if len(entries) >= catalogLimit {
-		step = foldAlone
-	}
-	if err := edits.apply(step, do); err != nil {
+	if err := edits.apply(e.foldStep, do); err != nil {
 		return err
 	}
 	err := do(func(t *tx) error {
@@ -142,12 +150,23 @@ func (e *Engine) foldLocked(ctx context.Context) error {
 		// The writer removes the entries with the commit: a change that finds one later would
 		// put it back.
 		t.removed, t.foldedWait, t.foldedSeq = entries, opened, settled
+		if err := t.storeAge(t.age); err != nil {
+			return err
+		}
 		return t.execute(storeMarks, opened, settled)
 	})
 	if err == nil {
 		e.folded = time.Now()
 	}
 	return err
+}
+
+// foldStep returns the number of rows for the next transaction of a fold.
+func (e *Engine) foldStep() int {
+	if e.catalog.len() >= catalogLimit {
+		return foldAlone
+	}
+	return foldAmong
 }
 
 // A list names a row of the table lists.
@@ -215,7 +234,7 @@ func (e *edits) seq(wait, seq int64) {
 }
 
 // apply applies the edits in the order of the rows, some in each transaction.
-func (e *edits) apply(step int, do func(change) error) error {
+func (e *edits) apply(step func() int, do func(change) error) error {
 	chunks := make([]int64, 0, len(e.seqs))
 	for chunk := range e.seqs {
 		chunks = append(chunks, chunk)

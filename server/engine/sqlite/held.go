@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	insertHeld = `INSERT INTO held (key, project, workflow_id, run_id, state_id, execution_id, status, error, output, caller, held_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertHeld = `INSERT INTO held (key, project, workflow_id, run_id, state_id, execution_id, status, error, output, caller, held_at, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	heldByKey  = `SELECT status, error, output, execution_id, caller, project FROM held WHERE key = ?`
 	deleteHeld = `DELETE FROM held WHERE key = ?`
 	heldNumber = `SELECT held FROM projects WHERE id = ?`
 	countHeld  = `UPDATE projects SET held = held + ? WHERE id = ?`
-	listHeld   = `SELECT id, workflow_id, run_id, state_id, execution_id, status, error, length(CAST(output AS BLOB)), caller, held_at FROM held WHERE project = ? AND id > ? ORDER BY id LIMIT ?`
+	listHeld   = `SELECT id, workflow_id, run_id, state_id, execution_id, status, error, octet_length(output), caller, held_at FROM held WHERE project = ? AND id > ? ORDER BY id LIMIT ?`
 	heldByID   = `SELECT key FROM held WHERE project = ? AND id = ?`
-	oldHeld    = `SELECT key, project FROM held WHERE held_at <= ? ORDER BY held_at LIMIT ?`
+	oldHeld    = `SELECT key, project FROM held WHERE added_at <= ? ORDER BY added_at LIMIT ?`
 	allHeld    = `SELECT coalesce(sum(held), 0) FROM projects`
 )
 
@@ -52,7 +52,7 @@ func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOut
 	executionID = engine.ExecutionID(ids.RunID)
 	if err == nil {
 		err = t.execute(insertHeld, key, project, ids.WorkflowID, string(ids.RunID), string(ids.StateID), executionID,
-			statusOf(waits.Status(sent.Result)), optional(sent.Error), jsonText(sent.Output), optional(sent.principal), e.now())
+			statusOf(waits.Status(sent.Result)), optional(sent.Error), jsonText(sent.Output), optional(sent.principal), e.now(), e.age.now())
 	}
 	if err == nil {
 		err = t.execute(countHeld, 1, project)

@@ -9,7 +9,6 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
-	"github.com/flowcallback/flowcallback/server/engine"
 )
 
 const (
@@ -32,7 +31,7 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 	if err == nil {
 		err = e.foldFresh(ctx)
 	}
-	if err != nil && !errors.Is(err, engine.ErrUnavailable) { // a store that cannot be written can be read
+	if err != nil && !cannotWrite(err) {
 		return answer, errors.Join(err, e.ended(ctx))
 	}
 	var found page

@@ -9,14 +9,18 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-//go:embed schema.sql
-var schema string
+var (
+	//go:embed schema.sql
+	schema string
+	//go:embed schema2to3.sql
+	schema2to3 string
+)
 
 const (
 	// applicationID marks the file as this engine's (PRAGMA application_id): "FlCb".
 	applicationID = 0x466c4362
 	// schemaVersion is the version of schema.sql (PRAGMA user_version).
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // migrate creates the tables of an empty file, and migrates the file of an earlier release. It
@@ -27,8 +31,12 @@ func migrate(ctx context.Context, file *lockedFile, options Options) (*lockedFil
 		return file, err
 	}
 	version, err := c.version()
-	if err == nil && version == 0 {
+	switch {
+	case err != nil:
+	case version == 0:
 		err = c.create()
+	case version == 2:
+		err = c.upgrade(schema2to3)
 	}
 	if err = errors.Join(err, c.Close()); err != nil {
 		return file, err
@@ -58,6 +66,12 @@ func (c *conn) create() error {
 		}
 	}
 	return nil
+}
+
+// upgrade changes the tables of an earlier schema in one transaction.
+func (c *conn) upgrade(script string) error {
+	t := &tx{conn: c}
+	return t.transact(func() error { return c.Exec(fmt.Sprintf("%s PRAGMA user_version = %d", script, schemaVersion)) })
 }
 
 // version returns the version of the schema, or 0 if the file is empty. The error says if it

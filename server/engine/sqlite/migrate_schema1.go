@@ -82,8 +82,8 @@ func fill(ctx context.Context, path, target string, busy time.Duration, logger *
 		// Schema 1 did not store what a callback was held for, except in the key. The project
 		// without a name has them until they are handed over, or forgotten.
 		{"held callbacks", `INSERT INTO projects (name, held) SELECT '', count(*) FROM old.held HAVING count(*) > 0`},
-		{"", `INSERT INTO held (key, project, workflow_id, run_id, state_id, execution_id, status, error, output, caller, held_at)
-			SELECT h.key, p.id, '', '', '', h.execution_id, CASE h.result WHEN 'success' THEN 2 ELSE 3 END, nullif(h.error, ''), h.output, nullif(h.caller, ''), h.held_at FROM old.held h JOIN projects p ON p.name = '' ORDER BY h.held_at`},
+		{"", `INSERT INTO held (key, project, workflow_id, run_id, state_id, execution_id, status, error, output, caller, held_at, added_at)
+			SELECT h.key, p.id, '', '', '', h.execution_id, CASE h.result WHEN 'success' THEN 2 ELSE 3 END, nullif(h.error, ''), h.output, nullif(h.caller, ''), h.held_at, h.held_at FROM old.held h JOIN projects p ON p.name = '' ORDER BY h.held_at`},
 		{"", `INSERT INTO epochs (id, first) VALUES ('', 0)`},
 		{"", `UPDATE state SET opened = coalesce((SELECT seq FROM old.sqlite_sequence WHERE name = 'waits'), 0), settled = (SELECT last FROM old.feed)`},
 	} {
@@ -97,7 +97,7 @@ func fill(ctx context.Context, path, target string, busy time.Duration, logger *
 	if err := t.findFloors(); err != nil {
 		return err
 	}
-	if err := t.foldAll(logger); err != nil {
+	if err := t.foldOld(logger); err != nil {
 		return err
 	}
 	if err := c.compare(); err != nil {
@@ -153,8 +153,8 @@ func (t *tx) findFloors() error {
 	})
 }
 
-// foldAll builds ended, lists and counts from all waits.
-func (t *tx) foldAll(logger *slog.Logger) error {
+// foldOld builds ended, lists and counts from all waits.
+func (t *tx) foldOld(logger *slog.Logger) error {
 	var changed counts
 	for after, n := int64(0), catalogLimit; n == catalogLimit; {
 		n = 0
@@ -169,7 +169,7 @@ func (t *tx) foldAll(logger *slog.Logger) error {
 			return nil
 		}, after, catalogLimit)
 		if err == nil {
-			err = edits.apply(foldAlone, func(step change) error { return t.transact(func() error { return step(t) }) })
+			err = edits.apply(func() int { return foldAlone }, func(step change) error { return t.transact(func() error { return step(t) }) })
 		}
 		if err != nil {
 			return err

@@ -21,9 +21,11 @@ import (
 )
 
 // schema1 returns a copy of a file that the last release with schema 1 has written.
-func schema1(t *testing.T) (path string) {
+func schema1(t *testing.T) (path string) { return fixture(t, "testdata/schema1.sqlite") }
+
+func fixture(t *testing.T, name string) (path string) {
 	t.Helper()
-	data, err := os.ReadFile("testdata/schema1.sqlite")
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,5 +206,44 @@ func TestMigratedHeldCallbacksAreCounted(t *testing.T) {
 		if _, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A file with schema 2 is migrated in place. Its held callbacks keep their ids, and an id that was
+// used is not given again.
+func TestMigrationFromSchema2(t *testing.T) {
+	path := fixture(t, "testdata/schema2.sqlite")
+	e, err := sqlite.Open(t.Context(), path, sqlite.Options{HoldUnknown: true, Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	list := func() waits.HeldPage {
+		t.Helper()
+		page, err := e.ListHeld(t.Context(), "shop", waits.ListHeldParams{Limit: new(10)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page
+	}
+	want := waits.HeldCallback{
+		HeldID: "2", WorkflowID: "order-approval", RunID: "run", StateID: "held later", ExecutionID: "run", Result: "success", OutputBytes: len(`{"amount":1.10}`),
+		SentBy: "worker", HeldAt: afterFixture(),
+	}
+	if page := list(); len(page.Held) != 1 || page.Held[0] != want {
+		t.Fatalf("ListHeld = %+v, want %+v", page, want)
+	}
+	if err := e.DropHeld(t.Context(), "shop", "2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "shop", WorkflowID: "w", RunID: "r", StateID: "s"}, Request: enginetest.Success(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if page := list(); len(page.Held) != 1 || page.Held[0].HeldID != "3" {
+		t.Errorf("ListHeld after another callback = %+v, want one with the id 3", page)
+	}
+	wait, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "approved", TimeoutSeconds: 60})
+	if err != nil || wait.Status != waits.Success || string(wait.Outcome.Output) != `{"amount":129.90}` {
+		t.Errorf("OpenWait of a settled state = %+v, %v; want its outcome", wait, err)
 	}
 }

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
@@ -108,5 +110,36 @@ func TestReadersBesideRetention(t *testing.T) {
 				t.Errorf("%s of success = %v, want %d", family.GetName(), metric.GetCounter().GetValue(), 2*n)
 			}
 		}
+	}
+}
+
+// If folds fail and the changes of callers wait for one, the engine is not ready, and the changes
+// are refused.
+func TestFoldThatFails(t *testing.T) {
+	f := newFile(t, sqlite.Options{Logger: slog.New(slog.DiscardHandler)})
+	execute(t, f.path, `CREATE TRIGGER broken BEFORE INSERT ON lists BEGIN SELECT RAISE(FAIL, 'broken'); END`)
+	var opened atomic.Int64
+	var running sync.WaitGroup
+	for range 256 {
+		running.Go(func() {
+			for {
+				request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(opened.Add(1))), TimeoutSeconds: 3600}
+				if _, _, err := f.OpenWait(t.Context(), "p", request); err != nil {
+					if !errors.Is(err, engine.ErrUnavailable) {
+						t.Errorf("OpenWait: %v, want %v", err, engine.ErrUnavailable)
+					}
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	if err := f.Ready(t.Context()); !errors.Is(err, engine.ErrUnavailable) {
+		t.Errorf("Ready while changes wait for a fold that fails: %v, want %v", err, engine.ErrUnavailable)
+	}
+	execute(t, f.path, `DROP TRIGGER broken`)
+	settle(t, f, "1")
+	if err := f.Ready(t.Context()); err != nil {
+		t.Errorf("Ready after a fold that succeeds: %v", err)
 	}
 }

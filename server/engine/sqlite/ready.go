@@ -17,11 +17,15 @@ type probe struct {
 }
 
 // Ready implements engine.Engine. The engine is ready if a callback would be stored now: if a
-// commit has just succeeded, or if one that changes nothing does. However often Ready is
+// commit has just succeeded, or if one that changes nothing does; not if changes wait for a fold
+// that fails. However often Ready is
 // called, it commits at most once a second.
 func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.ended(ctx); err != nil {
 		return err
+	}
+	if err := e.foldFailed.Load(); err != nil && e.catalog.len() >= catalogLimit {
+		return *err // changes wait for the fold
 	}
 	if last := e.writer.health.Load(); last != nil && last.err == nil && time.Since(last.at) < probeInterval {
 		return e.writer.file.check()

@@ -19,8 +19,6 @@ const (
 	// forgetBatch is the number of waits that a run deletes together. Each table is deleted
 	// from in the order of its rows, so that a page is changed once for many of them.
 	forgetBatch = 16_384
-	// jumpTolerance is the difference between the clocks that is no jump.
-	jumpTolerance = 10 * time.Second
 )
 
 var (
@@ -44,10 +42,10 @@ const (
 // Forget deletes waits that left waiting before Options.Retention, and callbacks held for as
 // long. The engine calls it every few seconds.
 func (e *Engine) Forget(ctx context.Context) error {
-	if e.options.Retention == 0 {
-		return nil
+	if err := e.watchClock(ctx); err != nil || e.options.Retention == 0 {
+		return err
 	}
-	horizon := e.options.Now().Add(-e.options.Retention - e.jumped()).UnixMilli()
+	horizon := e.age.now() - e.options.Retention.Milliseconds()
 	err := e.inSteps(ctx, heldPace, func(t *tx) (int, error) { return t.forgetHeld(horizon, heldPace.step) })
 	if err == nil {
 		err = e.fold(ctx) // what is forgotten must be in the lists, to be taken out of them
@@ -67,17 +65,14 @@ func (e *Engine) Forget(ctx context.Context) error {
 	return err
 }
 
-// jumped returns by how much the clock has jumped ahead since the start. Retention does not
-// count that time, so that a wrong clock deletes nothing.
-func (e *Engine) jumped() time.Duration {
-	jump := e.options.Now().Round(0).Sub(e.started) - e.options.Uptime()
-	if jump < jumpTolerance {
-		return 0
+// watchClock stores retention's clock if the machine's clock has jumped, and says so.
+func (e *Engine) watchClock(ctx context.Context) error {
+	jump := e.age.jumped()
+	if jump == 0 {
+		return nil
 	}
-	e.toldJump.Do(func() {
-		e.options.Logger.Warn("the clock has jumped ahead; retention holds still for as long", "by", jump.Round(time.Second).String())
-	})
-	return jump
+	e.options.Logger.Warn("the clock has jumped; retention does not count the jump", "by", jump.Round(time.Second).String())
+	return e.writer.do(ctx, func(t *tx) error { return t.storeAge(&e.age) })
 }
 
 // forgotten is a wait that retention deletes.
@@ -145,14 +140,14 @@ func (e *Engine) forget(ctx context.Context, project int64, olds []forgotten) er
 	err := do(func(t *tx) error { return t.execute(raiseFloor, floor, project) })
 	if err == nil {
 		slices.SortFunc(known, func(a, b forgotten) int { return bytes.Compare(a.key, b.key) })
-		err = forEach(do, retentionPace.step, known, func(t *tx, o forgotten) error { return t.execute(forgetKey, o.key, o.wait) })
+		err = forEach(do, func() int { return retentionPace.step }, known, func(t *tx, o forgotten) error { return t.execute(forgetKey, o.key, o.wait) })
 	}
 	if err == nil {
 		var edits edits
 		for _, o := range known {
 			edits.forget(o.entry)
 		}
-		err = edits.apply(foldStep, do)
+		err = edits.apply(e.foldStep, do)
 	}
 	if err == nil {
 		err = e.forgetRows(ctx, olds)

@@ -60,7 +60,7 @@ CREATE TABLE outcomes (
   wait       INTEGER NOT NULL, -- waits.id
   status     INTEGER NOT NULL,
   settled_at INTEGER NOT NULL, -- for the expired, their deadline
-  added_at   INTEGER NOT NULL, -- when the row was added: what retention counts from
+  added_at   INTEGER NOT NULL, -- when the row was added, by retention's clock (age.go)
   error      TEXT,
   output     TEXT,             -- NULL for the expired and the cancelled
   caller     TEXT,             -- the principal that sent it; NULL if the server does not authenticate
@@ -95,9 +95,11 @@ CREATE TABLE state (
   opened  INTEGER NOT NULL, -- waits up to this id are folded into lists
   settled INTEGER NOT NULL, -- outcomes up to this position are folded into ended and lists
   floor   INTEGER NOT NULL, -- of projects that the file does not know yet
-  tried   INTEGER NOT NULL  -- changed to test whether the file can be written
+  tried   INTEGER NOT NULL, -- changed to test whether the file can be written
+  age     INTEGER,          -- retention's clock, when it was stored last (age.go)
+  age_at  INTEGER           -- the machine's clock at that moment
 ) STRICT;
-INSERT INTO state VALUES (1, 0, 0, 0, 0);
+INSERT INTO state VALUES (1, 0, 0, 0, 0, NULL, NULL);
 
 -- Each start of a server begins an epoch, which cursors of the feed name (epochs.go).
 CREATE TABLE epochs (
@@ -117,12 +119,13 @@ CREATE TABLE held (
   execution_id TEXT    NOT NULL,
   status       INTEGER NOT NULL,        -- as in outcomes
   error        TEXT,
-  output       TEXT    NOT NULL,
   caller       TEXT,
-  held_at      INTEGER NOT NULL
+  held_at      INTEGER NOT NULL,
+  added_at     INTEGER NOT NULL,        -- as in outcomes
+  output       TEXT    NOT NULL         -- last, so that lists need not read it
 ) STRICT;
 CREATE INDEX held_of_project ON held (project);
-CREATE INDEX held_since      ON held (held_at);
+CREATE INDEX held_since      ON held (added_at);
 
 -- Every wait with its status, for people.
 CREATE VIEW everything AS

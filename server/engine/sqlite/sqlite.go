@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -116,9 +117,8 @@ func (o *Options) setDefaults() {
 
 // Engine is an open file. It implements all interfaces of package engine.
 type Engine struct {
-	options  Options
-	started  time.Time // by Options.Now
-	toldJump sync.Once
+	options Options
+	age     age
 
 	catalog  *catalog
 	epochs   epochs
@@ -126,6 +126,8 @@ type Engine struct {
 	folding  chan struct{} // holds an element while a fold runs
 	sweeping chan struct{} // holds an element while a sweep runs
 	folded   time.Time     // the last fold; guarded by folding
+
+	foldFailed atomic.Pointer[error] // why the last fold failed
 
 	readers    *readers // for callers
 	own        *readers // for readiness, metrics and the background work
@@ -149,7 +151,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: options, started: options.Now().Round(0), projects: projects, hub: newHub(), closed: make(chan struct{}), folding: make(chan struct{}, 1), sweeping: make(chan struct{}, 1)}
+	e := &Engine{options: options, projects: projects, hub: newHub(), closed: make(chan struct{}), folding: make(chan struct{}, 1), sweeping: make(chan struct{}, 1)}
 	var undo closers
 	file, err := lockFile(path)
 	if err != nil {
@@ -180,7 +182,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 		return nil, errors.Join(explain(path, err), c.Close(), undo.close())
 	}
 	undo.add(e.own.close)
-	e.writer = &writer{path: path, file: file, busy: options.BusyTimeout, conn: c, hub: e.hub, catalog: e.catalog, committed: e.committed(), ended: e.countEnded}
+	e.writer = &writer{path: path, file: file, busy: options.BusyTimeout, conn: c, hub: e.hub, catalog: e.catalog, age: &e.age, committed: e.committed(), ended: e.countEnded}
 	e.writer.start()
 	undo.add(e.writer.close)
 	if err := e.tryWriting(ctx); errors.Is(err, sqlite3.READONLY) {
@@ -267,6 +269,9 @@ func (e *Engine) load(c *conn) error {
 	}
 	for _, x := range k.entries {
 		k.counts.add(x)
+	}
+	if err := e.loadAge(c); err != nil {
+		return err
 	}
 	e.epochs, err = beginEpoch(c, k.seq)
 	return err

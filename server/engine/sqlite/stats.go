@@ -57,7 +57,7 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 		s.Waits[status.name()] = e.catalog.counts[status]
 	}
 	e.catalog.mu.RUnlock()
-	if err := e.foldFresh(ctx); err != nil {
+	if err := e.foldFresh(ctx); err != nil && !cannotWrite(err) {
 		return s, err
 	}
 	now := e.now()

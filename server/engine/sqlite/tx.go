@@ -12,6 +12,7 @@ type tx struct {
 	*conn
 
 	catalog *catalog
+	age     *age
 	seq     int64           // the last position in outcomes
 	wait    int64           // the last wait that was opened
 	entries map[int64]entry // changes of the catalog

@@ -18,39 +18,54 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertDeadline = `INSERT INTO deadlines (expires_at, wait) VALUES (?, ?)`
 	insertInput    = `INSERT INTO inputs (wait, input) VALUES (?, ?)`
+	waitToCancel   = `SELECT id, workflow_id, expires_at FROM waits WHERE wait_id = ? AND project = ?`
 )
 
 // OpenWait implements engine.Opener.
-func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
+func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (_ waits.Wait, opened bool, _ error) {
 	key := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
 	type answer struct {
-		wait   waits.Wait
-		opened bool
+		wait  waits.Wait
+		known int64 // the row of a wait that is open already
 	}
-	a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
-		a.wait, a.opened, err = e.openWait(t, key, projectID, request)
-		return a, err
-	})
-	return a.wait, a.opened, err
+	for {
+		a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
+			a.wait, a.known, err = e.openWait(t, key, projectID, request)
+			return a, err
+		})
+		if err != nil || a.known == 0 {
+			return a.wait, err == nil, err
+		}
+		// Reading a large wait takes long, so the writer leaves it to the caller.
+		found := false
+		var r record
+		err = e.readers.read(ctx, projectID, func(c *conn) (err error) {
+			r, found, err = e.record(c, waitByRow, a.known)
+			return err
+		})
+		if err != nil || found { // else retention has deleted it
+			return r.wait, false, err
+		}
+	}
 }
 
-func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error) {
+// openWait opens a wait, or returns the row of the wait that the state already has.
+func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, known int64, err error) {
 	now := e.now()
-	known, found, err := t.keyed(key)
+	k, found, err := t.keyed(key)
 	if err != nil {
-		return wait, false, err
+		return wait, 0, err
 	}
 	if found {
-		wait, err = t.knownWait(known, now)
-		return wait, false, err
+		return wait, k.wait, t.reopen(k, request.WorkflowID, now)
 	}
 	held, isHeld, err := t.held(key)
 	if err != nil {
-		return wait, false, err
+		return wait, 0, err
 	}
 	project, err := e.projectFor(t, projectID)
 	if err != nil {
-		return wait, false, err
+		return wait, 0, err
 	}
 	executionID := held.executionID
 	if !isHeld {
@@ -64,18 +79,18 @@ func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.Ope
 	}
 	x := entry{wait: t.wait + 1, project: project, workflow: request.WorkflowID, opened: true, status: waiting}
 	if err := t.insert(key, x, &wait); err != nil {
-		return wait, false, err
+		return wait, 0, err
 	}
 	if !isHeld {
-		return wait, true, nil
+		return wait, 0, nil
 	}
-	err = t.settle(x, x.workflow, statusOf(waits.Status(held.sent.Result)), &held.sent, now, now)
+	err = t.settle(x, x.workflow, statusOf(waits.Status(held.sent.Result)), &held.sent, now)
 	if err == nil {
 		err = t.unhold(key, held.project)
 	}
 	at := instant(now)
 	wait.Status, wait.Outcome, wait.SettledAt, wait.SettledBy = waits.Status(held.sent.Result), &held.sent.Outcome, &at, held.sent.principal
-	return wait, true, err
+	return wait, 0, err
 }
 
 // insert stores a new wait.
@@ -104,27 +119,16 @@ func (t *tx) insert(key []byte, x entry, wait *waits.Wait) error {
 	return nil
 }
 
-// knownWait returns the wait of a key that is opened again. A wait that is due expires.
-func (t *tx) knownWait(k keyed, now int64) (wait waits.Wait, err error) {
-	var r record
-	err = t.query(waitByRow, func(row *sqlite3.Stmt) error {
-		r = scanWait(row)
+// reopen expires the wait of a key that is opened again, if it is due.
+func (t *tx) reopen(k keyed, workflowID string, now int64) error {
+	if k.expiresAt > now {
 		return nil
-	}, k.wait)
-	if err != nil {
-		return wait, err
 	}
 	x, err := t.entry(k.wait, k.project)
-	if err == nil && x.status == waiting && k.expiresAt <= now {
-		if err = t.settle(x, r.workflow, expired, nil, k.expiresAt, now); err == nil {
-			x = t.entries[k.wait]
-		}
+	if err != nil || x.status != waiting {
+		return err
 	}
-	if err != nil {
-		return wait, err
-	}
-	_, err = t.complete(&r, x)
-	return r.wait, err
+	return t.settle(x, workflowID, expired, nil, k.expiresAt)
 }
 
 // CancelWait implements engine.Opener.
@@ -134,29 +138,29 @@ func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error
 		if err != nil {
 			return err
 		}
-		var r record
-		found := false
-		err = t.query(waitByID, func(row *sqlite3.Stmt) error {
-			r, found = scanWait(row), true
+		var wait, expiresAt int64
+		workflow := ""
+		err = t.query(waitToCancel, func(row *sqlite3.Stmt) error {
+			wait, workflow, expiresAt = row.ColumnInt64(0), row.ColumnText(1), row.ColumnInt64(2)
 			return nil
 		}, waitID, project)
 		switch {
 		case err != nil:
 			return err
-		case !found:
+		case wait == 0:
 			return refuse(engine.ErrNotFound, "wait %s", waitID)
 		}
-		x, err := t.entry(r.entry.wait, project)
+		x, err := t.entry(wait, project)
 		now := e.now()
 		switch {
 		case err != nil:
 			return err
 		case x.status != waiting:
 			return nil
-		case r.isDue(now):
-			return t.settle(x, r.workflow, expired, nil, r.wait.ExpiresAt.UnixMilli(), now)
+		case expiresAt <= now:
+			return t.settle(x, workflow, expired, nil, expiresAt)
 		default:
-			return t.settle(x, r.workflow, cancelled, nil, now, now)
+			return t.settle(x, workflow, cancelled, nil, now)
 		}
 	})
 }

@@ -60,6 +60,7 @@ type writer struct {
 	watchdog *time.Timer // of a commit that takes long
 
 	catalog *catalog
+	age     *age
 	file    *lockedFile
 	busy    time.Duration
 	health  atomic.Pointer[health] // of the last commit
@@ -369,7 +370,7 @@ func (w *writer) commit(batch []*request) (answers []error, failed int, err erro
 
 // begin returns the next transaction.
 func (w *writer) begin() *tx {
-	return &tx{conn: w.conn, catalog: w.catalog, seq: w.catalog.seq, wait: w.catalog.wait}
+	return &tx{conn: w.conn, catalog: w.catalog, age: w.age, seq: w.catalog.seq, wait: w.catalog.wait}
 }
 
 // overwrite commits a no-op over the WAL frames of a failed COMMIT, so that recovery cannot
