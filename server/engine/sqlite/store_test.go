@@ -367,3 +367,36 @@ func TestCutLog(t *testing.T) {
 		t.Error("no cut lost anything, so the test shows nothing")
 	}
 }
+
+// A log that has grown behind a reader of another program is cut when the reader has left.
+func TestLogIsCutWhenAReaderHasLeft(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	openState(t, f.Engine, "before", "")
+	reader := connect(t, f.path)
+	if err := reader.Exec("BEGIN; SELECT count(*) FROM waits"); err != nil {
+		t.Fatal(err)
+	}
+	const limit = 8 << 20
+	size := func() int64 {
+		info, err := os.Stat(f.path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	input := `"` + strings.Repeat("x", 1<<20) + `"`
+	for i := 0; size() <= limit; i++ {
+		openState(t, f.Engine, fmt.Sprint(i), input)
+	}
+	if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil { // folds, so that nothing is left to write
+		t.Fatal(err)
+	}
+	if err := reader.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); size() > limit; <-time.After(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log has %d bytes a minute after the reader has left, want at most %d", size(), limit)
+		}
+	}
+}
