@@ -55,7 +55,7 @@ func (c *Client) call(ctx context.Context, state State, result callback.Result, 
 
 // requestBody writes the body by hand, so that output keeps every byte.
 func requestBody(result callback.Result, reason string, output any) ([]byte, error) {
-	object, err := marshalObject(output)
+	object, err := marshalObject("output", output)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func requestBody(result callback.Result, reason string, output any) ([]byte, err
 	return body.Bytes(), nil
 }
 
-// marshalObject returns a value as a JSON object.
-func marshalObject(value any) ([]byte, error) {
+// marshalObject returns a value as a JSON object. what names it in errors.
+func marshalObject(what string, value any) ([]byte, error) {
 	var object []byte
 	switch v := value.(type) {
 	case nil:
@@ -87,7 +87,7 @@ func marshalObject(value any) ([]byte, error) {
 		encoder := json.NewEncoder(&buffer)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(value); err != nil {
-			return nil, fmt.Errorf("output: %w", err)
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		object = buffer.Bytes()
 	}
@@ -95,13 +95,13 @@ func marshalObject(value any) ([]byte, error) {
 	var malformed *json.SyntaxError
 	switch err := json.Unmarshal(object, new(json.RawMessage)); {
 	case len(object) == 0:
-		return nil, errors.New("output: is empty; send a JSON object, such as {}")
+		return nil, fmt.Errorf("%s: is empty; send a JSON object, such as {}", what)
 	case errors.As(err, &malformed):
-		return nil, fmt.Errorf("output: is not well-formed JSON: %w (byte %d)", err, malformed.Offset)
+		return nil, fmt.Errorf("%s: is not well-formed JSON: %w (byte %d)", what, err, malformed.Offset)
 	case err != nil:
-		return nil, fmt.Errorf("output: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	case object[0] != '{':
-		return nil, errors.New("output: must be a JSON object")
+		return nil, fmt.Errorf("%s: must be a JSON object", what)
 	default:
 		return object, nil
 	}

@@ -13,12 +13,14 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/flowcallback/flowcallback/gen/callbackclient"
+	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/gen/waitsclient"
 )
 
@@ -30,6 +32,12 @@ type Client struct {
 
 	projectID string
 	callbacks *callbackclient.Client
+}
+
+// Whoami returns what the client's credentials allow. flowcallbackd offers it; the vendor's
+// service does not.
+func (c *Client) Whoami(ctx context.Context) (waits.Principal, error) {
+	return read[waits.Principal](c.Waits.waits.Whoami(ctx))(http.StatusOK)
 }
 
 // New returns a client for the service at endpoint, such as

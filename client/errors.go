@@ -31,6 +31,10 @@ var (
 	ErrCancelled = errors.New("cancelled")
 	// ErrConflict: the state already has another outcome, which stands.
 	ErrConflict = errors.New("conflict")
+	// ErrOutput: the output is not what the side that waits has asked for. It is ErrInvalid too.
+	ErrOutput = errors.New("output refused")
+	// ErrNotWaiting: the wait has left waiting, so it cannot be changed.
+	ErrNotWaiting = errors.New("not waiting")
 	// ErrCursor: the outcomes feed cannot continue after the cursor, and its reader may have
 	// missed outcomes: retention has deleted them, or the cursor is of another history, for
 	// example of a server before its backup was restored.
@@ -75,6 +79,10 @@ func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrConflict:
 		return e.Code == callback.CodeConflict
+	case ErrOutput:
+		return e.Code == callback.CodeOutput
+	case ErrNotWaiting:
+		return e.Code == callback.CodeNotWaiting
 	case ErrCursor:
 		return e.Code == callback.CodeCursorForeign || e.Code == callback.CodeCursorGone
 	case ErrExpired:

@@ -2,11 +2,13 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"iter"
+	"math"
 	"net/http"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/gen/waitsclient"
 )
@@ -21,12 +23,51 @@ type Waits struct {
 	waits     *waitsclient.Client
 }
 
-// Open opens a wait, durably. If a wait for the same workflow, run and state exists, Open
-// returns that wait, so a caller that lost its memory can open again. TimeoutSeconds 0 means
-// the contract's default.
-func (w *Waits) Open(ctx context.Context, request waits.OpenWaitRequest) (waits.Wait, error) {
+// OpenOptions describe a wait. The zero value is a wait with the server's defaults.
+type OpenOptions struct {
+	// Timeout is the time until the deadline, rounded up to seconds. Default: the contract's.
+	Timeout time.Duration
+	// Title is the question, in a line for people.
+	Title string
+	// Tags are words to find the wait by.
+	Tags []string
+	// Input is what a person needs to see to decide: a value that marshals to a JSON object,
+	// or a JSON object as json.RawMessage or []byte.
+	Input any
+	// OutputSchema says what the output of a success must be: a schema of the subset of JSON
+	// Schema that waits.yaml defines, in the same forms as Input.
+	OutputSchema any
+	// ExecutionID is returned to the sender of the callback. Default: the run's id.
+	ExecutionID string
+}
+
+// Open opens a wait for a state, durably. If the state has a wait, Open returns that wait, so a
+// caller that lost its memory can open again; Differs then names what the wait does not have as
+// in the options.
+func (w *Waits) Open(ctx context.Context, state State, options OpenOptions) (waits.Wait, error) {
+	request := waits.OpenWaitRequest{
+		WorkflowID: state.Workflow, RunID: callback.RunID(state.Run), StateID: callback.StateID(state.State),
+		TimeoutSeconds: seconds(options.Timeout), ExecutionID: options.ExecutionID, Title: options.Title, Tags: options.Tags,
+	}
+	for _, member := range []struct {
+		name  string
+		value any
+		into  *json.RawMessage
+	}{{"input", options.Input, &request.Input}, {"output schema", options.OutputSchema, &request.OutputSchema}} {
+		if member.value == nil {
+			continue
+		}
+		object, err := marshalObject(member.name, member.value)
+		if err != nil {
+			return waits.Wait{}, fmt.Errorf("client: %w: %w", ErrInvalid, err)
+		}
+		*member.into = object
+	}
 	return read[waits.Wait](w.waits.OpenWait(ctx, w.projectID, request))(http.StatusCreated, http.StatusOK)
 }
+
+// seconds rounds up to seconds.
+func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 
 // Get returns a wait.
 func (w *Waits) Get(ctx context.Context, waitID string) (waits.Wait, error) {
@@ -83,101 +124,25 @@ func (w *Waits) get(ctx context.Context, waitID string, seconds int) (waits.Wait
 	return read[waits.Wait](w.waits.GetWait(ctx, w.projectID, waitID, &waits.GetWaitParams{WaitSeconds: &seconds}))(http.StatusOK)
 }
 
-// Cancel cancels a wait. A wait that has already left waiting stays as it is.
-func (w *Waits) Cancel(ctx context.Context, waitID string) error {
+// Cancel cancels a wait. A wait that has already left waiting stays as it is. The reason is for
+// people, and may be empty.
+func (w *Waits) Cancel(ctx context.Context, waitID, reason string) error {
 	if err := checkSegment("wait id", waitID); err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
-	_, err := read[struct{}](w.waits.CancelWait(ctx, w.projectID, waitID))(http.StatusNoContent)
+	var params waits.CancelWaitParams
+	if reason != "" {
+		params.Reason = &reason
+	}
+	_, err := read[struct{}](w.waits.CancelWait(ctx, w.projectID, waitID, &params))(http.StatusNoContent)
 	return err
 }
 
-// Filter selects waits. The zero value selects all.
-type Filter struct {
-	Status   waits.Status
-	Workflow string
-	// OldestFirst lists waits in the order in which they were opened, including waits that
-	// are opened during the iteration.
-	OldestFirst bool
-}
-
-// List iterates over the project's waits, newest first by default. Each wait that existed at
-// the start is listed exactly once, however many are opened during the iteration. An error
-// ends the iteration.
-func (w *Waits) List(ctx context.Context, filter Filter) iter.Seq2[waits.Wait, error] {
-	return func(yield func(waits.Wait, error) bool) {
-		var params waits.ListWaitsParams
-		if filter.Status != "" {
-			params.Status = &filter.Status
-		}
-		if filter.Workflow != "" {
-			params.WorkflowID = &filter.Workflow
-		}
-		if filter.OldestFirst {
-			params.Order = new(waits.Oldest)
-		}
-		for {
-			page, err := read[waits.WaitPage](w.waits.ListWaits(ctx, w.projectID, &params))(http.StatusOK)
-			if err != nil {
-				yield(waits.Wait{}, err)
-				return
-			}
-			for _, wait := range page.Waits {
-				if !yield(wait, nil) {
-					return
-				}
-			}
-			if page.NextCursor == nil {
-				return
-			}
-			params.Cursor = page.NextCursor
-		}
+// Extend gives a wait a new deadline: the given time from now, rounded up to seconds. ErrNotWaiting
+// means that the wait has left waiting.
+func (w *Waits) Extend(ctx context.Context, waitID string, timeout time.Duration) (waits.Wait, error) {
+	if err := checkSegment("wait id", waitID); err != nil {
+		return waits.Wait{}, fmt.Errorf("client: %w", err)
 	}
-}
-
-// Settled is a wait that left waiting, in the outcomes feed.
-type Settled struct {
-	waits.Wait
-	// Cursor is where to continue after this outcome and all before it were processed. Only
-	// the last outcome of each response has one; else it is empty. Continuing from an
-	// earlier cursor repeats outcomes and skips none.
-	Cursor string
-}
-
-// Outcomes iterates over the project's outcomes feed, in order, starting after the cursor
-// (empty: at the oldest outcome that the server keeps). It waits for further outcomes, and
-// ends only with an error, such as that of ctx, or ErrCursor if outcomes may have been missed.
-func (w *Waits) Outcomes(ctx context.Context, after string) iter.Seq2[Settled, error] {
-	return func(yield func(Settled, error) bool) {
-		var pace pace
-		seconds := pollSeconds
-		params := waits.ListOutcomesParams{WaitSeconds: &seconds}
-		for {
-			if after != "" {
-				params.After = &after
-			}
-			page, err := read[waits.OutcomePage](w.waits.ListOutcomes(ctx, w.projectID, &params))(http.StatusOK)
-			if err != nil {
-				yield(Settled{}, err)
-				return
-			}
-			for i, wait := range page.Outcomes {
-				var cursor string
-				if i == len(page.Outcomes)-1 {
-					cursor = page.Next
-				}
-				if !yield(Settled{Wait: wait, Cursor: cursor}, nil) {
-					return
-				}
-			}
-			after = page.Next
-			if len(page.Outcomes) > 0 {
-				continue
-			}
-			if err := pace.wait(ctx); err != nil {
-				yield(Settled{}, fmt.Errorf("client: %w", err))
-				return
-			}
-		}
-	}
+	return read[waits.Wait](w.waits.ChangeWait(ctx, w.projectID, waitID, waits.ChangeWaitRequest{TimeoutSeconds: seconds(timeout)}))(http.StatusOK)
 }

@@ -54,8 +54,8 @@ func logRequest(logger *slog.Logger, c echo.Context, request *request, err error
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("client", request.client),
 	}
-	if request.principal != "" {
-		attributes = append(attributes, slog.String("principal", request.principal))
+	if request.principal.Name != "" {
+		attributes = append(attributes, slog.String("principal", request.principal.Name))
 	}
 	if isDisconnected(c, err) {
 		attributes = append(attributes, slog.Bool("disconnected", true))

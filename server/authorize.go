@@ -14,8 +14,25 @@ type Action string
 // The actions.
 const (
 	ActionCallback Action = "callback" // settle states
-	ActionWait     Action = "wait"     // open, read, cancel and follow waits
+	ActionWait     Action = "wait"     // open, read, change, cancel and follow waits
+	ActionAsk      Action = "ask"      // ask what the credentials allow, which all credentials may
 )
+
+// A Principal is whose the credentials of a call are.
+type Principal struct {
+	Name     string // empty if the server does not authenticate
+	Projects []string
+	Allow    []Action
+}
+
+// AnyProject in the projects of a principal means all.
+const AnyProject = "*"
+
+// Anyone returns the principal of a server that does not authenticate: it has no name, and may do
+// everything.
+func Anyone() Principal {
+	return Principal{Projects: []string{AnyProject}, Allow: []Action{ActionCallback, ActionWait}}
+}
 
 // A Call is a request before it is authorized. Nothing in it was checked.
 type Call struct {
@@ -29,11 +46,10 @@ type Call struct {
 	Body func() ([]byte, error)
 }
 
-// Authorize decides whether a call is permitted, and returns the principal that makes it,
-// or "" if the server does not authenticate. It refuses with ErrUnauthenticated,
+// Authorize decides whether a call is permitted, and returns the principal that makes it. It refuses with ErrUnauthenticated,
 // ErrForbidden or ErrTooManyAttempts, wrapped with a reason for the log. The reason must
 // have no credentials in it.
-type Authorize func(context.Context, Call) (principal string, err error)
+type Authorize func(context.Context, Call) (Principal, error)
 
 // Errors of Authorize.
 var (
@@ -75,11 +91,9 @@ func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFu
 				closeAfterResponse(c)
 				return err
 			}
-			if principal != "" {
-				requestIn(c).principal = principal
-				if held != nil {
-					held.prove(principal)
-				}
+			requestIn(c).principal = principal
+			if principal.Name != "" && held != nil {
+				held.prove(principal.Name)
 			}
 			return next(c)
 		}

@@ -98,8 +98,8 @@ func (b bodies) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 // ownerOf returns the owner of a request's memory: its principal, or its address.
 func ownerOf(c echo.Context) owner {
 	r := requestIn(c)
-	if r.principal != "" {
-		return owner{r.principal, true}
+	if r.principal.Name != "" {
+		return owner{r.principal.Name, true}
 	}
 	return owner{r.client, false}
 }

@@ -17,7 +17,7 @@ func (h *callbackHandler) CreateCallbackWorkflow(ctx context.Context, r callback
 	executionID, err := h.engine.Callback(ctx, engine.Callback{
 		Key:       engine.Key{ProjectID: r.ProjectID, WorkflowID: r.WorkflowID, RunID: r.Params.RunID, StateID: r.Params.StateID},
 		Request:   *r.Body,
-		Principal: requestOf(ctx).principal,
+		Principal: requestOf(ctx).principal.Name,
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ var failures = []struct {
 	{engine.ErrCancelled, failure{code: callback.CodeCancelled}},
 	{engine.ErrCursor, failure{code: callback.CodeInvalid, detail: "the cursor is not from this server"}},
 	{engine.ErrCursorForeign, failure{code: callback.CodeCursorForeign, detail: "Start again without after if that does not matter."}},
+	{engine.ErrNotWaiting, failure{code: callback.CodeNotWaiting}},
 	{engine.ErrTooLarge, failure{code: callback.CodeTooLarge, detail: "the store of this server accepts no outcome of this size"}},
 	{engine.ErrOverloaded, unavailable},
 	{engine.ErrUnavailable, unavailable},
@@ -57,11 +58,14 @@ func failureOf(err error) failure {
 	var violation *contract.Violation
 	var large *http.MaxBytesError
 	var gone *engine.CursorGoneError
+	var output *engine.OutputError
 	switch {
 	case errors.As(err, &violation) && violation.MediaType:
 		return failure{code: callback.CodeMediaType, detail: violation.Error()}
 	case errors.As(err, &violation):
 		return failure{code: callback.CodeInvalid, detail: violation.Error()}
+	case errors.As(err, &output):
+		return failure{code: callback.CodeOutput, detail: output.Rule}
 	case errors.As(err, &gone):
 		return failure{code: callback.CodeCursorGone, detail: "Those that are kept begin after " + gone.Oldest}
 	case errors.As(err, &large):

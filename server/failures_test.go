@@ -281,8 +281,8 @@ func TestEngineWithoutWaits(t *testing.T) {
 // Clients that do not read their responses can use memory only up to a limit. At the limit,
 // the server refuses anonymous requests from their address but still serves principals.
 func TestUnreadResponsesLeaveMemoryToPrincipals(t *testing.T) {
-	name := func(_ context.Context, c server.Call) (string, error) {
-		return c.Request.Header.Get("X-Test-Name"), nil
+	name := func(_ context.Context, c server.Call) (server.Principal, error) {
+		return server.Principal{Name: c.Request.Header.Get("X-Test-Name")}, nil
 	}
 	s := start(t, server.Config{MaxMemory: 8 << 20, Authorize: name}, sqlite.Options{})
 	large := `{"result":"success","output":{"a":"` + strings.Repeat("x", 100_000) + `"}}`

@@ -36,6 +36,11 @@ func start(t *testing.T, config server.Config, options sqlite.Options) *service 
 	t.Helper()
 	s := &service{}
 	options.Now = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+	judge, err := server.OutputJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Judge = judge
 	e, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waits.db"), options)
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func (s *service) tryEdge(t *testing.T, o edges.Operation, e edges.Edge) {
 	switch {
 	case refused == e.Allowed:
 		t.Errorf("%s %s %v: got %v, want allowed %t", o.ID, e.Name, e.Value, a, e.Allowed)
-	case refused && !strings.Contains(a.ErrorMsg, e.Name+": "):
+	case refused && !strings.Contains(a.ErrorMsg, e.Name+": ") && !strings.Contains(a.ErrorMsg, e.Name+"."):
 		t.Errorf("%s %s %v: %v does not name the member", o.ID, e.Name, e.Value, a)
 	}
 }

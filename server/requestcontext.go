@@ -20,9 +20,9 @@ const (
 
 // request is what the middleware and the handlers know of an HTTP request.
 type request struct {
-	id        string // 128 random bits
-	client    string // the IP address, as the trusted proxies report it
-	principal string // empty before it is authorized, or if the server does not authenticate
+	id        string    // 128 random bits
+	client    string    // the IP address, as the trusted proxies report it
+	principal Principal // the zero value before it is authorized
 	errorCode callback.ErrorCode
 	response  *share // the memory of the response; nil if it takes none
 }

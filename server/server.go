@@ -113,7 +113,7 @@ func (c *Config) setDefaults() {
 		c.Timeout = DefaultTimeout
 	}
 	if c.Authorize == nil {
-		c.Authorize = func(context.Context, Call) (string, error) { return "", nil }
+		c.Authorize = func(context.Context, Call) (Principal, error) { return Anyone(), nil }
 	}
 	if c.Draining == nil {
 		c.Draining = context.Background()
@@ -164,10 +164,10 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	middlewares := config.operationMiddlewares(bodies, answers)
 	callbackserver.RegisterHandlersWithOptions(router,
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
-		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionCallback, published.Operations())})
+		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(published.Operations())})
 	waitsserver.RegisterHandlersWithOptions(router,
 		waitsserver.NewStrictHandler(newWaitsHandler(config.Stopping, e), []waitsserver.StrictMiddlewareFunc{answers.account}),
-		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(ActionWait, own.Operations())})
+		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(own.Operations())})
 
 	if err := serveDocuments(router, published); err != nil {
 		return nil, err
@@ -181,12 +181,13 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 
 // operationMiddlewares returns the middleware of each operation, by operationId, from the
 // outermost to the innermost.
-func (c *Config) operationMiddlewares(bodies bodies, answers responses) func(Action, []*contract.Operation) map[string][]echo.MiddlewareFunc {
+func (c *Config) operationMiddlewares(bodies bodies, answers responses) func([]*contract.Operation) map[string][]echo.MiddlewareFunc {
 	running := admission{requests: make(slots, c.MaxRequests), polls: make(slots, c.MaxPolls)}
 	observed := newMetrics(c.Metrics, running)
-	return func(action Action, operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
+	return func(operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
+			action := Action(operation.Action())
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{chain(
 				observed.observe(action, operation),
 				running.refuseWhenFull(operation),

@@ -171,7 +171,7 @@ func TestOddIDs(t *testing.T) {
 		// The callback operation accepts more ids than waits.yaml, so the test opens the wait
 		// directly in the engine.
 		request := waits.OpenWaitRequest{WorkflowID: workflow, RunID: callback.RunID(id), StateID: callback.StateID(id), TimeoutSeconds: 60}
-		if _, _, err := s.engine.OpenWait(t.Context(), "project", request); err != nil {
+		if _, _, err := s.engine.OpenWait(t.Context(), "project", request, ""); err != nil {
 			t.Errorf("%d: OpenWait with run and state %q: %v", i, id, err)
 		}
 		a := s.callback(t, id, success, func(r *http.Request) { r.Header.Set("X-Workflow-Run-Id", id) })
@@ -260,8 +260,8 @@ func TestDocumentsAndHealth(t *testing.T) {
 
 // The principal is stored with the outcome, also for a held callback.
 func TestSettledBy(t *testing.T) {
-	name := func(_ context.Context, c server.Call) (string, error) {
-		return c.Request.Header.Get("X-Test-Name"), nil
+	name := func(_ context.Context, c server.Call) (server.Principal, error) {
+		return server.Principal{Name: c.Request.Header.Get("X-Test-Name")}, nil
 	}
 	s := start(t, server.Config{Authorize: name}, sqlite.Options{HoldUnknown: true})
 	for want, state := range map[string]string{"order-service": "named", "": "unnamed", "early-bird": "held"} {
@@ -287,21 +287,21 @@ func TestSettledBy(t *testing.T) {
 
 func TestAuthorize(t *testing.T) {
 	var calls []string
-	decide := func(_ context.Context, c server.Call) (string, error) {
+	decide := func(_ context.Context, c server.Call) (server.Principal, error) {
 		body, err := c.Body()
 		if err != nil {
-			return "", err
+			return server.Principal{}, err
 		}
 		calls = append(calls, fmt.Sprintf("%s %s %s", c.Action, c.ProjectID, body))
 		switch c.Request.Header.Get("X-Auth-Token") {
 		case "right":
-			return "order-service", nil
+			return server.Principal{Name: "order-service"}, nil
 		case "elsewhere":
-			return "", fmt.Errorf("token of another project: %w", server.ErrForbidden)
+			return server.Principal{}, fmt.Errorf("token of another project: %w", server.ErrForbidden)
 		case "guess":
-			return "", server.ErrTooManyAttempts
+			return server.Principal{}, server.ErrTooManyAttempts
 		default:
-			return "", server.ErrUnauthenticated
+			return server.Principal{}, server.ErrUnauthenticated
 		}
 	}
 	s := start(t, server.Config{Authorize: decide}, sqlite.Options{})

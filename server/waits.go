@@ -39,7 +39,7 @@ func (h *waitsHandler) OpenWait(ctx context.Context, r waitsserver.OpenWaitReque
 	if h.opener == nil {
 		return nil, errNotOffered
 	}
-	wait, opened, err := h.opener.OpenWait(ctx, r.ProjectID, *r.Body)
+	wait, opened, err := h.opener.OpenWait(ctx, r.ProjectID, *r.Body, requestOf(ctx).principal.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -49,11 +49,26 @@ func (h *waitsHandler) OpenWait(ctx context.Context, r waitsserver.OpenWaitReque
 	return waitsserver.OpenWait200JSONResponse{Body: wait, Headers: waitsserver.OpenWait200ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
 }
 
+func (h *waitsHandler) ChangeWait(ctx context.Context, r waitsserver.ChangeWaitRequestObject) (waitsserver.ChangeWaitResponseObject, error) {
+	if h.opener == nil {
+		return nil, errNotOffered
+	}
+	wait, err := h.opener.ChangeWait(ctx, r.ProjectID, r.WaitID, *r.Body)
+	if err != nil {
+		return nil, err
+	}
+	return waitsserver.ChangeWait200JSONResponse{Body: wait, Headers: waitsserver.ChangeWait200ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
+}
+
 func (h *waitsHandler) CancelWait(ctx context.Context, r waitsserver.CancelWaitRequestObject) (waitsserver.CancelWaitResponseObject, error) {
 	if h.opener == nil {
 		return nil, errNotOffered
 	}
-	if err := h.opener.CancelWait(ctx, r.ProjectID, r.WaitID); err != nil {
+	reason := ""
+	if r.Params.Reason != nil {
+		reason = *r.Params.Reason
+	}
+	if err := h.opener.CancelWait(ctx, r.ProjectID, r.WaitID, reason, requestOf(ctx).principal.Name); err != nil {
 		return nil, err
 	}
 	return waitsserver.CancelWait204Response{Headers: waitsserver.CancelWait204ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
@@ -76,9 +91,22 @@ func (h *waitsHandler) ListWaits(ctx context.Context, r waitsserver.ListWaitsReq
 	if h.reader == nil {
 		return nil, errNotOffered
 	}
-	page, err := h.reader.ListWaits(ctx, r.ProjectID, r.Params)
+	page, err := longPoll(ctx, h.stopping, *r.Params.WaitSeconds, func(ctx context.Context, wait time.Duration) (waits.WaitPage, error) {
+		return h.reader.ListWaits(ctx, r.ProjectID, r.Params, wait)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return waitsserver.ListWaits200JSONResponse{Body: page, Headers: waitsserver.ListWaits200ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
+}
+
+func (h *waitsHandler) CountWaits(ctx context.Context, r waitsserver.CountWaitsRequestObject) (waitsserver.CountWaitsResponseObject, error) {
+	if h.reader == nil {
+		return nil, errNotOffered
+	}
+	counts, err := h.reader.CountWaits(ctx, r.ProjectID, r.Params)
+	if err != nil {
+		return nil, err
+	}
+	return waitsserver.CountWaits200JSONResponse{Body: counts, Headers: waitsserver.CountWaits200ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
 }

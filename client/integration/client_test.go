@@ -52,7 +52,7 @@ func newClient(t *testing.T, endpoint, project string, options ...client.Option)
 
 func open(t *testing.T, c *client.Client, s client.State) waits.Wait {
 	t.Helper()
-	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: s.Workflow, RunID: callback.RunID(s.Run), StateID: callback.StateID(s.State)})
+	wait, err := c.Waits.Open(t.Context(), client.State{Workflow: s.Workflow, Run: s.Run, State: s.State}, client.OpenOptions{})
 	if err != nil {
 		t.Fatalf("Open(%+v): %v", s, err)
 	}
@@ -166,7 +166,7 @@ func TestErrors(t *testing.T) {
 	want(t, err, client.ErrConflict)
 
 	cancelled := open(t, c, state("cancelled"))
-	if err := c.Waits.Cancel(t.Context(), cancelled.WaitID); err != nil {
+	if err := c.Waits.Cancel(t.Context(), cancelled.WaitID, ""); err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.Succeed(t.Context(), state("cancelled"), nil)
@@ -177,7 +177,7 @@ func TestErrors(t *testing.T) {
 	if !errors.As(err, &answer) || !strings.Contains(answer.Message, "error: must have at most") {
 		t.Errorf("Fail with a long reason: %v, want the length limit in the message", err)
 	}
-	want(t, c.Waits.Cancel(t.Context(), "unknown"), client.ErrNotFound)
+	want(t, c.Waits.Cancel(t.Context(), "unknown", ""), client.ErrNotFound)
 }
 
 func TestPrecheckLeavesTheRequestAsItIs(t *testing.T) {

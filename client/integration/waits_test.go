@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -80,10 +81,10 @@ func collect(t *testing.T, list iter.Seq2[waits.Wait, error], key func(waits.Wai
 func TestAwaitEnded(t *testing.T) {
 	c := start(t, "project")
 	cancelled := open(t, c, client.State{Workflow: "w", Run: "r", State: "cancelled"})
-	if err := c.Waits.Cancel(t.Context(), cancelled.WaitID); err != nil {
+	if err := c.Waits.Cancel(t.Context(), cancelled.WaitID, ""); err != nil {
 		t.Fatal(err)
 	}
-	expired, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "expired", TimeoutSeconds: 1})
+	expired, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "expired"}, client.OpenOptions{Timeout: 1 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

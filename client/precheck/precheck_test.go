@@ -12,7 +12,6 @@ import (
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/client/precheck"
-	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
 func newClient(t *testing.T, endpoint, project string, options ...client.Option) *client.Client {
@@ -43,7 +42,7 @@ func TestPrecheckFindsWhatTheServerWould(t *testing.T) {
 		},
 		"two members with the same name": func() error { _, err := c.Succeed(t.Context(), state, json.RawMessage(`{"a":1,"a":2}`)); return err },
 		"timeout_seconds: must be at least": func() error {
-			_, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: -1})
+			_, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, client.OpenOptions{Timeout: -1 * time.Second})
 			return err
 		},
 	} {

@@ -24,6 +24,8 @@ const (
 	CodeNoRoute          ErrorCode = "APIGW.0101"
 	CodeNotFound         ErrorCode = "FGS.5002"
 	CodeNotImplemented   ErrorCode = "FLOWCALLBACK.NOT_IMPLEMENTED"
+	CodeNotWaiting       ErrorCode = "FLOWCALLBACK.NOT_WAITING"
+	CodeOutput           ErrorCode = "FLOWCALLBACK.OUTPUT"
 	CodeTimeout          ErrorCode = "FLOWCALLBACK.TIMEOUT"
 	CodeTooLarge         ErrorCode = "FSS.0413"
 	CodeTooManyAttempts  ErrorCode = "FSS.0429"
@@ -61,6 +63,10 @@ func (e ErrorCode) Valid() bool {
 	case CodeNotFound:
 		return true
 	case CodeNotImplemented:
+		return true
+	case CodeNotWaiting:
+		return true
+	case CodeOutput:
 		return true
 	case CodeTimeout:
 		return true

@@ -108,6 +108,8 @@ type ClientInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
+	// - A success whose output is not what the side that waits has asked for: 400
+	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
 	// or no response at all, the outcome may be stored: repeat the callback.
@@ -133,6 +135,8 @@ type ClientInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
+	// - A success whose output is not what the side that waits has asked for: 400
+	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
 	// or no response at all, the outcome may be stored: repeat the callback.
@@ -159,6 +163,8 @@ type ClientInterface interface {
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
+//   - A success whose output is not what the side that waits has asked for: 400
+//     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
 // or no response at all, the outcome may be stored: repeat the callback.
@@ -194,6 +200,8 @@ func (c *Client) CreateCallbackWorkflowWithBody(ctx context.Context, projectID P
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
+//   - A success whose output is not what the side that waits has asked for: 400
+//     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
 // or no response at all, the outcome may be stored: repeat the callback.
@@ -349,6 +357,8 @@ type ClientWithResponsesInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
+	// - A success whose output is not what the side that waits has asked for: 400
+	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
 	// or no response at all, the outcome may be stored: repeat the callback.
@@ -374,6 +384,8 @@ type ClientWithResponsesInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
+	// - A success whose output is not what the side that waits has asked for: 400
+	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
 	// or no response at all, the outcome may be stored: repeat the callback.
@@ -505,6 +517,8 @@ func (r CreateCallbackWorkflowResponse) ContentType() string {
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
+//   - A success whose output is not what the side that waits has asked for: 400
+//     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
 // or no response at all, the outcome may be stored: repeat the callback.
@@ -536,6 +550,8 @@ func (c *ClientWithResponses) CreateCallbackWorkflowWithBodyWithResponse(ctx con
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
+//   - A success whose output is not what the side that waits has asked for: 400
+//     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
 // or no response at all, the outcome may be stored: repeat the callback.

@@ -11,6 +11,27 @@ import (
 	externalRef0 "github.com/flowcallback/flowcallback/gen/callback"
 )
 
+// Defines values for Order.
+const (
+	Deadline Order = "deadline"
+	Newest   Order = "newest"
+	Oldest   Order = "oldest"
+)
+
+// Valid indicates whether the value is a known member of the Order enum.
+func (e Order) Valid() bool {
+	switch e {
+	case Deadline:
+		return true
+	case Newest:
+		return true
+	case Oldest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Status.
 const (
 	Cancelled Status = "cancelled"
@@ -38,23 +59,70 @@ func (e Status) Valid() bool {
 	}
 }
 
-// Defines values for ListWaitsParamsOrder.
+// Defines values for WaitDiffers.
 const (
-	Newest ListWaitsParamsOrder = "newest"
-	Oldest ListWaitsParamsOrder = "oldest"
+	WaitDiffersInput          WaitDiffers = "input"
+	WaitDiffersOutputSchema   WaitDiffers = "output_schema"
+	WaitDiffersTags           WaitDiffers = "tags"
+	WaitDiffersTimeoutSeconds WaitDiffers = "timeout_seconds"
+	WaitDiffersTitle          WaitDiffers = "title"
 )
 
-// Valid indicates whether the value is a known member of the ListWaitsParamsOrder enum.
-func (e ListWaitsParamsOrder) Valid() bool {
+// Valid indicates whether the value is a known member of the WaitDiffers enum.
+func (e WaitDiffers) Valid() bool {
 	switch e {
-	case Newest:
+	case WaitDiffersInput:
 		return true
-	case Oldest:
+	case WaitDiffersOutputSchema:
+		return true
+	case WaitDiffersTags:
+		return true
+	case WaitDiffersTimeoutSeconds:
+		return true
+	case WaitDiffersTitle:
 		return true
 	default:
 		return false
 	}
 }
+
+// CancelReason Why a wait was cancelled, in a line for people. As long as a title.
+//
+// Example: the customer has withdrawn the order
+type CancelReason = string
+
+// ChangeWaitRequest What to change of a wait.
+//
+// Example: {"timeout_seconds":3600}
+type ChangeWaitRequest struct {
+	// TimeoutSeconds Seconds from now to the new deadline. The limits are those of opening.
+	//
+	// Example: 3600
+	TimeoutSeconds int `json:"timeout_seconds"`
+}
+
+// Count A number of waits.
+//
+// Example: {"more":false,"waits":12}
+type Count struct {
+	// More Whether there are more than 1000.
+	//
+	// Example: false
+	More bool `json:"more"`
+
+	// Waits The number, or 1000 if there are more.
+	//
+	// Example: 12
+	Waits CountedWaits `json:"waits"`
+}
+
+// CountedWaits The number, or 1000 if there are more.
+//
+// Example: 12
+type CountedWaits = int
+
+// CountedWaitsMaximum is the largest CountedWaits.
+const CountedWaitsMaximum = 1000
 
 // Cursor A position in a list, made by the server; opaque. 64 characters are several times
 // what this server needs.
@@ -180,6 +248,24 @@ type OpenWaitRequest struct {
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`
 
+	// OutputSchema What `output` must be when the result is success: a closed subset of JSON Schema, in
+	// which keywords mean what they mean there (draft 2020-12, and OpenAPI 3.0). There is no
+	// `$ref` and no combination of schemas, so that judging an output takes a time that
+	// grows with the output and no faster. Members that `properties` does not name are
+	// allowed. A callback that breaks the schema of a waiting state is refused with
+	// `FLOWCALLBACK.OUTPUT` and changes nothing. A fail is not judged, and neither is a
+	// callback that the server held before the wait was opened: its sender was answered.
+	//
+	// At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
+	// JSON, because each schema is inside of `properties` or `items`). Patterns are regular
+	// expressions of RE2, whose time grows with the text and with the size of the pattern: each
+	// has at most 100 steps, where a repetition counts as often as it repeats, and matches a
+	// text of at most 4096 characters.
+	//
+	//
+	// Example: {"properties":{"carrier":{"enum":["post","courier"],"title":"Carrier","type":"string"},"note":{"maxLength":200,"type":"string"}},"required":["carrier"],"type":"object"}
+	OutputSchema OutputSchema `json:"output_schema,omitempty"`
+
 	// RunID Id of the run that waits. A callback carries it in an HTTP header, and common HTTP
 	// clients send only visible ASCII and inner spaces there as they are (browsers, Python
 	// and Java refuse or change other characters). A wait under any other id might never be
@@ -197,6 +283,11 @@ type OpenWaitRequest struct {
 	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 	StateID HeaderStateID `json:"state_id"`
 
+	// Tags Words to find the wait by. Each is an entry in an index, so there are at most ten.
+	//
+	// Example: ["orders","urgent"]
+	Tags Tags `json:"tags,omitempty"`
+
 	// TimeoutSeconds Seconds from now to the deadline. The default is a day, the limit thirty days.
 	// Every wait has a deadline, so that no flow waits for a sender that is gone.
 	//
@@ -204,11 +295,23 @@ type OpenWaitRequest struct {
 	// Example: 86400
 	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
 
+	// Title The question, in a line for people. 200 characters fit on one or two lines of a page
+	// or a message.
+	//
+	//
+	// Example: May order 4711 go out?
+	Title Title `json:"title,omitempty"`
+
 	// WorkflowID Id of a flow definition.
 	//
 	// Example: order-approval
 	WorkflowID externalRef0.WorkflowID `json:"workflow_id"`
 }
+
+// Order The order of a list of waits.
+//
+// Example: newest
+type Order string
 
 // Outcome What the callback said.
 //
@@ -251,18 +354,124 @@ type OutcomePage struct {
 	Outcomes []Wait `json:"outcomes"`
 }
 
+// OutputSchema What `output` must be when the result is success: a closed subset of JSON Schema, in
+// which keywords mean what they mean there (draft 2020-12, and OpenAPI 3.0). There is no
+// `$ref` and no combination of schemas, so that judging an output takes a time that
+// grows with the output and no faster. Members that `properties` does not name are
+// allowed. A callback that breaks the schema of a waiting state is refused with
+// `FLOWCALLBACK.OUTPUT` and changes nothing. A fail is not judged, and neither is a
+// callback that the server held before the wait was opened: its sender was answered.
+//
+// At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
+// JSON, because each schema is inside of `properties` or `items`). Patterns are regular
+// expressions of RE2, whose time grows with the text and with the size of the pattern: each
+// has at most 100 steps, where a repetition counts as often as it repeats, and matches a
+// text of at most 4096 characters.
+//
+// Example: {"properties":{"carrier":{"enum":["post","courier"],"title":"Carrier","type":"string"},"note":{"maxLength":200,"type":"string"}},"required":["carrier"],"type":"object"}
+type OutputSchema = json.RawMessage
+
+// Principal Whose the credentials are, and what they allow.
+//
+// Example: {"allow":["callback"],"name":"order-service","projects":["*"]}
+type Principal struct {
+	// Allow What they allow: `callback`, to settle states, and `wait`, to open, read, change and
+	// cancel waits.
+	//
+	//
+	// Example: ["callback","wait"]
+	Allow []string `json:"allow"`
+
+	// Name The name that the server's operator gave to the credentials. Absent if the server
+	// does not authenticate.
+	//
+	//
+	// Example: order-service
+	Name string `json:"name,omitempty"`
+
+	// Projects The projects that they are for; `*` is all of them.
+	//
+	// Example: ["*"]
+	Projects []string `json:"projects"`
+}
+
+// SchemaDescription An explanation for people. A paragraph at most.
+//
+// Example: Who takes the parcel.
+type SchemaDescription = string
+
+// SchemaLength A limit of a length: of a string, in characters, or of an array, in items. No output
+// that a server accepts has more than a million.
+//
+// Example: 200
+type SchemaLength = int
+
+// SchemaNumber A limit of a number. Larger ones are refused, because many readers of JSON cannot tell
+// integers beyond 2^53 from their neighbours.
+//
+// Example: 1
+type SchemaNumber = float32
+
+// SchemaProperties What the members of an object must be. A hundred are a long form.
+//
+// Example: {"note":{"type":"string"}}
+type SchemaProperties map[string]ValueSchema
+
+// SchemaRequired The members that must be there.
+//
+// Example: ["carrier"]
+type SchemaRequired = []string
+
+// SchemaTitle A name for people. As long as the title of a wait.
+//
+// Example: Carrier
+type SchemaTitle = string
+
 // Status `waiting` until a callback settles it (`success` or `fail`), its deadline passes
 // (`expired`) or it is cancelled (`cancelled`). The status changes at most once.
 //
 // Example: waiting
 type Status string
 
+// Tag A word to find waits by. 64 characters fit in a table.
+//
+// Example: urgent
+type Tag = string
+
+// Tags Words to find the wait by. Each is an entry in an index, so there are at most ten.
+//
+// Example: ["orders","urgent"]
+type Tags = []Tag
+
+// Title The question, in a line for people. 200 characters fit on one or two lines of a page
+// or a message.
+//
+// Example: May order 4711 go out?
+type Title = string
+
+// ValueSchema What one value in an output must be.
+//
+// Example: {"enum":["post","courier"],"title":"Carrier","type":"string"}
+type ValueSchema = json.RawMessage
+
 // Wait One state of one run that waits for a callback, or that waited for one.
 type Wait struct {
+	// CancelReason Why the wait was cancelled. Absent if no reason was given.
+	//
+	// Example: the customer has withdrawn the order
+	CancelReason string `json:"cancel_reason,omitempty"`
+
 	// CreatedAt When the wait was opened (RFC 3339, UTC).
 	//
 	// Example: 2026-11-22T08:00:00Z
 	CreatedAt time.Time `json:"created_at"`
+
+	// Differs Only in the response to opening a wait that exists: the members of the request that
+	// the wait does not have so.
+	//
+	//
+	// Example: ["timeout_seconds"]
+	Differs []WaitDiffers `json:"differs,omitempty"`
 
 	// ExecutionID Id of the execution that was resumed. (The page calls it "Error code", a mistake.)
 	//
@@ -281,10 +490,35 @@ type Wait struct {
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`
 
+	// OpenedBy The principal that opened the wait: the name that the server's operator gave to the
+	// credentials. Absent if the server does not authenticate.
+	//
+	//
+	// Example: order-flow
+	OpenedBy string `json:"opened_by,omitempty"`
+
 	// Outcome What the callback said.
 	//
 	// Example: {"output":{"message":"success","result":200},"result":"success"}
 	Outcome *Outcome `json:"outcome,omitempty"`
+
+	// OutputSchema What `output` must be when the result is success: a closed subset of JSON Schema, in
+	// which keywords mean what they mean there (draft 2020-12, and OpenAPI 3.0). There is no
+	// `$ref` and no combination of schemas, so that judging an output takes a time that
+	// grows with the output and no faster. Members that `properties` does not name are
+	// allowed. A callback that breaks the schema of a waiting state is refused with
+	// `FLOWCALLBACK.OUTPUT` and changes nothing. A fail is not judged, and neither is a
+	// callback that the server held before the wait was opened: its sender was answered.
+	//
+	// At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
+	// JSON, because each schema is inside of `properties` or `items`). Patterns are regular
+	// expressions of RE2, whose time grows with the text and with the size of the pattern: each
+	// has at most 100 steps, where a repetition counts as often as it repeats, and matches a
+	// text of at most 4096 characters.
+	//
+	//
+	// Example: {"properties":{"carrier":{"enum":["post","courier"],"title":"Carrier","type":"string"},"note":{"maxLength":200,"type":"string"}},"required":["carrier"],"type":"object"}
+	OutputSchema OutputSchema `json:"output_schema,omitempty"`
 
 	// ProjectID Id of a project.
 	//
@@ -307,9 +541,9 @@ type Wait struct {
 	// Example: 2026-11-22T08:00:42.123Z
 	SettledAt *time.Time `json:"settled_at,omitempty"`
 
-	// SettledBy The principal that settled the wait: the name that the server's operator gave
-	// to the credentials. Absent if the wait was not settled, or if the server does
-	// not authenticate.
+	// SettledBy The principal that settled or cancelled the wait: the name that the server's
+	// operator gave to the credentials. Absent if nobody did, or if the server does not
+	// authenticate.
 	//
 	//
 	// Example: order-service
@@ -331,6 +565,18 @@ type Wait struct {
 	// Example: waiting
 	Status Status `json:"status"`
 
+	// Tags Words to find the wait by. Each is an entry in an index, so there are at most ten.
+	//
+	// Example: ["orders","urgent"]
+	Tags Tags `json:"tags,omitempty"`
+
+	// Title The question, in a line for people. 200 characters fit on one or two lines of a page
+	// or a message.
+	//
+	//
+	// Example: May order 4711 go out?
+	Title Title `json:"title,omitempty"`
+
 	// WaitID Id of a wait, made by the server; opaque. Most servers make short ids. A server
 	// whose engine stores no ids of its own may encode the workflow, run and state in
 	// it: Temporal limits each to 1000 bytes, which is 4000 characters in base64.
@@ -343,6 +589,41 @@ type Wait struct {
 	//
 	// Example: order-approval
 	WorkflowID externalRef0.WorkflowID `json:"workflow_id"`
+}
+
+// WaitDiffers A member of the request.
+//
+// Example: timeout_seconds
+type WaitDiffers string
+
+// WaitCounts How many waits each status has.
+//
+// Example: {"cancelled":{"more":false,"waits":0},"expired":{"more":false,"waits":0},"fail":{"more":false,"waits":3},"success":{"more":true,"waits":1000},"waiting":{"more":false,"waits":12}}
+type WaitCounts struct {
+	// Cancelled A number of waits.
+	//
+	// Example: {"more":false,"waits":12}
+	Cancelled Count `json:"cancelled"`
+
+	// Expired A number of waits.
+	//
+	// Example: {"more":false,"waits":12}
+	Expired Count `json:"expired"`
+
+	// Fail A number of waits.
+	//
+	// Example: {"more":false,"waits":12}
+	Fail Count `json:"fail"`
+
+	// Success A number of waits.
+	//
+	// Example: {"more":false,"waits":12}
+	Success Count `json:"success"`
+
+	// Waiting A number of waits.
+	//
+	// Example: {"more":false,"waits":12}
+	Waiting Count `json:"waiting"`
 }
 
 // WaitID Id of a wait, made by the server; opaque. Most servers make short ids. A server
@@ -368,9 +649,39 @@ type WaitPage struct {
 // Limit Both sides hold a page of a thousand waits in memory easily.
 type Limit = int
 
+// OfRun Id of the run that waits. A callback carries it in an HTTP header, and common HTTP
+// clients send only visible ASCII and inner spaces there as they are (browsers, Python
+// and Java refuse or change other characters). A wait under any other id might never be
+// settled. At most 1024 characters: run id and state id then fit easily in the 16 KiB of
+// headers that servers commonly accept.
+//
+// Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
+type OfRun = HeaderRunID
+
+// OfState Id of the state that waits. A callback carries it in an HTTP header, with the same
+// limits as the run id, for the same reasons.
+//
+// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
+type OfState = HeaderStateID
+
+// OfWorkflow Id of a flow definition.
+//
+// Example: order-approval
+type OfWorkflow = externalRef0.WorkflowID
+
+// OfWorkflowPrefix Id of a flow definition.
+//
+// Example: order-approval
+type OfWorkflowPrefix = externalRef0.WorkflowID
+
 // WaitSeconds Common proxies, such as nginx, give up on a response after 60 seconds by default.
 // The rest is for the way. Some load balancers give up after 30 seconds: ask for 25.
 type WaitSeconds = int
+
+// WithTag A word to find waits by. 64 characters fit in a table.
+//
+// Example: urgent
+type WithTag = Tag
 
 // BadRequest Why a request was refused or failed.
 //
@@ -396,6 +707,11 @@ type Failure = externalRef0.CallbackError
 //
 // Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
 type NotFound = externalRef0.CallbackError
+
+// NotWaiting Why a request was refused or failed.
+//
+// Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
+type NotWaiting = externalRef0.CallbackError
 
 // ListHeldParams defines parameters for ListHeld.
 type ListHeldParams struct {
@@ -424,20 +740,63 @@ type ListWaitsParams struct {
 	Status *Status `form:"status,omitempty" json:"status,omitempty"`
 
 	// WorkflowID Only waits of this flow.
-	WorkflowID *externalRef0.WorkflowID `form:"workflow_id,omitempty" json:"workflow_id,omitempty"`
+	WorkflowID *OfWorkflow `form:"workflow_id,omitempty" json:"workflow_id,omitempty"`
 
-	// Order The order of the list, by the time of opening.
-	Order *ListWaitsParamsOrder `form:"order,omitempty" json:"order,omitempty"`
+	// WorkflowPrefix Only waits of flows whose id begins so.
+	WorkflowPrefix *OfWorkflowPrefix `form:"workflow_prefix,omitempty" json:"workflow_prefix,omitempty"`
+
+	// RunID Only waits of this run.
+	RunID *OfRun `form:"run_id,omitempty" json:"run_id,omitempty"`
+
+	// StateID Only waits of this state.
+	StateID *OfState `form:"state_id,omitempty" json:"state_id,omitempty"`
+
+	// Tag Only waits with this tag.
+	Tag *WithTag `form:"tag,omitempty" json:"tag,omitempty"`
+
+	// OpenedBefore Only waits that were opened before this instant (RFC 3339). If the server's clock
+	// was set back, waits of that time may be missing.
+	OpenedBefore *time.Time `form:"opened_before,omitempty" json:"opened_before,omitempty"`
+
+	// ExpiresBefore Only waits whose deadline is before this instant (RFC 3339).
+	ExpiresBefore *time.Time `form:"expires_before,omitempty" json:"expires_before,omitempty"`
+
+	// Order The order of the list: by the time of opening, or with the nearest deadline first.
+	Order *Order `form:"order,omitempty" json:"order,omitempty"`
 
 	// Limit The largest number of items in the response.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// WaitSeconds How long to hold the response, in seconds.
+	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
-// ListWaitsParamsOrder defines parameters for ListWaits.
-type ListWaitsParamsOrder string
+// CountWaitsParams defines parameters for CountWaits.
+type CountWaitsParams struct {
+	// WorkflowID Only waits of this flow.
+	WorkflowID *OfWorkflow `form:"workflow_id,omitempty" json:"workflow_id,omitempty"`
+
+	// WorkflowPrefix Only waits of flows whose id begins so.
+	WorkflowPrefix *OfWorkflowPrefix `form:"workflow_prefix,omitempty" json:"workflow_prefix,omitempty"`
+
+	// RunID Only waits of this run.
+	RunID *OfRun `form:"run_id,omitempty" json:"run_id,omitempty"`
+
+	// StateID Only waits of this state.
+	StateID *OfState `form:"state_id,omitempty" json:"state_id,omitempty"`
+
+	// Tag Only waits with this tag.
+	Tag *WithTag `form:"tag,omitempty" json:"tag,omitempty"`
+}
+
+// CancelWaitParams defines parameters for CancelWait.
+type CancelWaitParams struct {
+	// Reason Why, for people. The wait keeps it, and the outcomes feed has it.
+	Reason *CancelReason `form:"reason,omitempty" json:"reason,omitempty"`
+}
 
 // GetWaitParams defines parameters for GetWait.
 type GetWaitParams struct {
@@ -447,3 +806,6 @@ type GetWaitParams struct {
 
 // OpenWaitJSONRequestBody defines body for OpenWait for application/json ContentType.
 type OpenWaitJSONRequestBody = OpenWaitRequest
+
+// ChangeWaitJSONRequestBody defines body for ChangeWait for application/json ContentType.
+type ChangeWaitJSONRequestBody = ChangeWaitRequest

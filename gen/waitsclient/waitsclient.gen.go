@@ -93,6 +93,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// Whoami Show what the credentials allow
+	//
+	// Any right credentials may ask, whatever they allow.
+	//
+	// Corresponds with GET /v1/whoami (the `Whoami` operationId).
+	Whoami(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListHeld List held callbacks
 	//
 	// Callbacks for unknown states that the server holds until their waits are opened
@@ -134,13 +141,20 @@ type ClientInterface interface {
 
 	// ListWaits List waits
 	//
-	// The project's waits, newest first by default. To read all of them, request pages
-	// with the same parameters and the `cursor` of the page before, until a page has no
-	// `next_cursor`. Every wait that existed at the first page is then listed exactly
-	// once. Waits that are opened in between are listed only with `order=oldest`. With a
-	// filter on status, a wait whose status changes in between may be listed or not.
+	// The project's waits, newest first by default. A wait is listed if it passes all
+	// filters. To read all of them, request pages with the same parameters and the `cursor`
+	// of the page before, until a page has no `next_cursor`. Every wait that existed at the
+	// first page is then listed exactly once. Waits that are opened in between are listed
+	// only with `order=oldest`. With a filter on status, a wait whose status changes in
+	// between may be listed or not; likewise with `order=deadline` or `expires_before`, one
+	// whose deadline moves.
 	//
 	// A page may have fewer waits than `limit` and still have a `next_cursor`.
+	//
+	// With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
+	// they are opened. If it is the `cursor` of the request, there are no further waits at
+	// present: with `wait_seconds`, the server then holds the response until there is one, or
+	// the time is over.
 	//
 	// Corresponds with GET /v1/{project_id}/waits (the `ListWaits` operationId).
 	ListWaits(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListWaitsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -150,9 +164,10 @@ type ClientInterface interface {
 	// From now until its deadline, one callback can settle the state.
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-	// exists, in any status, the response is 200 with that wait, and the rest of the
-	// request is ignored. So a flow engine that lost the response, or its memory, opens
-	// the wait again and continues.
+	// exists, in any status, the response is 200 with that wait as it stands, and the rest
+	// of the request is ignored; `differs` names its members that the wait does not have
+	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
 	// hands the held callback over: the response has its outcome, and the
@@ -168,9 +183,10 @@ type ClientInterface interface {
 	// From now until its deadline, one callback can settle the state.
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-	// exists, in any status, the response is 200 with that wait, and the rest of the
-	// request is ignored. So a flow engine that lost the response, or its memory, opens
-	// the wait again and continues.
+	// exists, in any status, the response is 200 with that wait as it stands, and the rest
+	// of the request is ignored; `differs` names its members that the wait does not have
+	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
 	// hands the held callback over: the response has its outcome, and the
@@ -181,13 +197,21 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/{project_id}/waits (the `OpenWait` operationId).
 	OpenWait(ctx context.Context, projectID externalRef0.ProjectIDPath, body OpenWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CountWaits Count waits
+	//
+	// How many waits each status has, exact to 1000 and then "more than", which keeps the
+	// answer fast however many there are. With filters, how many of those.
+	//
+	// Corresponds with GET /v1/{project_id}/waits/count (the `CountWaits` operationId).
+	CountWaits(ctx context.Context, projectID externalRef0.ProjectIDPath, params *CountWaitsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CancelWait Cancel a wait
 	//
 	// From now on, callbacks for this wait are refused. Idempotent: a wait that already
 	// left `waiting` stays as it is, and the response is 204 too.
 	//
 	// Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-	CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetWait Get a wait, or await its outcome
 	//
@@ -197,6 +221,43 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/{project_id}/waits/{wait_id} (the `GetWait` operationId).
 	GetWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeWaitWithBody Move the deadline of a wait
+	//
+	// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+	// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+	ChangeWaitWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeWait Move the deadline of a wait
+	//
+	// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+	// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+	ChangeWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// Whoami Show what the credentials allow
+//
+// Any right credentials may ask, whatever they allow.
+//
+// Corresponds with GET /v1/whoami (the `Whoami` operationId).
+func (c *Client) Whoami(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWhoamiRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListHeld List held callbacks
@@ -270,13 +331,20 @@ func (c *Client) ListOutcomes(ctx context.Context, projectID externalRef0.Projec
 
 // ListWaits List waits
 //
-// The project's waits, newest first by default. To read all of them, request pages
-// with the same parameters and the `cursor` of the page before, until a page has no
-// `next_cursor`. Every wait that existed at the first page is then listed exactly
-// once. Waits that are opened in between are listed only with `order=oldest`. With a
-// filter on status, a wait whose status changes in between may be listed or not.
+// The project's waits, newest first by default. A wait is listed if it passes all
+// filters. To read all of them, request pages with the same parameters and the `cursor`
+// of the page before, until a page has no `next_cursor`. Every wait that existed at the
+// first page is then listed exactly once. Waits that are opened in between are listed
+// only with `order=oldest`. With a filter on status, a wait whose status changes in
+// between may be listed or not; likewise with `order=deadline` or `expires_before`, one
+// whose deadline moves.
 //
 // A page may have fewer waits than `limit` and still have a `next_cursor`.
+//
+// With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
+// they are opened. If it is the `cursor` of the request, there are no further waits at
+// present: with `wait_seconds`, the server then holds the response until there is one, or
+// the time is over.
 //
 // Corresponds with GET /v1/{project_id}/waits (the `ListWaits` operationId).
 func (c *Client) ListWaits(ctx context.Context, projectID externalRef0.ProjectIDPath, params *ListWaitsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -296,9 +364,10 @@ func (c *Client) ListWaits(ctx context.Context, projectID externalRef0.ProjectID
 // From now until its deadline, one callback can settle the state.
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-// exists, in any status, the response is 200 with that wait, and the rest of the
-// request is ignored. So a flow engine that lost the response, or its memory, opens
-// the wait again and continues.
+// exists, in any status, the response is 200 with that wait as it stands, and the rest
+// of the request is ignored; `differs` names its members that the wait does not have
+// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
 // hands the held callback over: the response has its outcome, and the
@@ -324,9 +393,10 @@ func (c *Client) OpenWaitWithBody(ctx context.Context, projectID externalRef0.Pr
 // From now until its deadline, one callback can settle the state.
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-// exists, in any status, the response is 200 with that wait, and the rest of the
-// request is ignored. So a flow engine that lost the response, or its memory, opens
-// the wait again and continues.
+// exists, in any status, the response is 200 with that wait as it stands, and the rest
+// of the request is ignored; `differs` names its members that the wait does not have
+// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
 // hands the held callback over: the response has its outcome, and the
@@ -347,14 +417,32 @@ func (c *Client) OpenWait(ctx context.Context, projectID externalRef0.ProjectIDP
 	return c.Client.Do(req)
 }
 
+// CountWaits Count waits
+//
+// How many waits each status has, exact to 1000 and then "more than", which keeps the
+// answer fast however many there are. With filters, how many of those.
+//
+// Corresponds with GET /v1/{project_id}/waits/count (the `CountWaits` operationId).
+func (c *Client) CountWaits(ctx context.Context, projectID externalRef0.ProjectIDPath, params *CountWaitsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCountWaitsRequest(c.Server, projectID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CancelWait Cancel a wait
 //
 // From now on, callbacks for this wait are refused. Idempotent: a wait that already
 // left `waiting` stays as it is, and the response is 204 too.
 //
 // Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-func (c *Client) CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewCancelWaitRequest(c.Server, projectID, waitID)
+func (c *Client) CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelWaitRequest(c.Server, projectID, waitID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -382,6 +470,73 @@ func (c *Client) GetWait(ctx context.Context, projectID externalRef0.ProjectIDPa
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// ChangeWaitWithBody Move the deadline of a wait
+//
+// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+func (c *Client) ChangeWaitWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeWaitRequestWithBody(c.Server, projectID, waitID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeWait Move the deadline of a wait
+//
+// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+func (c *Client) ChangeWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeWaitRequest(c.Server, projectID, waitID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewWhoamiRequest constructs an http.Request for the Whoami method
+func NewWhoamiRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/whoami")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListHeldRequest constructs an http.Request for the ListHeld method
@@ -642,6 +797,78 @@ func NewListWaitsRequest(server string, projectID externalRef0.ProjectIDPath, pa
 
 		}
 
+		if params.WorkflowPrefix != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "workflow_prefix", *params.WorkflowPrefix, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RunID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "run_id", *params.RunID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StateID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state_id", *params.StateID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.OpenedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "opened_before", *params.OpenedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExpiresBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "expires_before", *params.ExpiresBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Order != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "order", *params.Order, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -657,6 +884,18 @@ func NewListWaitsRequest(server string, projectID externalRef0.ProjectIDPath, pa
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.WaitSeconds != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait_seconds", *params.WaitSeconds, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -739,8 +978,117 @@ func NewOpenWaitRequestWithBody(server string, projectID externalRef0.ProjectIDP
 	return req, nil
 }
 
+// NewCountWaitsRequest constructs an http.Request for the CountWaits method
+func NewCountWaitsRequest(server string, projectID externalRef0.ProjectIDPath, params *CountWaitsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/waits/count", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.WorkflowID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "workflow_id", *params.WorkflowID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.WorkflowPrefix != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "workflow_prefix", *params.WorkflowPrefix, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RunID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "run_id", *params.RunID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StateID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state_id", *params.StateID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Tag != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "tag", *params.Tag, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewCancelWaitRequest constructs an http.Request for the CancelWait method
-func NewCancelWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID WaitID) (*http.Request, error) {
+func NewCancelWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -770,6 +1118,33 @@ func NewCancelWaitRequest(server string, projectID externalRef0.ProjectIDPath, w
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Reason != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", *params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -848,6 +1223,60 @@ func NewGetWaitRequest(server string, projectID externalRef0.ProjectIDPath, wait
 	return req, nil
 }
 
+// NewChangeWaitRequest calls the generic ChangeWait builder with application/json body
+func NewChangeWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeWaitRequestWithBody(server, projectID, waitID, "application/json", bodyReader)
+}
+
+// NewChangeWaitRequestWithBody constructs an http.Request for the ChangeWait method, with any body, and a specified content type
+func NewChangeWaitRequestWithBody(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "wait_id", waitID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/waits/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -891,6 +1320,15 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// WhoamiWithResponse Show what the credentials allow
+	//
+	// Any right credentials may ask, whatever they allow.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/whoami (the `Whoami` operationId).
+	WhoamiWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WhoamiResponse, error)
 
 	// ListHeldWithResponse List held callbacks
 	//
@@ -939,13 +1377,20 @@ type ClientWithResponsesInterface interface {
 
 	// ListWaitsWithResponse List waits
 	//
-	// The project's waits, newest first by default. To read all of them, request pages
-	// with the same parameters and the `cursor` of the page before, until a page has no
-	// `next_cursor`. Every wait that existed at the first page is then listed exactly
-	// once. Waits that are opened in between are listed only with `order=oldest`. With a
-	// filter on status, a wait whose status changes in between may be listed or not.
+	// The project's waits, newest first by default. A wait is listed if it passes all
+	// filters. To read all of them, request pages with the same parameters and the `cursor`
+	// of the page before, until a page has no `next_cursor`. Every wait that existed at the
+	// first page is then listed exactly once. Waits that are opened in between are listed
+	// only with `order=oldest`. With a filter on status, a wait whose status changes in
+	// between may be listed or not; likewise with `order=deadline` or `expires_before`, one
+	// whose deadline moves.
 	//
 	// A page may have fewer waits than `limit` and still have a `next_cursor`.
+	//
+	// With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
+	// they are opened. If it is the `cursor` of the request, there are no further waits at
+	// present: with `wait_seconds`, the server then holds the response until there is one, or
+	// the time is over.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -957,9 +1402,10 @@ type ClientWithResponsesInterface interface {
 	// From now until its deadline, one callback can settle the state.
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-	// exists, in any status, the response is 200 with that wait, and the rest of the
-	// request is ignored. So a flow engine that lost the response, or its memory, opens
-	// the wait again and continues.
+	// exists, in any status, the response is 200 with that wait as it stands, and the rest
+	// of the request is ignored; `differs` names its members that the wait does not have
+	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
 	// hands the held callback over: the response has its outcome, and the
@@ -975,9 +1421,10 @@ type ClientWithResponsesInterface interface {
 	// From now until its deadline, one callback can settle the state.
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-	// exists, in any status, the response is 200 with that wait, and the rest of the
-	// request is ignored. So a flow engine that lost the response, or its memory, opens
-	// the wait again and continues.
+	// exists, in any status, the response is 200 with that wait as it stands, and the rest
+	// of the request is ignored; `differs` names its members that the wait does not have
+	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
 	// hands the held callback over: the response has its outcome, and the
@@ -988,6 +1435,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/{project_id}/waits (the `OpenWait` operationId).
 	OpenWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, body OpenWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*OpenWaitResponse, error)
 
+	// CountWaitsWithResponse Count waits
+	//
+	// How many waits each status has, exact to 1000 and then "more than", which keeps the
+	// answer fast however many there are. With filters, how many of those.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/{project_id}/waits/count (the `CountWaits` operationId).
+	CountWaitsWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, params *CountWaitsParams, reqEditors ...RequestEditorFn) (*CountWaitsResponse, error)
+
 	// CancelWaitWithResponse Cancel a wait
 	//
 	// From now on, callbacks for this wait are refused. Idempotent: a wait that already
@@ -996,7 +1453,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-	CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error)
+	CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error)
 
 	// GetWaitWithResponse Get a wait, or await its outcome
 	//
@@ -1008,6 +1465,103 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/{project_id}/waits/{wait_id} (the `GetWait` operationId).
 	GetWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*GetWaitResponse, error)
+
+	// ChangeWaitWithBodyWithResponse Move the deadline of a wait
+	//
+	// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+	// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+	ChangeWaitWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error)
+
+	// ChangeWaitWithResponse Move the deadline of a wait
+	//
+	// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+	// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+	ChangeWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error)
+}
+
+// WhoamiResponse200Headers the declared response headers of an HTTP 200 response for Whoami
+type WhoamiResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// WhoamiResponse400Headers the declared response headers of an HTTP 400 response for Whoami
+type WhoamiResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// WhoamiResponseDefaultHeaders the declared response headers of an HTTP default response for Whoami
+type WhoamiResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type WhoamiResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Principal
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *WhoamiResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *WhoamiResponse400Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WhoamiResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WhoamiResponse) GetJSON200() *Principal {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r WhoamiResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r WhoamiResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WhoamiResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WhoamiResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WhoamiResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WhoamiResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // ListHeldResponse200Headers the declared response headers of an HTTP 200 response for ListHeld
@@ -1444,6 +1998,83 @@ func (r OpenWaitResponse) ContentType() string {
 	return ""
 }
 
+// CountWaitsResponse200Headers the declared response headers of an HTTP 200 response for CountWaits
+type CountWaitsResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// CountWaitsResponse400Headers the declared response headers of an HTTP 400 response for CountWaits
+type CountWaitsResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// CountWaitsResponseDefaultHeaders the declared response headers of an HTTP default response for CountWaits
+type CountWaitsResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type CountWaitsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WaitCounts
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CountWaitsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *CountWaitsResponse400Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CountWaitsResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CountWaitsResponse) GetJSON200() *WaitCounts {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CountWaitsResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CountWaitsResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CountWaitsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CountWaitsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CountWaitsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CountWaitsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CancelWaitResponse204Headers the declared response headers of an HTTP 204 response for CancelWait
 type CancelWaitResponse204Headers struct {
 	XRequestID externalRef0.RequestID
@@ -1619,6 +2250,126 @@ func (r GetWaitResponse) ContentType() string {
 	return ""
 }
 
+// ChangeWaitResponse200Headers the declared response headers of an HTTP 200 response for ChangeWait
+type ChangeWaitResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ChangeWaitResponse400Headers the declared response headers of an HTTP 400 response for ChangeWait
+type ChangeWaitResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ChangeWaitResponse404Headers the declared response headers of an HTTP 404 response for ChangeWait
+type ChangeWaitResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ChangeWaitResponse409Headers the declared response headers of an HTTP 409 response for ChangeWait
+type ChangeWaitResponse409Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ChangeWaitResponseDefaultHeaders the declared response headers of an HTTP default response for ChangeWait
+type ChangeWaitResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type ChangeWaitResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Wait
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *NotWaiting
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ChangeWaitResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ChangeWaitResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ChangeWaitResponse404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *ChangeWaitResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ChangeWaitResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeWaitResponse) GetJSON200() *Wait {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ChangeWaitResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ChangeWaitResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r ChangeWaitResponse) GetJSON409() *NotWaiting {
+	return r.JSON409
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ChangeWaitResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeWaitResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeWaitResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeWaitResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeWaitResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WhoamiWithResponse Show what the credentials allow
+//
+// Any right credentials may ask, whatever they allow.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/whoami (the `Whoami` operationId).
+func (c *ClientWithResponses) WhoamiWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WhoamiResponse, error) {
+	rsp, err := c.Whoami(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWhoamiResponse(rsp)
+}
+
 // ListHeldWithResponse List held callbacks
 //
 // Callbacks for unknown states that the server holds until their waits are opened
@@ -1684,13 +2435,20 @@ func (c *ClientWithResponses) ListOutcomesWithResponse(ctx context.Context, proj
 
 // ListWaitsWithResponse List waits
 //
-// The project's waits, newest first by default. To read all of them, request pages
-// with the same parameters and the `cursor` of the page before, until a page has no
-// `next_cursor`. Every wait that existed at the first page is then listed exactly
-// once. Waits that are opened in between are listed only with `order=oldest`. With a
-// filter on status, a wait whose status changes in between may be listed or not.
+// The project's waits, newest first by default. A wait is listed if it passes all
+// filters. To read all of them, request pages with the same parameters and the `cursor`
+// of the page before, until a page has no `next_cursor`. Every wait that existed at the
+// first page is then listed exactly once. Waits that are opened in between are listed
+// only with `order=oldest`. With a filter on status, a wait whose status changes in
+// between may be listed or not; likewise with `order=deadline` or `expires_before`, one
+// whose deadline moves.
 //
 // A page may have fewer waits than `limit` and still have a `next_cursor`.
+//
+// With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
+// they are opened. If it is the `cursor` of the request, there are no further waits at
+// present: with `wait_seconds`, the server then holds the response until there is one, or
+// the time is over.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1708,9 +2466,10 @@ func (c *ClientWithResponses) ListWaitsWithResponse(ctx context.Context, project
 // From now until its deadline, one callback can settle the state.
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-// exists, in any status, the response is 200 with that wait, and the rest of the
-// request is ignored. So a flow engine that lost the response, or its memory, opens
-// the wait again and continues.
+// exists, in any status, the response is 200 with that wait as it stands, and the rest
+// of the request is ignored; `differs` names its members that the wait does not have
+// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
 // hands the held callback over: the response has its outcome, and the
@@ -1732,9 +2491,10 @@ func (c *ClientWithResponses) OpenWaitWithBodyWithResponse(ctx context.Context, 
 // From now until its deadline, one callback can settle the state.
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
-// exists, in any status, the response is 200 with that wait, and the rest of the
-// request is ignored. So a flow engine that lost the response, or its memory, opens
-// the wait again and continues.
+// exists, in any status, the response is 200 with that wait as it stands, and the rest
+// of the request is ignored; `differs` names its members that the wait does not have
+// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
 // hands the held callback over: the response has its outcome, and the
@@ -1751,6 +2511,22 @@ func (c *ClientWithResponses) OpenWaitWithResponse(ctx context.Context, projectI
 	return ParseOpenWaitResponse(rsp)
 }
 
+// CountWaitsWithResponse Count waits
+//
+// How many waits each status has, exact to 1000 and then "more than", which keeps the
+// answer fast however many there are. With filters, how many of those.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/{project_id}/waits/count (the `CountWaits` operationId).
+func (c *ClientWithResponses) CountWaitsWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, params *CountWaitsParams, reqEditors ...RequestEditorFn) (*CountWaitsResponse, error) {
+	rsp, err := c.CountWaits(ctx, projectID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCountWaitsResponse(rsp)
+}
+
 // CancelWaitWithResponse Cancel a wait
 //
 // From now on, callbacks for this wait are refused. Idempotent: a wait that already
@@ -1759,8 +2535,8 @@ func (c *ClientWithResponses) OpenWaitWithResponse(ctx context.Context, projectI
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-func (c *ClientWithResponses) CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error) {
-	rsp, err := c.CancelWait(ctx, projectID, waitID, reqEditors...)
+func (c *ClientWithResponses) CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error) {
+	rsp, err := c.CancelWait(ctx, projectID, waitID, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -1782,6 +2558,118 @@ func (c *ClientWithResponses) GetWaitWithResponse(ctx context.Context, projectID
 		return nil, err
 	}
 	return ParseGetWaitResponse(rsp)
+}
+
+// ChangeWaitWithBodyWithResponse Move the deadline of a wait
+//
+// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+func (c *ClientWithResponses) ChangeWaitWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error) {
+	rsp, err := c.ChangeWaitWithBody(ctx, projectID, waitID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeWaitResponse(rsp)
+}
+
+// ChangeWaitWithResponse Move the deadline of a wait
+//
+// Gives a wait a new deadline, counted from now. Only while it waits: otherwise the
+// response is 409 `FLOWCALLBACK.NOT_WAITING`, and nothing changes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
+func (c *ClientWithResponses) ChangeWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error) {
+	rsp, err := c.ChangeWait(ctx, projectID, waitID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeWaitResponse(rsp)
+}
+
+// ParseWhoamiResponse parses an HTTP response from a WhoamiWithResponse call
+func ParseWhoamiResponse(rsp *http.Response) (*WhoamiResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WhoamiResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Principal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers WhoamiResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers WhoamiResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case true:
+		var headers WhoamiResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseListHeldResponse parses an HTTP response from a ListHeldWithResponse call
@@ -2248,6 +3136,86 @@ func ParseOpenWaitResponse(rsp *http.Response) (*OpenWaitResponse, error) {
 	return response, nil
 }
 
+// ParseCountWaitsResponse parses an HTTP response from a CountWaitsWithResponse call
+func ParseCountWaitsResponse(rsp *http.Response) (*CountWaitsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CountWaitsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WaitCounts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CountWaitsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers CountWaitsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case true:
+		var headers CountWaitsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseCancelWaitResponse parses an HTTP response from a CancelWaitWithResponse call
 func ParseCancelWaitResponse(rsp *http.Response) (*CancelWaitResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2418,6 +3386,120 @@ func ParseGetWaitResponse(rsp *http.Response) (*GetWaitResponse, error) {
 		response.Headers404 = &headers
 	case true:
 		var headers GetWaitResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseChangeWaitResponse parses an HTTP response from a ChangeWaitWithResponse call
+func ParseChangeWaitResponse(rsp *http.Response) (*ChangeWaitResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeWaitResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Wait
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest NotWaiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ChangeWaitResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ChangeWaitResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers ChangeWaitResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers ChangeWaitResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers ChangeWaitResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

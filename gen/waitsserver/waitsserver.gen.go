@@ -18,6 +18,9 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// Whoami Show what the credentials allow
+	// (GET /v1/whoami)
+	Whoami(ctx echo.Context) error
 	// ListHeld List held callbacks
 	// (GET /v1/{project_id}/held)
 	ListHeld(ctx echo.Context, projectID externalRef0.ProjectIDPath, params ListHeldParams) error
@@ -33,17 +36,32 @@ type ServerInterface interface {
 	// OpenWait Open a wait
 	// (POST /v1/{project_id}/waits)
 	OpenWait(ctx echo.Context, projectID externalRef0.ProjectIDPath) error
+	// CountWaits Count waits
+	// (GET /v1/{project_id}/waits/count)
+	CountWaits(ctx echo.Context, projectID externalRef0.ProjectIDPath, params CountWaitsParams) error
 	// CancelWait Cancel a wait
 	// (DELETE /v1/{project_id}/waits/{wait_id})
-	CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID) error
+	CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params CancelWaitParams) error
 	// GetWait Get a wait, or await its outcome
 	// (GET /v1/{project_id}/waits/{wait_id})
 	GetWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params GetWaitParams) error
+	// ChangeWait Move the deadline of a wait
+	// (PATCH /v1/{project_id}/waits/{wait_id})
+	ChangeWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// Whoami converts echo context to params.
+func (w *ServerInterfaceWrapper) Whoami(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Whoami(ctx)
+	return err
 }
 
 // ListHeld converts echo context to params.
@@ -168,6 +186,48 @@ func (w *ServerInterfaceWrapper) ListWaits(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter workflow_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "workflow_prefix" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "workflow_prefix", ctx.QueryParams(), &params.WorkflowPrefix, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter workflow_prefix: %s", err))
+	}
+
+	// ------------- Optional query parameter "run_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "run_id", ctx.QueryParams(), &params.RunID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter run_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "state_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state_id", ctx.QueryParams(), &params.StateID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "tag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag: %s", err))
+	}
+
+	// ------------- Optional query parameter "opened_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "opened_before", ctx.QueryParams(), &params.OpenedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter opened_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "expires_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expires_before", ctx.QueryParams(), &params.ExpiresBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter expires_before: %s", err))
+	}
+
 	// ------------- Optional query parameter "order" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "order", ctx.QueryParams(), &params.Order, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -180,6 +240,13 @@ func (w *ServerInterfaceWrapper) ListWaits(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "wait_seconds" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait_seconds", ctx.QueryParams(), &params.WaitSeconds, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_seconds: %s", err))
 	}
 
 	// ------------- Optional query parameter "cursor" -------------
@@ -210,6 +277,59 @@ func (w *ServerInterfaceWrapper) OpenWait(ctx echo.Context) error {
 	return err
 }
 
+// CountWaits converts echo context to params.
+func (w *ServerInterfaceWrapper) CountWaits(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CountWaitsParams
+	// ------------- Optional query parameter "workflow_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "workflow_id", ctx.QueryParams(), &params.WorkflowID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter workflow_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "workflow_prefix" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "workflow_prefix", ctx.QueryParams(), &params.WorkflowPrefix, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter workflow_prefix: %s", err))
+	}
+
+	// ------------- Optional query parameter "run_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "run_id", ctx.QueryParams(), &params.RunID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter run_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "state_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state_id", ctx.QueryParams(), &params.StateID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "tag" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tag", ctx.QueryParams(), &params.Tag, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tag: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CountWaits(ctx, projectID, params)
+	return err
+}
+
 // CancelWait converts echo context to params.
 func (w *ServerInterfaceWrapper) CancelWait(ctx echo.Context) error {
 	var err error
@@ -229,8 +349,17 @@ func (w *ServerInterfaceWrapper) CancelWait(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_id: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelWaitParams
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.CancelWait(ctx, projectID, waitID)
+	err = w.Handler.CancelWait(ctx, projectID, waitID, params)
 	return err
 }
 
@@ -264,6 +393,30 @@ func (w *ServerInterfaceWrapper) GetWait(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetWait(ctx, projectID, waitID, params)
+	return err
+}
+
+// ChangeWait converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeWait(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// ------------- Path parameter "wait_id" -------------
+	var waitID WaitID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeWait(ctx, projectID, waitID)
 	return err
 }
 
@@ -316,11 +469,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.GET(options.BaseURL+"/v1/:project_id/waits", wrapper.ListWaits, options.OperationMiddlewares["listWaits"]...)
 	router.POST(options.BaseURL+"/v1/:project_id/waits", wrapper.OpenWait, options.OperationMiddlewares["openWait"]...)
+	router.GET(options.BaseURL+"/v1/:project_id/waits/count", wrapper.CountWaits, options.OperationMiddlewares["countWaits"]...)
 	router.DELETE(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.CancelWait, options.OperationMiddlewares["cancelWait"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.GetWait, options.OperationMiddlewares["getWait"]...)
+	router.PATCH(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.ChangeWait, options.OperationMiddlewares["changeWait"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/outcomes", wrapper.ListOutcomes, options.OperationMiddlewares["listOutcomes"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/held", wrapper.ListHeld, options.OperationMiddlewares["listHeld"]...)
 	router.DELETE(options.BaseURL+"/v1/:project_id/held/:held_id", wrapper.DropHeld, options.OperationMiddlewares["dropHeld"]...)
+	router.GET(options.BaseURL+"/v1/whoami", wrapper.Whoami, options.OperationMiddlewares["whoami"]...)
 
 }
 
@@ -368,6 +524,81 @@ type NotFoundJSONResponse struct {
 	Body externalRef0.CallbackError
 
 	Headers NotFoundResponseHeaders
+}
+
+type NotWaitingResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+type NotWaitingJSONResponse struct {
+	Body externalRef0.CallbackError
+
+	Headers NotWaitingResponseHeaders
+}
+
+type WhoamiRequestObject struct {
+}
+
+type WhoamiResponseObject interface {
+	VisitWhoamiResponse(w http.ResponseWriter) error
+}
+
+type Whoami200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type Whoami200JSONResponse struct {
+	Body    Principal
+	Headers Whoami200ResponseHeaders
+}
+
+func (response Whoami200JSONResponse) VisitWhoamiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Whoami400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response Whoami400JSONResponse) VisitWhoamiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WhoamidefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response WhoamidefaultJSONResponse) VisitWhoamiResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListHeldRequestObject struct {
@@ -769,9 +1000,78 @@ func (response OpenWaitdefaultJSONResponse) VisitOpenWaitResponse(w http.Respons
 	return err
 }
 
+type CountWaitsRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	Params    CountWaitsParams
+}
+
+type CountWaitsResponseObject interface {
+	VisitCountWaitsResponse(w http.ResponseWriter) error
+}
+
+type CountWaits200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type CountWaits200JSONResponse struct {
+	Body    WaitCounts
+	Headers CountWaits200ResponseHeaders
+}
+
+func (response CountWaits200JSONResponse) VisitCountWaitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountWaits400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CountWaits400JSONResponse) VisitCountWaitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CountWaitsdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response CountWaitsdefaultJSONResponse) VisitCountWaitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelWaitRequestObject struct {
 	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
 	WaitID    WaitID                     `json:"wait_id"`
+	Params    CancelWaitParams
 }
 
 type CancelWaitResponseObject interface {
@@ -928,8 +1228,110 @@ func (response GetWaitdefaultJSONResponse) VisitGetWaitResponse(w http.ResponseW
 	return err
 }
 
+type ChangeWaitRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	WaitID    WaitID                     `json:"wait_id"`
+	Body      *ChangeWaitJSONRequestBody
+}
+
+type ChangeWaitResponseObject interface {
+	VisitChangeWaitResponse(w http.ResponseWriter) error
+}
+
+type ChangeWait200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type ChangeWait200JSONResponse struct {
+	Body    Wait
+	Headers ChangeWait200ResponseHeaders
+}
+
+func (response ChangeWait200JSONResponse) VisitChangeWaitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeWait400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ChangeWait400JSONResponse) VisitChangeWaitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeWait404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ChangeWait404JSONResponse) VisitChangeWaitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeWait409JSONResponse struct{ NotWaitingJSONResponse }
+
+func (response ChangeWait409JSONResponse) VisitChangeWaitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeWaitdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response ChangeWaitdefaultJSONResponse) VisitChangeWaitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// Whoami Show what the credentials allow
+	// (GET /v1/whoami)
+	Whoami(ctx context.Context, request WhoamiRequestObject) (WhoamiResponseObject, error)
 	// ListHeld List held callbacks
 	// (GET /v1/{project_id}/held)
 	ListHeld(ctx context.Context, request ListHeldRequestObject) (ListHeldResponseObject, error)
@@ -945,12 +1347,18 @@ type StrictServerInterface interface {
 	// OpenWait Open a wait
 	// (POST /v1/{project_id}/waits)
 	OpenWait(ctx context.Context, request OpenWaitRequestObject) (OpenWaitResponseObject, error)
+	// CountWaits Count waits
+	// (GET /v1/{project_id}/waits/count)
+	CountWaits(ctx context.Context, request CountWaitsRequestObject) (CountWaitsResponseObject, error)
 	// CancelWait Cancel a wait
 	// (DELETE /v1/{project_id}/waits/{wait_id})
 	CancelWait(ctx context.Context, request CancelWaitRequestObject) (CancelWaitResponseObject, error)
 	// GetWait Get a wait, or await its outcome
 	// (GET /v1/{project_id}/waits/{wait_id})
 	GetWait(ctx context.Context, request GetWaitRequestObject) (GetWaitResponseObject, error)
+	// ChangeWait Move the deadline of a wait
+	// (PATCH /v1/{project_id}/waits/{wait_id})
+	ChangeWait(ctx context.Context, request ChangeWaitRequestObject) (ChangeWaitResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -963,6 +1371,29 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// Whoami operation middleware
+func (sh *strictHandler) Whoami(ctx echo.Context) error {
+	var request WhoamiRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Whoami(ctx.Request().Context(), request.(WhoamiRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Whoami")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WhoamiResponseObject); ok {
+		return validResponse.VisitWhoamiResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListHeld operation middleware
@@ -1117,12 +1548,39 @@ func (sh *strictHandler) OpenWait(ctx echo.Context, projectID externalRef0.Proje
 	return nil
 }
 
+// CountWaits operation middleware
+func (sh *strictHandler) CountWaits(ctx echo.Context, projectID externalRef0.ProjectIDPath, params CountWaitsParams) error {
+	var request CountWaitsRequestObject
+
+	request.ProjectID = projectID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CountWaits(ctx.Request().Context(), request.(CountWaitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CountWaits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CountWaitsResponseObject); ok {
+		return validResponse.VisitCountWaitsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CancelWait operation middleware
-func (sh *strictHandler) CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID) error {
+func (sh *strictHandler) CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params CancelWaitParams) error {
 	var request CancelWaitRequestObject
 
 	request.ProjectID = projectID
 	request.WaitID = waitID
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.CancelWait(ctx.Request().Context(), request.(CancelWaitRequestObject))
@@ -1164,6 +1622,55 @@ func (sh *strictHandler) GetWait(ctx echo.Context, projectID externalRef0.Projec
 		return err
 	} else if validResponse, ok := response.(GetWaitResponseObject); ok {
 		return validResponse.VisitGetWaitResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeWait operation middleware
+func (sh *strictHandler) ChangeWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID) error {
+	var request ChangeWaitRequestObject
+
+	request.ProjectID = projectID
+	request.WaitID = waitID
+
+	var body ChangeWaitJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeWait(ctx.Request().Context(), request.(ChangeWaitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeWait")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeWaitResponseObject); ok {
+		return validResponse.VisitChangeWaitResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -171,6 +171,13 @@ func (o *Operation) checkBody(r *http.Request) error {
 	if o.body.VisitJSON(value, openapi3.FailFast(), openapi3.VisitAsRequest(), openapi3.DefaultsSet(func() {})) != nil {
 		return o.bodyViolation(value)
 	}
+	for _, raw := range raws {
+		if member := o.body.Properties[raw.name].Value; isOutputSchema(member) {
+			if err := checkOutputSchema(raw.name, member, raw.value); err != nil {
+				return err
+			}
+		}
+	}
 	body.setChecked(value, raws)
 	r.Body = body
 	return nil

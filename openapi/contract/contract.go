@@ -52,16 +52,19 @@ func (c *Contract) Fits(schema string, value any) bool {
 // Match returns the operation that r requests and its decoded path values, or nil if the
 // document has no such operation. It ignores the document's servers: any host and any
 // prefix of the path match.
-func (c *Contract) Match(r *http.Request) (*Operation, PathValues) {
+//
+// Of two paths that match, the one with fewer values counts, as in OpenAPI.
+func (c *Contract) Match(r *http.Request) (found *Operation, values PathValues) {
 	for _, o := range c.operations {
 		if o.route.Method != r.Method {
 			continue
 		}
-		if values, ok := matchPath(o.route.Path, r.URL.EscapedPath()); ok {
-			return o, values
+		matched, ok := matchPath(o.route.Path, r.URL.EscapedPath())
+		if ok && (found == nil || len(matched.Values) < len(values.Values)) {
+			found, values = o, matched
 		}
 	}
-	return nil, PathValues{}
+	return found, values
 }
 
 // An Operation is one operation of a Contract. It is safe for concurrent use.
@@ -78,6 +81,16 @@ type Operation struct {
 
 // ID returns the operationId.
 func (o *Operation) ID() string { return o.route.Operation.OperationID }
+
+// Action names what a caller of the operation must be allowed to do: x-action of the operation,
+// or of its document.
+func (o *Operation) Action() string {
+	action, ok := o.route.Operation.Extensions["x-action"].(string)
+	if !ok {
+		action, _ = o.route.Spec.Extensions["x-action"].(string)
+	}
+	return action
+}
 
 // Examples returns the example of each parameter, by name.
 func (o *Operation) Examples() map[string]string {

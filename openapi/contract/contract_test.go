@@ -310,7 +310,7 @@ func TestUnknownNames(t *testing.T) {
 		want    string
 	}{
 		"member":         {open(`{"workflow_id":"w","run_id":"r","state_id":"s","timeout":5}`), `"timeout": is not a member of this object`},
-		"parameter":      {httptest.NewRequest(http.MethodGet, "/v1/p/waits?run_id=r2", nil), `"run_id": is not a parameter of this operation`},
+		"parameter":      {httptest.NewRequest(http.MethodGet, "/v1/p/waits?run=r2", nil), `"run": is not a parameter of this operation`},
 		"long parameter": {httptest.NewRequest(http.MethodGet, "/v1/p/waits?"+strings.Repeat("x", 3000)+"=1", nil), `"` + strings.Repeat("x", 64) + `\u2026": is not a parameter of this operation`},
 	} {
 		if err := check(t, waits, test.request); err == nil || err.Error() != test.want {

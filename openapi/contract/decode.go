@@ -28,8 +28,8 @@ type decoder struct {
 	interned map[string]any // strings that need no unquoting
 }
 
-// rawMember is a member of the body that is not decoded because its schema is open.
-// kin-openapi checks an empty object in its place.
+// rawMember is a member of the body whose bytes are kept. One whose schema is open is not
+// decoded: kin-openapi checks an empty object in its place.
 type rawMember struct {
 	name  string
 	value json.RawMessage // part of the body
@@ -123,12 +123,40 @@ func (d *decoder) object(schema *openapi3.Schema) (any, error) {
 			d.raws = append(d.raws, rawMember{name, raw})
 			continue
 		}
+		if d.isOutermost() && isOutputSchema(property.Value) && d.PeekKind() == '{' {
+			if members[name], err = d.kept(name, property.Value); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if members[name], err = d.member(name, property.Value); err != nil {
 			return nil, err
 		}
 	}
 	_, err := d.ReadToken()
 	return members, err
+}
+
+// isOutputSchema reports whether a member is a schema for outputs, whose bytes are kept.
+func isOutputSchema(s *openapi3.Schema) bool {
+	is, _ := s.Extensions["x-output-schema"].(bool)
+	return is
+}
+
+// kept decodes a schema for outputs and keeps its bytes.
+func (d *decoder) kept(name string, schema *openapi3.Schema) (any, error) {
+	start := int(d.InputOffset())
+	value, err := d.value(schema)
+	if err != nil {
+		return nil, err
+	}
+	end := int(d.InputOffset())
+	text := json.RawMessage(bytes.TrimLeft(d.body[start:end:end], ": \t\r\n"))
+	if depth := maxDepth(schema); deeper(text, depth) >= 0 {
+		return nil, &Violation{Member: name, Rule: fmt.Sprintf("must not nest objects and arrays more than %d levels deep", depth)}
+	}
+	d.raws = append(d.raws, rawMember{name, text})
+	return value, nil
 }
 
 // isOutermost reports whether the decoder is in the outermost object of the body.
@@ -143,7 +171,11 @@ func (d *decoder) undeclared(name string, schema *openapi3.Schema, members map[s
 	if d.isOutermost() && allowsMore(schema) {
 		return d.SkipValue()
 	}
-	members[name], err = d.value(&openapi3.Schema{})
+	inside := &openapi3.Schema{}
+	if more := schema.AdditionalProperties.Schema; more != nil {
+		inside = more.Value
+	}
+	members[name], err = d.value(inside)
 	return err
 }
 

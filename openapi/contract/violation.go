@@ -76,11 +76,38 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 		v.Rule = "must be at most " + number(*schema.Max)
 	case "pattern":
 		v.Rule = "has characters that the contract does not allow"
+	case "minItems":
+		v.Rule = "must have at least " + counted(schema.MinItems, "item")
+	case "maxItems":
+		v.Rule = "must have at most " + counted(*schema.MaxItems, "item")
+	case "uniqueItems":
+		v.Rule = "must not have an item twice"
+	case "maxProperties":
+		v.Rule = "must have at most " + counted(*schema.MaxProps, "member")
+	case "anyOf":
+		v.Rule = "must be " + strings.ToLower(strings.TrimSuffix(schema.Description, "."))
+	case "format":
+		v.Rule = formatRule(broken)
 	case "not":
 		v.Member, v.Rule = "", schema.Not.Value.Description
 	default:
 		v.Rule = "breaks the contract's rule " + broken.SchemaField
 	}
+}
+
+// formatRules are the rules of the formats.
+var formatRules = map[string]string{
+	"date":      "must be a day, such as 2026-11-23",
+	"date-time": "must be an instant, such as 2026-11-23T08:00:00Z",
+}
+
+// formatRule describes a broken format, or what a schema for outputs has as one.
+func formatRule(broken *openapi3.SchemaError) string {
+	var rule textRule
+	if errors.As(broken.Origin, &rule) {
+		return string(rule)
+	}
+	return formatRules[broken.Schema.Format]
 }
 
 // number formats a limit with all its digits.

@@ -190,9 +190,22 @@ func values(schema node) (edges []Edge) {
 		add("is at its maximum", n, true)
 		add("is above its maximum", n+1, false)
 	}
+	items := func(n int) (values []any) {
+		for i := range n {
+			values = append(values, fmt.Sprint(i))
+		}
+		return values
+	}
+	if n, ok := schema["maxItems"].(int); ok { // of strings
+		add("has its greatest number of items", items(n), true)
+		add("has one item too many", items(n+1), false)
+	}
+	if schema["uniqueItems"] == true {
+		add("has an item twice", []any{"0", "0"}, false)
+	}
 	switch schema["type"] {
 	case "object":
-		add("is an empty object", node{}, true)
+		add("is an empty object", node{}, schema["required"] == nil)
 		add("is an array", []any{}, false)
 		add("is a string", "{}", false)
 		add("is a number", 1, false)

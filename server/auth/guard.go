@@ -62,21 +62,21 @@ func (g *Guard) Reload() error {
 // Authorize implements server.Authorize. It answers all wrong credentials with the same error.
 // It reads the body only to verify a signature whose access key, date and signed headers are
 // right, so a caller can find out whether an access key exists, which is not a secret.
-func (g *Guard) Authorize(_ context.Context, call server.Call) (name string, err error) {
+func (g *Guard) Authorize(_ context.Context, call server.Call) (server.Principal, error) {
 	p, reason, err := g.authenticate(call)
 	switch {
 	case err != nil:
-		return "", err
+		return server.Principal{}, err
 	case errors.Is(reason, errNone):
-		return "", fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
+		return server.Principal{}, fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
 	case reason != nil && !g.failures.count(call.Address):
-		return "", server.ErrTooManyAttempts
+		return server.Principal{}, server.ErrTooManyAttempts
 	case reason != nil:
-		return "", fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
+		return server.Principal{}, fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
 	case !p.may(call.Action, call.ProjectID):
-		return "", fmt.Errorf("%s may not %s in this project: %w", p.name, call.Action, server.ErrForbidden)
+		return server.Principal{}, fmt.Errorf("%s may not %s in this project: %w", p.name, call.Action, server.ErrForbidden)
 	default:
-		return p.name, nil
+		return server.Principal{Name: p.name, Projects: p.projects, Allow: p.actions}, nil
 	}
 }
 

@@ -35,11 +35,8 @@ type principal struct {
 	secretKey string
 }
 
-// anyProject in a principal's list means all projects.
-const anyProject = "*"
-
 func (p *principal) may(action server.Action, projectID string) bool {
-	return slices.Contains(p.actions, action) && (slices.Contains(p.projects, projectID) || slices.Contains(p.projects, anyProject))
+	return action == server.ActionAsk || slices.Contains(p.actions, action) && (slices.Contains(p.projects, projectID) || slices.Contains(p.projects, server.AnyProject))
 }
 
 // entry is a principal in the file.
@@ -112,8 +109,8 @@ func parse(data []byte, allProjects bool) ([]*principal, error) {
 				return nil, at(item, "%s and %s have the same token_sha256", other.name, p.name)
 			}
 		}
-		if allProjects && !slices.Contains(p.projects, anyProject) {
-			return nil, at(item, "%s is restricted to projects, but this engine serves all projects from one namespace: use projects: [%q], or an engine URL without a namespace", p.name, anyProject)
+		if allProjects && !slices.Contains(p.projects, server.AnyProject) {
+			return nil, at(item, "%s is restricted to projects, but this engine serves all projects from one namespace: use projects: [%q], or an engine URL without a namespace", p.name, server.AnyProject)
 		}
 		principals = append(principals, p)
 	}
@@ -141,7 +138,7 @@ const placeholder = "A LONG RANDOM TEXT"
 
 // isPartialPattern reports whether a project looks like a pattern, which only "*" alone is.
 func isPartialPattern(project string) bool {
-	return project != anyProject && strings.Contains(project, anyProject)
+	return project != server.AnyProject && strings.Contains(project, server.AnyProject)
 }
 
 func parsePrincipal(item *yaml.Node) (*principal, error) {
@@ -169,9 +166,9 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 	case p.name == "":
 		return nil, at(item, "name is missing")
 	case len(p.projects) == 0 || slices.Contains(p.projects, ""):
-		return nil, at(item, "projects must list ids of projects, or %q for all", anyProject)
+		return nil, at(item, "projects must list ids of projects, or %q for all", server.AnyProject)
 	case slices.ContainsFunc(p.projects, isPartialPattern):
-		return nil, at(item, "a project is a whole id, or %q alone for all projects", anyProject)
+		return nil, at(item, "a project is a whole id, or %q alone for all projects", server.AnyProject)
 	case len(p.actions) == 0:
 		return nil, at(item, "allow must list %s, %s or both", server.ActionCallback, server.ActionWait)
 	case (e.AccessKey == "") != (e.SecretKey == ""):

@@ -31,6 +31,8 @@ var (
 	// ErrCursorForeign: the cursor belongs to another history: to another store, or to what
 	// came after the copy that was restored. Its reader may have missed outcomes.
 	ErrCursorForeign = errors.New("cursor of another history")
+	// ErrNotWaiting: the wait has left waiting.
+	ErrNotWaiting = errors.New("not waiting")
 	// ErrTooLarge: the outcome is larger than the engine's store accepts.
 	ErrTooLarge = errors.New("too large")
 	// ErrOverloaded: the engine's queue is full. The same call may succeed a little later.
@@ -42,6 +44,14 @@ var (
 type CursorGoneError struct {
 	Oldest string // the cursor at which the outcomes that are kept begin
 }
+
+// An OutputError refuses a callback whose output is not what its wait asks for.
+type OutputError struct {
+	Rule string // the member and the rule that it breaks
+}
+
+// Error implements error.
+func (e *OutputError) Error() string { return "output refused: " + e.Rule }
 
 // Error implements error.
 func (e *CursorGoneError) Error() string { return "outcomes after the cursor were deleted" }
@@ -89,14 +99,22 @@ type Engine interface {
 
 // An Opener opens and cancels waits.
 type Opener interface {
-	// OpenWait opens a wait with the key in request and returns true. If a wait with this
-	// key exists, in any status, OpenWait returns that wait and false.
-	// request.TimeoutSeconds must be set; the contract check sets its default.
-	OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, opened bool, err error)
+	// OpenWait opens a wait with the key in request for a principal and returns true. If a
+	// wait with this key exists, in any status, OpenWait returns that wait and false; Differs
+	// names the members of the request that it does not have so. request.TimeoutSeconds must
+	// be set; the contract check sets its default.
+	//
+	// A callback that settles a wait with an OutputSchema with success is refused with an
+	// OutputError if its output breaks the schema.
+	OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest, principal string) (wait waits.Wait, opened bool, err error)
+
+	// ChangeWait gives a wait that is waiting a new deadline. It returns ErrNotWaiting if the
+	// wait has left waiting, and ErrNotFound if the project has no wait with this id.
+	ChangeWait(ctx context.Context, projectID, waitID string, request waits.ChangeWaitRequest) (waits.Wait, error)
 
 	// CancelWait cancels a wait that is waiting, and leaves any other as it is. It returns
-	// ErrNotFound if the project has no wait with this id.
-	CancelWait(ctx context.Context, projectID, waitID string) error
+	// ErrNotFound if the project has no wait with this id. The reason may be empty.
+	CancelWait(ctx context.Context, projectID, waitID, reason, principal string) error
 }
 
 // A Reader reads waits.
@@ -106,9 +124,13 @@ type Reader interface {
 	GetWait(ctx context.Context, projectID, waitID string, wait time.Duration) (waits.Wait, error)
 
 	// ListWaits returns one page of the project's waits, newest first by default. A page
-	// may have fewer waits than the limit; the last page has no NextCursor. ErrCursor: the
-	// cursor is not from this engine.
-	ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams) (waits.WaitPage, error)
+	// may have fewer waits than the limit; the last page has no NextCursor, but with the
+	// order oldest every page has one, and while there are no further waits, which it says by
+	// the cursor of the request, ListWaits blocks for at most the given time. ErrCursor: the cursor is not from this engine.
+	ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams, wait time.Duration) (waits.WaitPage, error)
+
+	// CountWaits counts waits by status, each up to the limit of the contract.
+	CountWaits(ctx context.Context, projectID string, params waits.CountWaitsParams) (waits.WaitCounts, error)
 }
 
 // A Holder keeps callbacks that came before their waits were opened.

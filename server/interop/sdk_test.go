@@ -19,7 +19,6 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/functiongraph/v2/model"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -154,7 +153,7 @@ func TestSDKs(t *testing.T) {
 					Endpoint: endpoint, AK: accessKey, SK: secretKey, Project: "project",
 					Workflow: "workflow", Run: "run", State: fmt.Sprint("state-", states), Result: "success", Output: json.RawMessage(`{}`),
 				}
-				wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: callback.RunID(r.Run), StateID: callback.StateID(r.State)})
+				wait, err := waiting.Waits.Open(t.Context(), client.State{Workflow: r.Workflow, Run: r.Run, State: r.State}, client.OpenOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -223,7 +222,7 @@ func TestSDKs(t *testing.T) {
 						refuse(t, r, 401, "APIGW.0301")
 						continue
 					}
-					wait, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: r.Workflow, RunID: callback.RunID(r.Run), StateID: callback.StateID(r.State)})
+					wait, err := waiting.Waits.Open(t.Context(), client.State{Workflow: r.Workflow, Run: r.Run, State: r.State}, client.OpenOptions{})
 					if err != nil {
 						t.Fatal(err)
 					}

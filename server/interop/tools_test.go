@@ -12,8 +12,6 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
-	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
@@ -119,7 +117,7 @@ func prism(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := func(state string) {
-		if _, err := waiting.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "workflow", RunID: "run", StateID: callback.StateID(state)}); err != nil {
+		if _, err := waiting.Waits.Open(t.Context(), client.State{Workflow: "workflow", Run: "run", State: state}, client.OpenOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

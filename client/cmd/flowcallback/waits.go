@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
@@ -26,7 +26,8 @@ func (a *app) waits() *cli.Command {
 func (a *app) open() *cli.Command {
 	var state client.State
 	var timeout time.Duration
-	var input, executionID string
+	var options client.OpenOptions
+	var input, outputSchema string
 	return &cli.Command{
 		Name:  "open",
 		Usage: "open a wait, or find the existing one",
@@ -39,35 +40,40 @@ Examples:
 		Flags: append(stateFlags(&state),
 			&cli.DurationFlag{Name: "timeout", Destination: &timeout, HideDefault: true, Usage: "`DURATION` until the deadline, in whole seconds, such as 90s or 24h (default: the server's)"},
 			&cli.StringFlag{Name: "input", Destination: &input, Usage: "what a person needs to see to decide, a `JSON` object; @FILE reads it from a file, - from standard input"},
-			&cli.StringFlag{Name: "execution-id", Destination: &executionID, Usage: "`ID` that the callback returns (default: the run id)"},
+			&cli.StringFlag{Name: "output-schema", Destination: &outputSchema, Usage: "what the output of a success must be, a schema in `JSON`; @FILE reads it from a file, - from standard input"},
+			&cli.StringFlag{Name: "title", Destination: &options.Title, Usage: "the question, a `LINE` for people"},
+			&cli.StringSliceFlag{Name: "tag", Destination: &options.Tags, Usage: "a `WORD` to find the wait by; may be repeated"},
+			&cli.StringFlag{Name: "execution-id", Destination: &options.ExecutionID, Usage: "`ID` that the callback returns (default: the run id)"},
 		),
 		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
 			if c.IsSet("timeout") && (timeout <= 0 || timeout%time.Second != 0) {
 				return fmt.Errorf("%w: --timeout %s: want whole seconds, at least one", errUsage, timeout)
 			}
-			request := waits.OpenWaitRequest{
-				WorkflowID: state.Workflow, RunID: callback.RunID(state.Run), StateID: callback.StateID(state.State),
-				TimeoutSeconds: int(timeout / time.Second), ExecutionID: executionID,
-			}
+			options.Timeout = timeout
+			var err error
 			if c.IsSet("input") {
-				var err error
-				if request.Input, err = a.readValue(input); err == nil {
-					err = json.Unmarshal(request.Input, &map[string]json.RawMessage{})
+				if options.Input, err = a.readObject("input", input); err != nil {
+					return err
 				}
-				if err != nil {
-					return fmt.Errorf("%w: --input: want a JSON object: %w", errUsage, err)
+			}
+			if c.IsSet("output-schema") {
+				if options.OutputSchema, err = a.readObject("output-schema", outputSchema); err != nil {
+					return err
 				}
 			}
 			caller, err := a.client()
 			if err != nil {
 				return err
 			}
-			wait, err := caller.Waits.Open(ctx, request)
+			wait, err := caller.Waits.Open(ctx, state, options)
 			if err != nil {
 				return err
 			}
 			if wait.Status != waits.Waiting {
 				fmt.Fprintf(a.stderr, "flowcallback: the wait of this state exists and no longer waits: %s\n", wait.Status)
+			}
+			if len(wait.Differs) > 0 {
+				fmt.Fprintf(a.stderr, "flowcallback: the wait of this state exists and stays as it is; it differs in %s\n", join(wait.Differs))
 			}
 			if a.json {
 				return a.printJSON(wait)
@@ -118,7 +124,7 @@ func (a *app) cancel() *cli.Command {
 Example:
   flowcallback waits cancel 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa`,
 	}, func(ctx context.Context, c *client.Client, id string) error {
-		if err := c.Waits.Cancel(ctx, id); err != nil {
+		if err := c.Waits.Cancel(ctx, id, ""); err != nil {
 			return err
 		}
 		wait, err := c.Waits.Get(ctx, id)
@@ -159,6 +165,7 @@ func (a *app) onID(name string, command *cli.Command, action func(ctx context.Co
 
 func (a *app) list() *cli.Command {
 	var filter client.Filter
+	var oldest bool
 	return &cli.Command{
 		Name:  "list",
 		Usage: "list waits with their age and the time left, newest first",
@@ -168,12 +175,15 @@ func (a *app) list() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "status", Destination: (*string)(&filter.Status), Usage: "only waits with this `STATUS`: waiting, success, fail, expired or cancelled"},
 			&cli.StringFlag{Name: "workflow-id", Destination: &filter.Workflow, Usage: "only waits of the flow with this `ID`"},
-			&cli.BoolFlag{Name: "oldest", Destination: &filter.OldestFirst, Usage: "list the oldest waits first"},
+			&cli.BoolFlag{Name: "oldest", Destination: &oldest, Usage: "list the oldest waits first"},
 		},
 		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
 			caller, err := a.client()
 			if err != nil {
 				return err
+			}
+			if oldest {
+				filter.Order = waits.Oldest
 			}
 			return a.printWaits(caller.Waits.List(ctx, filter))
 		}),
@@ -214,4 +224,25 @@ Examples:
 			return nil
 		}),
 	}
+}
+
+// readObject returns the JSON object that a flag names.
+func (a *app) readObject(flag, value string) (json.RawMessage, error) {
+	data, err := a.readValue(value)
+	if err == nil {
+		err = json.Unmarshal(data, &map[string]json.RawMessage{})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: --%s: want a JSON object: %w", errUsage, flag, err)
+	}
+	return data, nil
+}
+
+// join lists names in a sentence.
+func join[T ~string](names []T) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
+	}
+	return strings.Join(texts, ", ")
 }

@@ -73,17 +73,17 @@ func (s settings) proxies() ([]netip.Prefix, error) {
 // refuseForeignPages authorizes everyone on this machine except pages of other hosts in a
 // browser. Programs send neither of the two headers. Pages whose host name is made to resolve
 // to this machine are refused by their Host header (server.Config.Hosts).
-func refuseForeignPages(_ context.Context, call server.Call) (principal string, err error) {
+func refuseForeignPages(_ context.Context, call server.Call) (server.Principal, error) {
 	r := call.Request
 	origin := r.Header.Get("Origin")
 	if origin == "" && r.Header.Get("Sec-Fetch-Site") != "cross-site" {
-		return "", nil
+		return server.Anyone(), nil
 	}
 	page, err := url.Parse(origin)
 	if err != nil || !strings.EqualFold(page.Host, r.Host) && !isThisMachine(page.Host) {
-		return "", fmt.Errorf("page of another host: %w", server.ErrForbidden)
+		return server.Principal{}, fmt.Errorf("page of another host: %w", server.ErrForbidden)
 	}
-	return "", nil
+	return server.Anyone(), nil
 }
 
 // isThisMachine reports whether host, with or without a port, always means loopback.

@@ -90,7 +90,7 @@ func TestAuth(t *testing.T) {
 		"wrong token":    {callBack(t, s, client.WithToken("guessed-token")), client.ErrUnauthorized},
 		"access key":     {callBack(t, s, right), client.ErrNotFound},
 		"wrong secret":   {callBack(t, s, client.WithAKSK("AKID", "guessed-secret", "")), client.ErrUnauthorized},
-		"no permission":  {newClient(t, s, client.WithToken(token)).Waits.Cancel(t.Context(), "w"), client.ErrForbidden},
+		"no permission":  {newClient(t, s, client.WithToken(token)).Waits.Cancel(t.Context(), "w", ""), client.ErrForbidden},
 	} {
 		if !errors.Is(test.err, test.want) {
 			t.Errorf("%s: error %v, want %v", name, test.err, test.want)

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -22,7 +21,7 @@ func TestBackup(t *testing.T) {
 	const n = 200
 	var ids [n]string
 	settle := func(i int) {
-		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))})
+		wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: fmt.Sprint(i)}, client.OpenOptions{})
 		if err == nil {
 			_, err = c.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: fmt.Sprint(i)}, nil)
 		}

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/flowcallback/flowcallback/gen/callback"
-	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/client"
 )
 
 // callbackOf returns a callback request for a state, with the given headers and body.
@@ -18,7 +17,7 @@ func callbackOf(state, headers, body string) string {
 
 func (x *target) open(t *testing.T, state string) {
 	t.Helper()
-	if _, err := x.client.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}); err != nil {
+	if _, err := x.client.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/servertest"
@@ -143,7 +142,7 @@ func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 		if _, err := c.Succeed(ctx, ids, []byte(output)); err != nil {
 			return
 		}
-		if wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}); err == nil {
+		if wait, err := c.Waits.Open(ctx, client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{}); err == nil {
 			l.note(wait.WaitID, output)
 		}
 		return
@@ -151,12 +150,12 @@ func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 		for range c.Waits.List(ctx, client.Filter{Status: waits.Fail}) { // folds
 		}
 	}
-	wait, err := c.Waits.Open(ctx, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)})
+	wait, err := c.Waits.Open(ctx, client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{})
 	if err != nil {
 		return
 	}
 	if rand.IntN(3) == 0 {
-		if c.Waits.Cancel(ctx, wait.WaitID) == nil {
+		if c.Waits.Cancel(ctx, wait.WaitID, "") == nil {
 			l.note(wait.WaitID, string(waits.Cancelled))
 		}
 		return
@@ -193,9 +192,9 @@ func (l *ledger) follow(ctx context.Context, c *client.Client) {
 // readFeed returns the wait ids of the whole feed. It cancels one more wait to mark the end.
 func readFeed(t *testing.T, c *client.Client) (ids []string) {
 	t.Helper()
-	end, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "the end"})
+	end, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "the end"}, client.OpenOptions{})
 	if err == nil {
-		err = c.Waits.Cancel(t.Context(), end.WaitID)
+		err = c.Waits.Cancel(t.Context(), end.WaitID, "")
 	}
 	if err != nil {
 		t.Fatal(err)

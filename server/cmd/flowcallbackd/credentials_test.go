@@ -13,12 +13,9 @@ import (
 	"time"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/signature"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
-
-func callbackState(state string) callback.StateID { return callback.StateID(state) }
 
 // startWithAuth starts a server with --auth and returns a valid token.
 func startWithAuth(t *testing.T, flags ...string) (s *servertest.Server, token string) {

@@ -75,7 +75,7 @@ func (d demonstrator) open(ctx context.Context, key engine.Key, input string) (w
 		WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID,
 		TimeoutSeconds: int((24 * time.Hour).Seconds()),
 		Input:          []byte(input),
-	})
+	}, "")
 	return wait, err
 }
 

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -50,7 +49,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	var ids []string
 	for i := range n {
-		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))})
+		wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: fmt.Sprint(i)}, client.OpenOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +105,7 @@ func TestFailingSync(t *testing.T) {
 	engine := file(t)
 	s := servertest.Start(t, "--engine", engine)
 	c := newClient(t, s, client.WithRetry(0))
-	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, client.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/flowcallback/flowcallback/server"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/engine/temporal"
@@ -45,7 +46,11 @@ func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, 
 	if s.maxHeld < 1 {
 		return nil, nil, fmt.Errorf("--max-held %d: want at least 1", s.maxHeld)
 	}
-	options := sqlite.Options{MaxHeld: s.maxHeld, Retention: s.retention, Metrics: registry, Logger: logger}
+	judge, err := server.OutputJudge()
+	if err != nil {
+		return nil, nil, err
+	}
+	options := sqlite.Options{Judge: judge, MaxHeld: s.maxHeld, Retention: s.retention, Metrics: registry, Logger: logger}
 	switch s.unknown {
 	case "reject":
 	case "hold":

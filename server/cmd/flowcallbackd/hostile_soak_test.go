@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
-	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/openapi/signature"
 )
 
@@ -39,7 +37,7 @@ func TestHostileLoad(t *testing.T) {
 	}
 	large := `{"a":"` + strings.Repeat("x", 200_000) + `"}`
 	settle := func(state string, output any) (time.Duration, error) {
-		_, err := engine.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), Input: []byte(`{"text":"` + strings.Repeat("y", 2000) + `"}`)})
+		_, err := engine.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{Input: []byte(`{"text":"` + strings.Repeat("y", 2000) + `"}`)})
 		start := time.Now()
 		if err == nil {
 			_, err = engine.Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: state}, output)

@@ -31,7 +31,7 @@ func newTarget(t *testing.T, flags ...string) *target {
 	t.Helper()
 	s := servertest.Start(t, append([]string{"--engine", file(t)}, flags...)...)
 	c := newClient(t, s)
-	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, client.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

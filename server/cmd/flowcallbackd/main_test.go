@@ -19,7 +19,6 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -84,7 +83,7 @@ func TestStopFinishesWhatItTook(t *testing.T) {
 	engine := file(t)
 	s := servertest.Start(t, "--engine", engine)
 	c := newClient(t, s)
-	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, client.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +189,7 @@ func TestKillLosesNothing(t *testing.T) {
 		output := func(i int) string { return fmt.Sprintf(`{"round":%d,"state":%d}`, round, i) }
 		var ids [states]string
 		forEach(states, senders, func(i int) {
-			wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: callback.RunID(fmt.Sprint(round)), StateID: callback.StateID(fmt.Sprint(i))})
+			wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: fmt.Sprint(round), State: fmt.Sprint(i)}, client.OpenOptions{})
 			if err != nil {
 				t.Errorf("Open: %v", err)
 			}

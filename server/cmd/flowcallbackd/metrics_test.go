@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
-	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
@@ -43,7 +41,7 @@ func TestMetrics(t *testing.T) {
 	c := newClient(t, s)
 	var ids []string
 	for _, state := range []string{"success", "fail", "cancelled", "waiting", "another"} {
-		wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)})
+		wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +52,7 @@ func TestMetrics(t *testing.T) {
 	_, fail := c.Fail(t.Context(), state("fail"), "why", nil)
 	_, conflict := c.Fail(t.Context(), state("success"), "why", nil)
 	_, unknown := c.Succeed(t.Context(), state("unknown"), nil)
-	if err := c.Waits.Cancel(t.Context(), ids[2]); err != nil || success != nil || fail != nil || conflict == nil || unknown == nil {
+	if err := c.Waits.Cancel(t.Context(), ids[2], ""); err != nil || success != nil || fail != nil || conflict == nil || unknown == nil {
 		t.Fatal(err, success, fail, conflict, unknown)
 	}
 	wantLines := func(s *servertest.Server, lines ...string) {

@@ -33,7 +33,7 @@ func TestRandomOrderAndAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	forEach(n, 256, func(i int) {
-		_, _, err := e.OpenWait(t.Context(), "project", waits.OpenWaitRequest{WorkflowID: "w", RunID: "run", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 86400})
+		_, _, err := e.OpenWait(t.Context(), "project", waits.OpenWaitRequest{WorkflowID: "w", RunID: "run", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 86400}, "")
 		if err != nil {
 			t.Error(err)
 		}

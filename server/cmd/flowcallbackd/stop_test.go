@@ -37,7 +37,7 @@ func statusOf(url string) int {
 func TestDrain(t *testing.T) {
 	s := servertest.Start(t, "--engine", file(t), "--drain", "1h")
 	c := newClient(t, s, client.WithRetry(0))
-	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, client.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDrain(t *testing.T) {
 
 func open(t *testing.T, c *client.Client, state string) (waits.Wait, bool, error) {
 	t.Helper()
-	wait, err := c.Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callbackState(state)})
+	wait, err := c.Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{})
 	return wait, err == nil, err
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -156,11 +155,11 @@ func (f fixture) as(t *testing.T, options ...client.Option) fixture {
 
 func (f fixture) open(t *testing.T, workflow, state, input string) waits.Wait {
 	t.Helper()
-	request := waits.OpenWaitRequest{WorkflowID: workflow, RunID: "aa7d6479-141d-482f-b9bc-85b5cd14066b", StateID: callback.StateID(state), TimeoutSeconds: 86400}
+	var options client.OpenOptions
 	if input != "" {
-		request.Input = []byte(input)
+		options.Input = []byte(input)
 	}
-	wait, err := f.client.Waits.Open(t.Context(), request)
+	wait, err := f.client.Waits.Open(t.Context(), client.State{Workflow: workflow, Run: "aa7d6479-141d-482f-b9bc-85b5cd14066b", State: state}, options)
 	if err != nil {
 		t.Fatal(err)
 	}

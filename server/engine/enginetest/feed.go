@@ -48,7 +48,7 @@ func feedsConcurrently(t *testing.T, s *WaitsSubject) {
 	for w := range writers {
 		group.Go(func() {
 			for i := range each {
-				wait, _, err := s.Engine.OpenWait(t.Context(), project, open(callback.StateID(fmt.Sprint(w, "/", i))))
+				wait, _, err := s.Engine.OpenWait(t.Context(), project, open(callback.StateID(fmt.Sprint(w, "/", i))), "")
 				if err == nil {
 					_, err = s.Engine.Callback(t.Context(), engine.Callback{Key: key(wait), Request: Success(`{}`)})
 				}
@@ -119,7 +119,7 @@ func foreignCursors(t *testing.T, s *WaitsSubject) {
 	}
 	params := listing(10)
 	params.Cursor = new("x")
-	if _, err := s.Engine.ListWaits(t.Context(), project, params); !errors.Is(err, engine.ErrCursor) {
+	if _, err := s.Engine.ListWaits(t.Context(), project, params, 0); !errors.Is(err, engine.ErrCursor) {
 		t.Errorf("ListWaits with a foreign cursor: %v, want %v", err, engine.ErrCursor)
 	}
 }

@@ -43,7 +43,7 @@ func handsOver(t *testing.T, s *WaitsSubject) {
 	executionID := s.hold(t, `{"early":true}`)
 	request := open("state")
 	request.ExecutionID = "another"
-	wait, opened, err := s.Engine.OpenWait(t.Context(), project, request)
+	wait, opened, err := s.Engine.OpenWait(t.Context(), project, request, "")
 	if err != nil || !opened || wait.Status != waits.Success || wait.ExecutionID != executionID || string(wait.Outcome.Output) != `{"early":true}` {
 		t.Errorf("OpenWait of a held state = %+v, %t, %v; want it settled for execution %s", wait, opened, err, executionID)
 	}
@@ -67,7 +67,7 @@ func decidesHeld(t *testing.T, s *WaitsSubject) {
 func holdsOverReopen(t *testing.T, s *WaitsSubject) {
 	executionID := s.hold(t, `{"a":1}`)
 	s.Reopen(t)
-	wait, _, err := s.Engine.OpenWait(t.Context(), project, open("state"))
+	wait, _, err := s.Engine.OpenWait(t.Context(), project, open("state"), "")
 	if err != nil || wait.Status != waits.Success || wait.ExecutionID != executionID {
 		t.Errorf("OpenWait of a held state after a reopen = %+v, %v; want it settled for execution %s", wait, err, executionID)
 	}
@@ -78,7 +78,7 @@ func feedsHeld(t *testing.T, s *WaitsSubject) {
 	if got := s.follow(t, ""); len(got) != 0 {
 		t.Errorf("feed before the open = %v, want none", got)
 	}
-	wait, _, err := s.Engine.OpenWait(t.Context(), project, open("state"))
+	wait, _, err := s.Engine.OpenWait(t.Context(), project, open("state"), "")
 	if err != nil {
 		t.Fatalf("OpenWait: %v", err)
 	}
@@ -89,7 +89,7 @@ func feedsHeld(t *testing.T, s *WaitsSubject) {
 
 func holdsPrincipal(t *testing.T, s *WaitsSubject) {
 	s.hold(t, `{}`)
-	if wait, _, err := s.Engine.OpenWait(t.Context(), project, open("state")); err != nil || wait.SettledBy != "early" {
+	if wait, _, err := s.Engine.OpenWait(t.Context(), project, open("state"), ""); err != nil || wait.SettledBy != "early" {
 		t.Errorf("OpenWait of a held state: settled by %q, %v; want early", wait.SettledBy, err)
 	}
 }
@@ -147,7 +147,7 @@ func listsHeld(t *testing.T, s *WaitsSubject) {
 	if err := holder.DropHeld(t.Context(), project, second.Held[0].HeldID); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("DropHeld again: %v, want %v", err, engine.ErrNotFound)
 	}
-	if _, _, err := s.Engine.OpenWait(t.Context(), project, open("state")); err != nil {
+	if _, _, err := s.Engine.OpenWait(t.Context(), project, open("state"), ""); err != nil {
 		t.Fatalf("OpenWait: %v", err)
 	}
 	if page := list(waits.ListHeldParams{}); len(page.Held) != 0 {

@@ -45,6 +45,12 @@ func Waits(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"feed skips nothing while others write":            feedsConcurrently,
 		"feed poll returns with the next outcome":          pollsFeed,
 		"cursor survives a reopen":                         cursorSurvives,
+		"open stores who asks what, and finds it by tags":  storesQuestions,
+		"every filter and order lists what it says":        filtersAll,
+		"deadlines move while the wait waits":              movesDeadline,
+		"cancelled waits keep the reason and who gave it":  keepsReason,
+		"opened waits can be followed":                     followsOpened,
+		"counts are exact up to the limit":                 counts,
 		"cursor of another server is refused":              foreignCursors,
 	}
 	for name, run := range cases {
@@ -56,7 +62,7 @@ func opensOnce(t *testing.T, s *WaitsSubject) {
 	request := open("state")
 	request.Input = []byte(`{"order":4711}`)
 	request.ExecutionID = "execution"
-	first, opened, err := s.Engine.OpenWait(t.Context(), project, request)
+	first, opened, err := s.Engine.OpenWait(t.Context(), project, request, "")
 	if err != nil || !opened {
 		t.Fatalf("OpenWait: opened %t, %v; want true", opened, err)
 	}
@@ -66,7 +72,11 @@ func opensOnce(t *testing.T, s *WaitsSubject) {
 		t.Errorf("OpenWait = %+v", first)
 	}
 	request.ExecutionID, request.Input, request.TimeoutSeconds = "another", nil, 1
-	second, opened, err := s.Engine.OpenWait(t.Context(), project, request)
+	second, opened, err := s.Engine.OpenWait(t.Context(), project, request, "")
+	if want := []waits.WaitDiffers{waits.WaitDiffersTimeoutSeconds, waits.WaitDiffersInput}; !slices.Equal(second.Differs, want) {
+		t.Errorf("OpenWait again: differs %v, want %v", second.Differs, want)
+	}
+	second.Differs = nil
 	if err != nil || opened || !equal(first, second) {
 		t.Errorf("OpenWait again = %+v, %t, %v; want %+v, false", second, opened, err, first)
 	}
@@ -78,7 +88,7 @@ func opensOnce(t *testing.T, s *WaitsSubject) {
 func opensSettled(t *testing.T, s *WaitsSubject) {
 	wait := s.open(t, "state")
 	s.settle(t, wait, `{"a":1}`)
-	again, opened, err := s.Engine.OpenWait(t.Context(), project, open("state"))
+	again, opened, err := s.Engine.OpenWait(t.Context(), project, open("state"), "")
 	if err != nil || opened || again.WaitID != wait.WaitID || again.Status != waits.Success || string(again.Outcome.Output) != `{"a":1}` || again.SettledAt == nil {
 		t.Errorf("OpenWait of a settled key = %+v, %t, %v", again, opened, err)
 	}
@@ -89,13 +99,13 @@ func otherProject(t *testing.T, s *WaitsSubject) {
 	if _, err := s.Engine.GetWait(t.Context(), "another", wait.WaitID, 0); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("GetWait of another project: %v, want %v", err, engine.ErrNotFound)
 	}
-	if err := s.Engine.CancelWait(t.Context(), "another", wait.WaitID); !errors.Is(err, engine.ErrNotFound) {
+	if err := s.Engine.CancelWait(t.Context(), "another", wait.WaitID, "", ""); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("CancelWait of another project: %v, want %v", err, engine.ErrNotFound)
 	}
 	if _, err := s.Engine.GetWait(t.Context(), project, "unknown", 0); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("GetWait of an unknown id: %v, want %v", err, engine.ErrNotFound)
 	}
-	if page, err := s.Engine.ListWaits(t.Context(), "another", listing(10)); err != nil || len(page.Waits) != 0 {
+	if page, err := s.Engine.ListWaits(t.Context(), "another", listing(10), 0); err != nil || len(page.Waits) != 0 {
 		t.Errorf("ListWaits of another project = %+v, %v; want none", page, err)
 	}
 	s.settle(t, wait, `{}`)
@@ -188,7 +198,7 @@ func racesOpen(t *testing.T, s *WaitsSubject) {
 			key := engine.Key{ProjectID: project, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID}
 			_, callbackErr = s.Engine.Callback(t.Context(), engine.Callback{Key: key, Request: Success(`{}`)})
 		})
-		opened, _, err := s.Engine.OpenWait(t.Context(), project, request)
+		opened, _, err := s.Engine.OpenWait(t.Context(), project, request, "")
 		if err != nil {
 			t.Fatalf("OpenWait: %v", err)
 		}
@@ -210,7 +220,7 @@ func racesOpenCancel(t *testing.T, s *WaitsSubject) {
 		wait := s.open(t, fmt.Sprint(i))
 		var group sync.WaitGroup
 		group.Go(func() { s.cancel(t, wait) })
-		again, opened, err := s.Engine.OpenWait(t.Context(), project, open(wait.StateID))
+		again, opened, err := s.Engine.OpenWait(t.Context(), project, open(wait.StateID), "")
 		group.Wait()
 		if err != nil || opened || again.WaitID != wait.WaitID || again.Status != waits.Waiting && again.Status != waits.Cancelled {
 			t.Errorf("OpenWait during CancelWait = %+v, %t, %v; want the same wait, waiting or cancelled", again, opened, err)
@@ -228,7 +238,7 @@ func opensOnceInRace(t *testing.T, s *WaitsSubject) {
 	var group sync.WaitGroup
 	for i := range racers {
 		group.Go(func() {
-			wait, isNew, err := s.Engine.OpenWait(t.Context(), project, open("state"))
+			wait, isNew, err := s.Engine.OpenWait(t.Context(), project, open("state"), "")
 			if err != nil {
 				t.Errorf("OpenWait: %v", err)
 			}
@@ -253,7 +263,7 @@ func lists(t *testing.T, s *WaitsSubject) {
 	var got []string
 	params := listing(7)
 	for {
-		page, err := s.Engine.ListWaits(t.Context(), project, params)
+		page, err := s.Engine.ListWaits(t.Context(), project, params, 0)
 		if err != nil {
 			t.Fatalf("ListWaits: %v", err)
 		}
@@ -275,7 +285,7 @@ func filters(t *testing.T, s *WaitsSubject) {
 	waiting, success, cancelled := s.open(t, "waiting"), s.open(t, "success"), s.open(t, "cancelled")
 	other := open("other")
 	other.WorkflowID = "other"
-	elsewhere, _, err := s.Engine.OpenWait(t.Context(), project, other)
+	elsewhere, _, err := s.Engine.OpenWait(t.Context(), project, other, "")
 	if err != nil {
 		t.Fatalf("OpenWait: %v", err)
 	}
@@ -361,8 +371,8 @@ func closes(t *testing.T, s *WaitsSubject) {
 		t.Errorf("GetWait while the engine was closed: %v, want %v", got.err, engine.ErrUnavailable)
 	}
 	_, err := before.GetWait(t.Context(), project, wait.WaitID, 0)
-	_, _, openErr := before.OpenWait(t.Context(), project, open("another"))
-	_, listErr := before.ListWaits(t.Context(), project, listing(1))
+	_, _, openErr := before.OpenWait(t.Context(), project, open("another"), "")
+	_, listErr := before.ListWaits(t.Context(), project, listing(1), 0)
 	_, feedErr := before.ListOutcomes(t.Context(), project, "", 1, 0)
 	for call, err := range map[string]error{"GetWait": err, "OpenWait": openErr, "ListWaits": listErr, "ListOutcomes": feedErr, "Ready": before.Ready(t.Context())} {
 		if !errors.Is(err, engine.ErrUnavailable) {
@@ -401,7 +411,7 @@ func key(w waits.Wait) engine.Key {
 
 func (s *WaitsSubject) open(t *testing.T, state string) waits.Wait {
 	t.Helper()
-	wait, opened, err := s.Engine.OpenWait(t.Context(), project, open(callback.StateID(state)))
+	wait, opened, err := s.Engine.OpenWait(t.Context(), project, open(callback.StateID(state)), "")
 	if err != nil || !opened {
 		t.Fatalf("OpenWait(%s): opened %t, %v", state, opened, err)
 	}
@@ -417,7 +427,7 @@ func (s *WaitsSubject) settle(t *testing.T, wait waits.Wait, output string) {
 
 func (s *WaitsSubject) cancel(t *testing.T, wait waits.Wait) {
 	t.Helper()
-	if err := s.Engine.CancelWait(t.Context(), project, wait.WaitID); err != nil {
+	if err := s.Engine.CancelWait(t.Context(), project, wait.WaitID, "", ""); err != nil {
 		t.Fatalf("CancelWait(%s): %v", wait.StateID, err)
 	}
 }
@@ -455,7 +465,7 @@ func (s *WaitsSubject) list(t *testing.T, status waits.Status, workflow string) 
 	if workflow != "" {
 		params.WorkflowID = &workflow
 	}
-	page, err := s.Engine.ListWaits(t.Context(), project, params)
+	page, err := s.Engine.ListWaits(t.Context(), project, params, 0)
 	if err != nil {
 		t.Fatalf("ListWaits(%q, %q): %v", status, workflow, err)
 	}
@@ -478,7 +488,7 @@ func listsOldest(t *testing.T, s *WaitsSubject) {
 	params := listing(2)
 	params.Order, params.Status = new(waits.Oldest), new(waits.Waiting)
 	for {
-		page, err := s.Engine.ListWaits(t.Context(), project, params)
+		page, err := s.Engine.ListWaits(t.Context(), project, params, 0)
 		if err != nil {
 			t.Fatalf("ListWaits: %v", err)
 		}
@@ -486,6 +496,9 @@ func listsOldest(t *testing.T, s *WaitsSubject) {
 			got = append(got, wait.WaitID)
 		}
 		if page.NextCursor == nil {
+			t.Fatal("a page of the order oldest has no cursor")
+		}
+		if params.Cursor != nil && *page.NextCursor == *params.Cursor {
 			break
 		}
 		params.Cursor = page.NextCursor

@@ -40,7 +40,7 @@ func TestRetentionAndAWrongClock(t *testing.T) {
 				if err := e.Forget(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				page, err := e.ListWaits(t.Context(), "p", waits.ListWaitsParams{Limit: new(10)})
+				page, err := e.ListWaits(t.Context(), "p", waits.ListWaitsParams{Limit: new(10)}, 0)
 				if err != nil {
 					t.Fatal(err)
 				}

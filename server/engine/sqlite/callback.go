@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	keyedWait     = `SELECT wait, project, expires_at, execution_id FROM keys WHERE key = ?`
+	keyedWait     = `SELECT wait, project, expires_at, execution_id, typed FROM keys WHERE key = ?`
+	selectSchema  = `SELECT schema FROM schemas WHERE wait = ?`
 	appendOutcome = `INSERT INTO outcomes (project, seq, wait, status, settled_at, added_at, error, output, caller) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	selectOutcome = `SELECT status, error, output FROM outcomes WHERE project = ? AND seq = ?`
 )
@@ -29,6 +30,7 @@ type keyed struct {
 	wait, project int64
 	expiresAt     int64
 	executionID   string // empty if it is the run id
+	typed         bool   // has a schema for outputs
 }
 
 // earlier is the outcome that a state already has: in outcomes, or held.
@@ -37,18 +39,24 @@ type earlier struct {
 	held         *waits.Outcome
 }
 
+// answer is what the writer says of a callback.
+type answer struct {
+	executionID string
+	earlier     earlier // of a settled state
+	typed       int64   // the waiting wait whose schema the caller must judge the output by
+}
+
 // Callback implements engine.Engine.
 func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID string, err error) {
 	sent := sentOutcome{engine.OutcomeOf(c.Request), c.Principal}
 	key := digest(c.Key)
-	type answer struct {
-		executionID string
-		earlier     earlier
+	a, err := e.settleKey(ctx, key, c.Key, sent, sent.Result == callback.Fail) // a fail is not judged
+	if err == nil && a.typed != 0 {
+		// Judging takes long, so the writer leaves it to the caller.
+		if err = e.judgeOutput(ctx, c.ProjectID, a.typed, sent.Output); err == nil {
+			a, err = e.settleKey(ctx, key, c.Key, sent, true)
+		}
 	}
-	a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
-		a.executionID, a.earlier, err = e.callback(t, key, c.Key, sent)
-		return a, err
-	})
 	if err != nil || a.earlier.seq == 0 && a.earlier.held == nil {
 		return a.executionID, err
 	}
@@ -65,6 +73,27 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 	return a.executionID, nil
 }
 
+// settleKey has the writer settle the state with a key. Unless it was judged, a waiting wait with a
+// schema is only returned.
+func (e *Engine) settleKey(ctx context.Context, key []byte, ids engine.Key, sent sentOutcome, judged bool) (answer, error) {
+	return commit(ctx, e.writer, func(t *tx) (answer, error) { return e.callback(t, key, ids, sent, judged) })
+}
+
+// judgeOutput returns an engine.OutputError if an output breaks the schema of a wait.
+func (e *Engine) judgeOutput(ctx context.Context, projectID string, wait int64, output []byte) error {
+	var schema []byte
+	err := e.readers.read(ctx, projectID, func(c *conn) error {
+		return c.query(selectSchema, func(row *sqlite3.Stmt) error {
+			schema = text(row, 0)
+			return nil
+		}, wait)
+	})
+	if err != nil || schema == nil { // retention has deleted it, and the writer will say so
+		return err
+	}
+	return e.options.Judge(schema, output)
+}
+
 // judge decides on a callback of a settled state.
 func judge(stored, sent waits.Outcome) error {
 	_, err := engine.Decide(engine.Stored{Status: waits.Status(stored.Result), Same: engine.Same(stored, sent)}, time.Time{})
@@ -74,55 +103,59 @@ func judge(stored, sent waits.Outcome) error {
 	return nil
 }
 
-func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome) (executionID string, at earlier, err error) {
+func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome, judged bool) (a answer, err error) {
 	k, found, err := t.keyed(key)
 	switch {
 	case err != nil:
-		return "", at, err
+		return a, err
 	case !found:
-		executionID, at.held, err = e.callbackUnknown(t, key, ids, sent)
-		return executionID, at, err
+		a.executionID, a.earlier.held, err = e.callbackUnknown(t, key, ids, sent)
+		return a, err
 	}
-	if executionID = k.executionID; executionID == "" {
-		executionID = string(ids.RunID)
+	if a.executionID = k.executionID; a.executionID == "" {
+		a.executionID = string(ids.RunID)
 	}
 	x, err := t.entry(k.wait, k.project)
 	if err != nil {
-		return "", at, err
+		return a, err
 	}
 	switch x.status {
 	case success, fail:
-		return executionID, earlier{project: k.project, seq: x.seq}, nil
+		a.earlier = earlier{project: k.project, seq: x.seq}
+		return a, nil
 	case waiting, expired, cancelled:
 	default: // retention is about to delete its key
-		return "", at, refuse(engine.ErrNotFound, "callback of a forgotten state")
+		return a, refuse(engine.ErrNotFound, "callback of a forgotten state")
 	}
 	now := e.now()
 	settle, refusal := engine.Decide(engine.Stored{Status: x.status.name(), Deadline: instant(k.expiresAt)}, instant(now))
 	switch {
+	case settle && k.typed && !judged:
+		a.typed = k.wait
+		return a, nil
 	case settle:
-		return executionID, at, t.settle(x, ids.WorkflowID, statusOf(waits.Status(sent.Result)), &sent, now)
+		return a, t.settle(x, statusOf(waits.Status(sent.Result)), &sent, now)
 	case x.status == waiting:
 		// The sweeper has not seen the wait yet. The expiry becomes durable with the
 		// refusal, so that a clock that is set back cannot revive the wait.
-		if err := t.settle(x, ids.WorkflowID, expired, nil, k.expiresAt); err != nil {
-			return "", at, err
+		if err := t.settle(x, expired, nil, k.expiresAt); err != nil {
+			return a, err
 		}
 	}
-	return "", at, refuse(refusal, "callback of wait %d", k.wait)
+	return a, refuse(refusal, "callback of wait %d", k.wait)
 }
 
 // keyed returns the wait with the given key, if there is one.
 func (c *conn) keyed(key []byte) (k keyed, found bool, err error) {
 	err = c.query(keyedWait, func(row *sqlite3.Stmt) error {
-		k, found = keyed{row.ColumnInt64(0), row.ColumnInt64(1), row.ColumnInt64(2), row.ColumnText(3)}, true
+		k, found = keyed{row.ColumnInt64(0), row.ColumnInt64(1), row.ColumnInt64(2), row.ColumnText(3), row.ColumnInt(4) == 1}, true
 		return nil
 	}, key)
 	return k, found, err
 }
 
-// settle moves a wait out of waiting as of the time at, and appends it to the feed. sent is nil if the wait expired or was cancelled.
-func (t *tx) settle(x entry, workflowID string, s status, sent *sentOutcome, at int64) error {
+// settle moves a wait out of waiting as of the time at, and appends it to the feed. sent is nil if the wait expired; of a cancelled one it has the reason and the principal.
+func (t *tx) settle(x entry, s status, sent *sentOutcome, at int64) error {
 	if sent == nil {
 		sent = &sentOutcome{}
 	}
@@ -132,7 +165,7 @@ func (t *tx) settle(x entry, workflowID string, s status, sent *sentOutcome, at 
 		return err
 	}
 	t.seq = seq
-	x.workflow, x.status, x.seq = workflowID, s, seq
+	x.status, x.seq = s, seq
 	t.note(x)
 	t.counts[waiting]--
 	t.counts[s]++

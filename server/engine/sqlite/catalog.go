@@ -6,12 +6,35 @@ import (
 
 // An entry is a wait that was opened or left waiting after the last fold.
 type entry struct {
-	wait     int64
-	project  int64
-	workflow string
-	opened   bool   // since the fold
-	status   status // as of now
-	seq      int64  // its position in outcomes; 0 while waiting
+	wait    int64
+	project int64
+	labels  *labels // if it was opened since the fold
+	opened  bool    // since the fold
+	status  status  // as of now
+	seq     int64   // its position in outcomes; 0 while waiting
+}
+
+// labels are what a wait is found by.
+type labels struct {
+	workflow, run, state string
+	tags                 []string
+}
+
+// The first letters of the names of lists.
+const (
+	ofWorkflow = "w"
+	ofRun      = "r"
+	ofState    = "s"
+	withTag    = "t"
+)
+
+// names returns the names of the lists that a wait is in.
+func (l *labels) names() []string {
+	names := []string{ofWorkflow + l.workflow, ofRun + l.run, ofState + l.state}
+	for _, tag := range l.tags {
+		names = append(names, withTag+tag)
+	}
+	return names
 }
 
 // counts are numbers of waits by status.
@@ -78,7 +101,7 @@ func (c *catalog) remove(t *tx) {
 			delete(c.entries, e.wait)
 			continue
 		}
-		now.opened = false
+		now.opened, now.labels = false, nil
 		c.entries[e.wait] = now
 	}
 	c.foldedWait, c.foldedSeq = t.foldedWait, t.foldedSeq

@@ -18,7 +18,7 @@ import (
 func TestClockSetBackAndForward(t *testing.T) {
 	f := newFile(t, sqlite.Options{Retention: 24 * time.Hour})
 	open := func(state string, timeout time.Duration) string {
-		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: int(timeout / time.Second)})
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: int(timeout / time.Second)}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestClockSetBackAndForward(t *testing.T) {
 func TestPollEndsPastTheDeadline(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
 	for i := range 10 {
-		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 3600})
+		wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 3600}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func filled(t *testing.T, n int) (path string) {
 	}
 	for i := range n {
 		request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 3600, Input: []byte(`{}`)}
-		_, _, err := e.OpenWait(t.Context(), "p", request)
+		_, _, err := e.OpenWait(t.Context(), "p", request, "")
 		if err == nil && i%2 == 0 {
 			_, err = e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i))}, Request: enginetest.Success(`{}`)})
 		}

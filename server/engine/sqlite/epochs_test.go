@@ -18,7 +18,7 @@ import (
 func settled(t *testing.T, e *sqlite.Engine, project string, states ...string) (cursor string) {
 	t.Helper()
 	for _, state := range states {
-		_, _, err := e.OpenWait(t.Context(), project, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 3600})
+		_, _, err := e.OpenWait(t.Context(), project, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 3600}, "")
 		if err == nil {
 			_, err = e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: project, WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}, Request: enginetest.Success(`{}`)})
 		}
@@ -138,12 +138,12 @@ func TestFeedIsNotAheadOfTheEngine(t *testing.T) {
 func TestListsOfALockedFile(t *testing.T) {
 	f := newFile(t, sqlite.Options{BusyTimeout: 50 * time.Millisecond})
 	openState(t, f.Engine, "s", "")
-	if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil { // folds
+	if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0); err != nil { // folds
 		t.Fatal(err)
 	}
 	openState(t, f.Engine, "not folded", "")
 	defer lockFile(t, f.path)()
-	if page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil || len(page.Waits) != 1 {
+	if page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0); err != nil || len(page.Waits) != 1 {
 		t.Errorf("ListWaits of a locked file = %+v, %v; want a wait", page, err)
 	}
 }

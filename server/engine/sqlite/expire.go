@@ -22,7 +22,7 @@ const (
 	firstDue     = `SELECT 1 FROM deadlines WHERE expires_at <= ? LIMIT 1`
 	allDue       = `SELECT expires_at, wait FROM deadlines WHERE expires_at <= ? ORDER BY expires_at, wait LIMIT ?`
 	dropDeadline = `DELETE FROM deadlines WHERE expires_at = ? AND wait = ?`
-	waitToExpire = `SELECT project, workflow_id, expires_at FROM waits WHERE id = ?`
+	waitToExpire = `SELECT project, expires_at FROM waits WHERE id = ?`
 )
 
 // expireDue expires the waits that are past their deadline, some in each transaction.
@@ -75,7 +75,7 @@ func (t *tx) expire(wait, now int64) error {
 	x := entry{wait: wait}
 	found, expiresAt := false, int64(0)
 	err := t.query(waitToExpire, func(row *sqlite3.Stmt) error {
-		x.project, x.workflow, expiresAt, found = row.ColumnInt64(0), row.ColumnText(1), row.ColumnInt64(2), true
+		x.project, expiresAt, found = row.ColumnInt64(0), row.ColumnInt64(1), true
 		return nil
 	}, wait)
 	if err != nil || !found || expiresAt > now {
@@ -85,7 +85,7 @@ func (t *tx) expire(wait, now int64) error {
 	if err != nil || known.status != waiting {
 		return err
 	}
-	return t.settle(known, x.workflow, expired, nil, expiresAt)
+	return t.settle(known, expired, nil, expiresAt)
 }
 
 // cannotWrite reports whether a change was refused because the store cannot take it now. Waits

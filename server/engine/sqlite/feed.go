@@ -13,7 +13,7 @@ import (
 
 const (
 	floorOf   = `SELECT coalesce((SELECT floor FROM projects WHERE id = ?), (SELECT floor FROM state))`
-	feedAfter = waitColumns + `, o.seq, ` + outcomeColumns + `
+	feedAfter = waitColumns + `, ` + outcomeColumns + `, o.seq
 FROM outcomes o
 JOIN waits w ON w.id = o.wait
 JOIN projects p ON p.id = w.project
@@ -81,9 +81,9 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 				return errStop
 			}
 			r := scanWait(row)
-			r.scanOutcome(row, 12)
+			r.scanOutcome(row, waitColumnCount)
 			answer.Outcomes = append(answer.Outcomes, r.wait)
-			after = row.ColumnInt64(11)
+			after = row.ColumnInt64(waitColumnCount + outcomeColumnCount)
 			size += r.size()
 			return nil
 		}, *project, after, last, limit)

@@ -21,10 +21,6 @@ const (
 	// foldAmong is the number of rows that a transaction folds among the changes of callers, and
 	// foldAlone while changes wait for the fold.
 	foldAmong, foldAlone = 64, 1024
-
-	endedChunk = 512  // waits in a row of ended
-	listChunk  = 4096 // waits in a row of lists
-	seqSize    = 6    // bytes of a position in ended
 )
 
 const (
@@ -32,9 +28,9 @@ const (
 	replaceSeqs = `INSERT OR REPLACE INTO ended (chunk, seqs) VALUES (?, ?)`
 	deleteSeqs  = `DELETE FROM ended WHERE chunk = ?`
 
-	selectBits  = `SELECT waits FROM lists WHERE project = ? AND workflow_id = ? AND status = ? AND chunk = ?`
-	replaceBits = `INSERT OR REPLACE INTO lists (project, workflow_id, status, chunk, waits) VALUES (?, ?, ?, ?, ?)`
-	deleteBits  = `DELETE FROM lists WHERE project = ? AND workflow_id = ? AND status = ? AND chunk = ?`
+	selectBits  = `SELECT waits FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk = ?`
+	replaceBits = `INSERT OR REPLACE INTO lists (project, name, status, chunk, waits) VALUES (?, ?, ?, ?, ?)`
+	deleteBits  = `DELETE FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk = ?`
 
 	storeMarks = `UPDATE state SET opened = ?, settled = ?`
 	storeCount = `INSERT INTO counts (status, waits) VALUES (?, ?) ON CONFLICT (status) DO UPDATE SET waits = waits + excluded.waits`
@@ -171,14 +167,14 @@ func (e *Engine) foldStep() int {
 
 // A list names a row of the table lists.
 type list struct {
-	project  int64
-	workflow string
-	status   status
-	chunk    int64
+	project int64
+	name    string
+	status  status
+	chunk   int64
 }
 
 func compareLists(a, b list) int {
-	return cmp.Or(cmp.Compare(a.project, b.project), cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.status, b.status), cmp.Compare(a.chunk, b.chunk))
+	return cmp.Or(cmp.Compare(a.project, b.project), cmp.Compare(a.name, b.name), cmp.Compare(a.status, b.status), cmp.Compare(a.chunk, b.chunk))
 }
 
 // edits are changes of the rows of ended and lists. They may be applied again.
@@ -189,14 +185,13 @@ type edits struct {
 
 // fold adds what follows from an entry.
 func (e *edits) fold(x entry) {
-	for _, workflow := range [...]string{"", x.workflow} {
-		if x.opened {
-			e.bit(x.project, workflow, anyStatus, x.wait, true)
-		}
-		e.bit(x.project, workflow, x.status, x.wait, true)
-		if x.status != waiting {
-			e.bit(x.project, workflow, waiting, x.wait, false)
-		}
+	if x.opened {
+		e.bit(x.project, "", anyStatus, x.wait, true)
+		e.named(x, true)
+	}
+	e.bit(x.project, "", x.status, x.wait, true)
+	if x.status != waiting {
+		e.bit(x.project, "", waiting, x.wait, false)
 	}
 	if x.seq != 0 {
 		e.seq(x.wait, x.seq)
@@ -205,17 +200,23 @@ func (e *edits) fold(x entry) {
 
 // forget adds what takes a wait that left waiting out of the lists.
 func (e *edits) forget(x entry) {
-	for _, workflow := range [...]string{"", x.workflow} {
-		e.bit(x.project, workflow, anyStatus, x.wait, false)
-		e.bit(x.project, workflow, x.status, x.wait, false)
+	e.bit(x.project, "", anyStatus, x.wait, false)
+	e.bit(x.project, "", x.status, x.wait, false)
+	e.named(x, false)
+}
+
+// named adds the lists that the wait is in by its ids and tags.
+func (e *edits) named(x entry, is bool) {
+	for _, name := range x.labels.names() {
+		e.bit(x.project, name, anyStatus, x.wait, is)
 	}
 }
 
-func (e *edits) bit(project int64, workflow string, s status, wait int64, is bool) {
+func (e *edits) bit(project int64, name string, s status, wait int64, is bool) {
 	if e.bits == nil {
 		e.bits = map[list]map[int64]bool{}
 	}
-	l := list{project, workflow, s, wait / listChunk}
+	l := list{project, name, s, wait / listChunk}
 	if e.bits[l] == nil {
 		e.bits[l] = map[int64]bool{}
 	}
@@ -277,7 +278,7 @@ func (t *tx) editBits(l list, edits map[int64]bool) error {
 	err := t.query(selectBits, func(row *sqlite3.Stmt) error {
 		unpackBits(data, row.ColumnRawBlob(0))
 		return nil
-	}, l.project, l.workflow, l.status, l.chunk)
+	}, l.project, l.name, l.status, l.chunk)
 	if err != nil {
 		return err
 	}
@@ -289,65 +290,9 @@ func (t *tx) editBits(l list, edits map[int64]bool) error {
 		}
 	}
 	if isZero(data) {
-		return t.execute(deleteBits, l.project, l.workflow, l.status, l.chunk)
+		return t.execute(deleteBits, l.project, l.name, l.status, l.chunk)
 	}
-	return t.execute(replaceBits, l.project, l.workflow, l.status, l.chunk, packBits(data))
-}
-
-// packBits returns the stored form of bits: a few are stored as their numbers, two bytes each, the
-// most significant first, because a list may have few waits in a row.
-func packBits(bits []byte) []byte {
-	const few = 64
-	var numbers []byte
-	for i, b := range bits {
-		for bit := range 8 {
-			if b&(1<<bit) == 0 {
-				continue
-			}
-			if len(numbers) == 2*few {
-				return bits
-			}
-			n := i*8 + bit
-			numbers = append(numbers, byte(n>>8), byte(n))
-		}
-	}
-	return numbers
-}
-
-// unpackBits sets the bits of a stored form.
-func unpackBits(bits, stored []byte) {
-	if len(stored) == len(bits) {
-		copy(bits, stored)
-		return
-	}
-	for i := 0; i+1 < len(stored); i += 2 {
-		n := int(stored[i])<<8 | int(stored[i+1])
-		bits[n/8] |= 1 << (n % 8)
-	}
-}
-
-func isZero(data []byte) bool {
-	for _, b := range data {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// putSeq writes a position in seqSize bytes, the most significant first.
-func putSeq(data []byte, seq int64) {
-	for i := range seqSize {
-		data[i] = byte(seq >> (8 * (seqSize - 1 - i)))
-	}
-}
-
-// seqFrom reads what putSeq has written; 0 if there is nothing.
-func seqFrom(data []byte) (seq int64) {
-	for _, b := range data {
-		seq = seq<<8 | int64(b)
-	}
-	return seq
+	return t.execute(replaceBits, l.project, l.name, l.status, l.chunk, packBits(data))
 }
 
 // storeCounts adds to the stored counts.

@@ -2,11 +2,12 @@ package sqlite
 
 import "sync"
 
-// A topic is an event that long-polls wait for: a wait with the given id leaves waiting, or
-// the feed of a project grows.
+// A topic is an event that long-polls wait for: a wait with the given id leaves waiting,
+// the feed of a project grows, or a wait of a project is opened.
 type topic struct {
-	wait int64 // its row
-	feed int64 // its project
+	wait   int64 // its row
+	feed   int64 // its project
+	opened int64 // its project
 }
 
 // hub wakes long-polls. A long-poll subscribes before it reads, so that it misses nothing

@@ -36,7 +36,8 @@ func migrate(ctx context.Context, file *lockedFile, options Options) (*lockedFil
 	case version == 0:
 		err = c.create()
 	case version == 2:
-		err = c.upgrade(schema2to3)
+		options.Logger.Info("migrating the file to the schema of this release", "file", file.path)
+		err = c.upgrade2()
 	}
 	if err = errors.Join(err, c.Close()); err != nil {
 		return file, err
@@ -68,10 +69,41 @@ func (c *conn) create() error {
 	return nil
 }
 
-// upgrade changes the tables of an earlier schema in one transaction.
-func (c *conn) upgrade(script string) error {
+// upgrade2 changes the tables of schema 2, in one transaction.
+func (c *conn) upgrade2() error {
 	t := &tx{conn: c}
-	return t.transact(func() error { return c.Exec(fmt.Sprintf("%s PRAGMA user_version = %d", script, schemaVersion)) })
+	return t.transact(func() error {
+		if err := c.Exec(schema2to3); err != nil {
+			return err
+		}
+		if err := t.listIDs(); err != nil {
+			return err
+		}
+		return c.Exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+	})
+}
+
+// listIDs fills the lists of runs and states, of the waits that are folded.
+func (t *tx) listIDs() error {
+	for after, n := int64(0), catalogLimit; n == catalogLimit; {
+		n = 0
+		var edits edits
+		err := t.query(`SELECT id, project, run_id, state_id FROM waits WHERE id > ? AND id <= (SELECT opened FROM state) ORDER BY id LIMIT ?`, func(row *sqlite3.Stmt) error {
+			after = row.ColumnInt64(0)
+			n++
+			for _, name := range [...]string{ofRun + row.ColumnText(2), ofState + row.ColumnText(3)} {
+				edits.bit(row.ColumnInt64(1), name, anyStatus, after, true)
+			}
+			return nil
+		}, after, catalogLimit)
+		if err == nil {
+			err = edits.apply(func() int { return foldAlone }, func(step change) error { return step(t) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // version returns the version of the schema, or 0 if the file is empty. The error says if it

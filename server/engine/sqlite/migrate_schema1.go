@@ -73,8 +73,8 @@ func fill(ctx context.Context, path, target string, busy time.Duration, logger *
 	t := &tx{conn: c}
 	for _, step := range []struct{ what, statement string }{
 		{"projects", `INSERT INTO projects (name) SELECT project_id FROM (SELECT project_id, min(id) AS first FROM old.waits GROUP BY project_id) ORDER BY first`},
-		{"waits", `INSERT INTO waits SELECT w.id, w.wait_id, p.id, w.workflow_id, w.run_id, w.state_id, nullif(w.execution_id, w.run_id), w.created_at, w.expires_at FROM old.waits w JOIN projects p ON p.name = w.project_id ORDER BY w.id`},
-		{"keys", `INSERT INTO keys SELECT w.key, w.id, p.id, w.expires_at, nullif(w.execution_id, w.run_id) FROM old.waits w JOIN projects p ON p.name = w.project_id ORDER BY w.key`},
+		{"waits", `INSERT INTO waits (id, wait_id, project, workflow_id, run_id, state_id, execution_id, created_at, expires_at) SELECT w.id, w.wait_id, p.id, w.workflow_id, w.run_id, w.state_id, nullif(w.execution_id, w.run_id), w.created_at, w.expires_at FROM old.waits w JOIN projects p ON p.name = w.project_id ORDER BY w.id`},
+		{"keys", `INSERT INTO keys (key, wait, project, expires_at, execution_id) SELECT w.key, w.id, p.id, w.expires_at, nullif(w.execution_id, w.run_id) FROM old.waits w JOIN projects p ON p.name = w.project_id ORDER BY w.key`},
 		{"inputs", `INSERT INTO inputs SELECT wait, input FROM old.inputs ORDER BY wait`},
 		{"deadlines", `INSERT INTO deadlines SELECT expires_at, wait FROM old.deadlines ORDER BY 1, 2`},
 		{"outcomes", `INSERT INTO outcomes SELECT p.id, o.seq, o.wait, CASE w.status WHEN 'success' THEN 2 WHEN 'fail' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END, o.settled_at, o.added_at, nullif(o.error, ''), o.output, nullif(o.caller, '')
@@ -159,9 +159,10 @@ func (t *tx) foldOld(logger *slog.Logger) error {
 	for after, n := int64(0), catalogLimit; n == catalogLimit; {
 		n = 0
 		var edits edits
-		err := t.query(`SELECT w.id, w.project, w.workflow_id, coalesce(o.seq, 0), CASE w2.status WHEN 'waiting' THEN 1 WHEN 'success' THEN 2 WHEN 'fail' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END
+		err := t.query(`SELECT w.id, w.project, w.workflow_id, w.run_id, w.state_id, coalesce(o.seq, 0), CASE w2.status WHEN 'waiting' THEN 1 WHEN 'success' THEN 2 WHEN 'fail' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END
 			FROM waits w JOIN old.waits w2 ON w2.id = w.id LEFT JOIN old.outcomes o ON o.project_id = w2.project_id AND o.seq = w2.seq WHERE w.id > ? ORDER BY w.id LIMIT ?`, func(row *sqlite3.Stmt) error {
-			x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), workflow: row.ColumnText(2), seq: row.ColumnInt64(3), status: status(row.ColumnInt(4)), opened: true}
+			x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), seq: row.ColumnInt64(5), status: status(row.ColumnInt(6)), opened: true}
+			x.labels = &labels{workflow: row.ColumnText(2), run: row.ColumnText(3), state: row.ColumnText(4)}
 			edits.fold(x)
 			changed.add(x)
 			after = x.wait

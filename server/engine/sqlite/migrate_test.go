@@ -53,7 +53,7 @@ func TestMigrationKeepsEverything(t *testing.T) {
 	limit := 100
 	list := func(project string, params waits.ListWaitsParams) map[string]string {
 		params.Limit = &limit
-		page, err := e.ListWaits(t.Context(), project, params)
+		page, err := e.ListWaits(t.Context(), project, params, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestMigrationKeepsEverything(t *testing.T) {
 	if id, err := e.Callback(t.Context(), engine.Callback{Key: key("other execution"), Request: enginetest.Success(`{}`)}); id != "execution" || err != nil {
 		t.Errorf("callback of the waiting wait = %q, %v; want execution", id, err)
 	}
-	wait, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60})
+	wait, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60}, "")
 	if err != nil || wait.Status != waits.Success || wait.SettledBy != "early-bird" {
 		t.Errorf("OpenWait of a held state = %+v, %v; want success by early-bird", wait, err)
 	}
@@ -203,7 +203,7 @@ func TestMigratedHeldCallbacksAreCounted(t *testing.T) {
 		if stats, err := e.Stats(t.Context()); err != nil || stats.Held != want {
 			t.Errorf("Stats.Held = %d, %v; want %d", stats.Held, err, want)
 		}
-		if _, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60}); err != nil {
+		if _, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "held", TimeoutSeconds: 60}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,7 +242,7 @@ func TestMigrationFromSchema2(t *testing.T) {
 	if page := list(); len(page.Held) != 1 || page.Held[0].HeldID != "3" {
 		t.Errorf("ListHeld after another callback = %+v, want one with the id 3", page)
 	}
-	wait, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "approved", TimeoutSeconds: 60})
+	wait, _, err := e.OpenWait(t.Context(), "shop", waits.OpenWaitRequest{WorkflowID: "order-approval", RunID: "run", StateID: "approved", TimeoutSeconds: 60}, "")
 	if err != nil || wait.Status != waits.Success || string(wait.Outcome.Output) != `{"amount":129.90}` {
 		t.Errorf("OpenWait of a settled state = %+v, %v; want its outcome", wait, err)
 	}

@@ -51,7 +51,7 @@ func TestCountsOfWaitsSettledBehindAFold(t *testing.T) {
 			<-time.After(20 * time.Millisecond) // they are queued
 		}
 		hook.Store(&queue)
-		if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil {
+		if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0); err != nil {
 			t.Fatal(err)
 		}
 		hook.Store(nil)
@@ -124,7 +124,7 @@ func TestFoldThatFails(t *testing.T) {
 		running.Go(func() {
 			for {
 				request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(opened.Add(1))), TimeoutSeconds: 3600}
-				if _, _, err := f.OpenWait(t.Context(), "p", request); err != nil {
+				if _, _, err := f.OpenWait(t.Context(), "p", request, ""); err != nil {
 					if !errors.Is(err, engine.ErrUnavailable) {
 						t.Errorf("OpenWait: %v, want %v", err, engine.ErrUnavailable)
 					}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -16,14 +17,16 @@ const pageBytes = 512 << 10
 const (
 	waitColumns = `
 SELECT w.id, w.project, w.wait_id, p.name, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.created_at, w.expires_at,
-       (SELECT input FROM inputs WHERE wait = w.id)`
-	selectWait = waitColumns + ` FROM waits w JOIN projects p ON p.id = w.project `
-	waitByRow  = selectWait + `WHERE w.id = ?`
-	waitExists = `SELECT 1 FROM waits WHERE id = ?`
-	waitByID   = selectWait + `WHERE w.wait_id = ? AND w.project = ?`
+       (SELECT input FROM inputs WHERE wait = w.id), w.title, w.tags, w.opened_by, (SELECT schema FROM schemas WHERE wait = w.id)`
+	waitColumnCount = 15
+	selectWait      = waitColumns + ` FROM waits w JOIN projects p ON p.id = w.project `
+	waitByRow       = selectWait + `WHERE w.id = ?`
+	waitExists      = `SELECT 1 FROM waits WHERE id = ?`
+	waitByID        = selectWait + `WHERE w.wait_id = ? AND w.project = ?`
 
-	outcomeColumns = `o.status, o.error, o.output, o.settled_at, o.caller`
-	outcomeAt      = `SELECT ` + outcomeColumns + ` FROM outcomes o WHERE o.project = ? AND o.seq = ?`
+	outcomeColumns     = `o.status, o.error, o.output, o.settled_at, o.caller`
+	outcomeColumnCount = 5
+	outcomeAt          = `SELECT ` + outcomeColumns + ` FROM outcomes o WHERE o.project = ? AND o.seq = ?`
 )
 
 // record is a wait with its place in the store.
@@ -35,28 +38,32 @@ type record struct {
 // size returns how much of a page the wait takes.
 func (r *record) size() int {
 	if r.wait.Outcome == nil {
-		return len(r.wait.Input)
+		return len(r.wait.Input) + len(r.wait.OutputSchema)
 	}
-	return len(r.wait.Input) + len(r.wait.Outcome.Output)
+	return len(r.wait.Input) + len(r.wait.OutputSchema) + len(r.wait.Outcome.Output)
 }
 
 // scanWait reads waitColumns. The record has no outcome yet.
 func scanWait(row *sqlite3.Stmt) record {
 	r := record{
-		entry: entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), workflow: row.ColumnText(4)},
+		entry: entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1)},
 		wait: waits.Wait{
-			WaitID:      row.ColumnText(2),
-			ProjectID:   row.ColumnText(3),
-			RunID:       callback.RunID(row.ColumnText(5)),
-			StateID:     callback.StateID(row.ColumnText(6)),
-			ExecutionID: row.ColumnText(7),
-			Status:      waits.Waiting,
-			CreatedAt:   instant(row.ColumnInt64(8)),
-			ExpiresAt:   instant(row.ColumnInt64(9)),
-			Input:       text(row, 10),
+			WaitID:       row.ColumnText(2),
+			ProjectID:    row.ColumnText(3),
+			WorkflowID:   row.ColumnText(4),
+			RunID:        callback.RunID(row.ColumnText(5)),
+			StateID:      callback.StateID(row.ColumnText(6)),
+			ExecutionID:  row.ColumnText(7),
+			Status:       waits.Waiting,
+			CreatedAt:    instant(row.ColumnInt64(8)),
+			ExpiresAt:    instant(row.ColumnInt64(9)),
+			Input:        text(row, 10),
+			Title:        row.ColumnText(11),
+			Tags:         tagsFrom(row.ColumnText(12)),
+			OpenedBy:     row.ColumnText(13),
+			OutputSchema: text(row, 14),
 		},
 	}
-	r.wait.WorkflowID = r.workflow
 	if r.wait.ExecutionID == "" {
 		r.wait.ExecutionID = string(r.wait.RunID)
 	}
@@ -73,6 +80,26 @@ func (r *record) scanOutcome(row *sqlite3.Stmt, column int) {
 	at := instant(row.ColumnInt64(column + 3))
 	r.wait.SettledAt = &at
 	r.wait.SettledBy = row.ColumnText(column + 4)
+	if r.status == cancelled {
+		r.wait.CancelReason = row.ColumnText(column + 1)
+	}
+}
+
+// tagsText returns the stored form of tags, empty if there are none.
+func tagsText(tags []string) optional {
+	if len(tags) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(tags) // strings always succeed
+	return optional(text)
+}
+
+// tagsFrom reads what tagsText has written.
+func tagsFrom(text string) (tags []string) {
+	if text != "" {
+		_ = json.Unmarshal([]byte(text), &tags) // this package has written it
+	}
+	return tags
 }
 
 // complete adds the outcome of a wait with a known entry. found is false if retention has

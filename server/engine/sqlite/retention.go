@@ -31,11 +31,12 @@ const (
 	projectAfter = `SELECT coalesce(min(project), 0) FROM outcomes WHERE project > ?`
 
 	oldest        = `SELECT seq, wait, status, added_at FROM outcomes WHERE project = ? ORDER BY seq LIMIT ?`
-	waitToForget  = `SELECT p.name, w.workflow_id, w.run_id, w.state_id FROM waits w JOIN projects p ON p.id = w.project WHERE w.id = ?`
+	waitToForget  = `SELECT p.name, w.workflow_id, w.run_id, w.state_id, w.tags FROM waits w JOIN projects p ON p.id = w.project WHERE w.id = ?`
 	raiseFloor    = `UPDATE projects SET floor = max(floor, ?) WHERE id = ?`
 	forgetKey     = `DELETE FROM keys WHERE key = ? AND wait = ?`
 	forgetWait    = `DELETE FROM waits WHERE id = ?`
 	forgetInput   = `DELETE FROM inputs WHERE wait = ?`
+	forgetSchema  = `DELETE FROM schemas WHERE wait = ?`
 	forgetOutcome = `DELETE FROM outcomes WHERE project = ? AND seq = ?`
 )
 
@@ -112,12 +113,13 @@ func (e *Engine) oldest(ctx context.Context, project, horizon int64) (olds []for
 	return olds, err
 }
 
-// identify adds the workflows and the keys of waits.
+// identify adds the labels and the keys of waits.
 func (c *conn) identify(olds []forgotten) error {
 	for i := range olds {
 		err := c.query(waitToForget, func(row *sqlite3.Stmt) error {
-			olds[i].workflow = row.ColumnText(1)
-			olds[i].key = digest(engine.Key{ProjectID: row.ColumnText(0), WorkflowID: olds[i].workflow, RunID: callback.RunID(row.ColumnText(2)), StateID: callback.StateID(row.ColumnText(3))})
+			l := &labels{row.ColumnText(1), row.ColumnText(2), row.ColumnText(3), tagsFrom(row.ColumnText(4))}
+			olds[i].labels = l
+			olds[i].key = digest(engine.Key{ProjectID: row.ColumnText(0), WorkflowID: l.workflow, RunID: callback.RunID(l.run), StateID: callback.StateID(l.state)})
 			return nil
 		}, olds[i].wait)
 		if err != nil {
@@ -178,11 +180,10 @@ func (e *Engine) forgetRows(ctx context.Context, olds []forgotten) error {
 			none := map[int64]int64{}
 			for _, o := range part {
 				none[o.wait] = 0
-				if err := t.execute(forgetWait, o.wait); err != nil {
-					return err
-				}
-				if err := t.execute(forgetInput, o.wait); err != nil {
-					return err
+				for _, statement := range [...]string{forgetWait, forgetInput, forgetSchema} {
+					if err := t.execute(statement, o.wait); err != nil {
+						return err
+					}
 				}
 			}
 			return t.editSeqs(chunk, none)

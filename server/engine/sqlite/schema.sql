@@ -22,11 +22,12 @@ CREATE TABLE keys (
   key          BLOB    PRIMARY KEY,
   wait         INTEGER NOT NULL, -- waits.id
   project      INTEGER NOT NULL, -- projects.id
-  expires_at   INTEGER NOT NULL,
-  execution_id TEXT
+  expires_at   INTEGER NOT NULL, -- as in waits
+  execution_id TEXT,
+  typed        INTEGER           -- 1 if the wait has a row in schemas
 ) STRICT, WITHOUT ROWID;
 
--- One row for each wait, never changed.
+-- One row for each wait. Only a deadline that is moved changes it.
 CREATE TABLE waits (
   id           INTEGER PRIMARY KEY, -- the order of opening, never reused: the list's cursor
   wait_id      TEXT    NOT NULL UNIQUE,
@@ -36,7 +37,17 @@ CREATE TABLE waits (
   state_id     TEXT    NOT NULL,
   execution_id TEXT,                -- NULL if it is the run id
   created_at   INTEGER NOT NULL,
-  expires_at   INTEGER NOT NULL
+  expires_at   INTEGER NOT NULL,
+  title        TEXT,
+  tags         TEXT,                -- a JSON array of strings; NULL if there are none
+  opened_by    TEXT                 -- the principal; NULL if the server does not authenticate
+) STRICT;
+CREATE INDEX waits_by_deadline ON waits (project, expires_at);
+
+-- What the outputs of waits must be.
+CREATE TABLE schemas (
+  wait   INTEGER PRIMARY KEY, -- waits.id
+  schema TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE inputs (
@@ -44,8 +55,8 @@ CREATE TABLE inputs (
   input TEXT NOT NULL
 ) STRICT;
 
--- Deadlines for the sweeper. A settle leaves its row here; at the deadline the sweeper finds
--- nothing to expire and deletes the row.
+-- Deadlines for the sweeper. A settle leaves its row here, and so does a deadline that is moved;
+-- at the deadline the sweeper finds nothing to expire and deletes the row.
 CREATE TABLE deadlines (
   expires_at INTEGER NOT NULL,
   wait       INTEGER NOT NULL, -- waits.id
@@ -61,9 +72,9 @@ CREATE TABLE outcomes (
   status     INTEGER NOT NULL,
   settled_at INTEGER NOT NULL, -- for the expired, their deadline
   added_at   INTEGER NOT NULL, -- when the row was added, by retention's clock (age.go)
-  error      TEXT,
+  error      TEXT,             -- of the cancelled, the reason
   output     TEXT,             -- NULL for the expired and the cancelled
-  caller     TEXT,             -- the principal that sent it; NULL if the server does not authenticate
+  caller     TEXT,             -- the principal that sent it or cancelled; NULL if the server does not authenticate
   PRIMARY KEY (project, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -73,15 +84,16 @@ CREATE TABLE ended (
   seqs  BLOB NOT NULL
 ) STRICT;
 
--- The waits of a list: one bit for each of 4096 waits, or the numbers of a few (fold.go). workflow_id is empty for all workflows,
--- status is 0 for all statuses.
+-- Sets of waits: one bit for each of 4096 waits, or the numbers of a few (bits.go). A name is empty
+-- for all waits of the project, or a letter and an id: of a workflow (w), run (r) or state (s), or
+-- a tag (t). status is 0 for all statuses; only the set of all waits has the others.
 CREATE TABLE lists (
-  project     INTEGER NOT NULL,
-  workflow_id TEXT    NOT NULL,
-  status      INTEGER NOT NULL,
-  chunk       INTEGER NOT NULL, -- waits.id / 4096
-  waits       BLOB    NOT NULL,
-  PRIMARY KEY (project, workflow_id, status, chunk)
+  project INTEGER NOT NULL,
+  name    TEXT    NOT NULL,
+  status  INTEGER NOT NULL,
+  chunk   INTEGER NOT NULL, -- waits.id / 4096
+  waits   BLOB    NOT NULL,
+  PRIMARY KEY (project, name, status, chunk)
 ) STRICT, WITHOUT ROWID;
 
 -- The number of waits by status, so that metrics need not count rows. As of the fold.
@@ -130,7 +142,7 @@ CREATE INDEX held_since      ON held (added_at);
 -- Every wait with its status, for people.
 CREATE VIEW everything AS
 SELECT w.wait_id, p.name AS project_id, w.workflow_id, w.run_id, w.state_id, coalesce(w.execution_id, w.run_id) AS execution_id,
-       CASE WHEN o.status IS NULL THEN 'waiting' ELSE (CASE o.status WHEN 2 THEN 'success' WHEN 3 THEN 'fail' WHEN 4 THEN 'expired' ELSE 'cancelled' END) END AS status,
+       w.title, w.tags, w.opened_by, CASE WHEN o.status IS NULL THEN 'waiting' ELSE (CASE o.status WHEN 2 THEN 'success' WHEN 3 THEN 'fail' WHEN 4 THEN 'expired' ELSE 'cancelled' END) END AS status,
        datetime(w.created_at / 1000, 'unixepoch') AS created_at, datetime(w.expires_at / 1000, 'unixepoch') AS expires_at,
        datetime(o.settled_at / 1000, 'unixepoch') AS settled_at, o.error, o.output, o.caller AS settled_by
 FROM waits w JOIN projects p ON p.id = w.project LEFT JOIN outcomes o ON o.wait = w.id;

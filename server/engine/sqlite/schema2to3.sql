@@ -1,4 +1,5 @@
--- From schema 2: retention gets a clock of its own.
+-- From schema 2: retention gets a clock of its own, and waits a title, tags and the rest. The sets of
+-- runs and states are filled by Go (migrate.go).
 ALTER TABLE state ADD COLUMN age INTEGER;
 ALTER TABLE state ADD COLUMN age_at INTEGER;
 
@@ -23,3 +24,25 @@ DROP TABLE held;
 ALTER TABLE held3 RENAME TO held;
 CREATE INDEX held_of_project ON held (project);
 CREATE INDEX held_since      ON held (added_at);
+
+ALTER TABLE keys ADD COLUMN typed INTEGER;
+ALTER TABLE waits ADD COLUMN title TEXT;
+ALTER TABLE waits ADD COLUMN tags TEXT;
+ALTER TABLE waits ADD COLUMN opened_by TEXT;
+CREATE INDEX waits_by_deadline ON waits (project, expires_at);
+CREATE TABLE schemas (
+  wait   INTEGER PRIMARY KEY,
+  schema TEXT NOT NULL
+) STRICT;
+
+ALTER TABLE lists RENAME COLUMN workflow_id TO name;
+DELETE FROM lists WHERE name <> '' AND status <> 0;
+UPDATE lists SET name = 'w' || name WHERE name <> '';
+
+DROP VIEW everything;
+CREATE VIEW everything AS
+SELECT w.wait_id, p.name AS project_id, w.workflow_id, w.run_id, w.state_id, coalesce(w.execution_id, w.run_id) AS execution_id,
+       w.title, w.tags, w.opened_by, CASE WHEN o.status IS NULL THEN 'waiting' ELSE (CASE o.status WHEN 2 THEN 'success' WHEN 3 THEN 'fail' WHEN 4 THEN 'expired' ELSE 'cancelled' END) END AS status,
+       datetime(w.created_at / 1000, 'unixepoch') AS created_at, datetime(w.expires_at / 1000, 'unixepoch') AS expires_at,
+       datetime(o.settled_at / 1000, 'unixepoch') AS settled_at, o.error, o.output, o.caller AS settled_by
+FROM waits w JOIN projects p ON p.id = w.project LEFT JOIN outcomes o ON o.wait = w.id;

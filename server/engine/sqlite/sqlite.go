@@ -69,6 +69,11 @@ type Options struct {
 	// monotonic clock.
 	Uptime func() time.Duration
 
+	// Judge returns an engine.OutputError if the output of a callback is not what the schema of
+	// its wait asks for. Both are JSON. It may run at once for many callers. Default: waits with
+	// a schema are refused with errors.ErrUnsupported.
+	Judge func(schema, output []byte) error
+
 	// NewID returns a new wait id. Default: UUIDs of version 7.
 	NewID func() string
 
@@ -206,8 +211,8 @@ const (
 	loadCounts   = `SELECT status, waits FROM counts`
 	allProjects  = `SELECT id, floor FROM projects`
 	lastWait     = `SELECT coalesce(max(id), 0) FROM waits`
-	openedSince  = `SELECT id, project, workflow_id FROM waits WHERE id > ?`
-	settledSince = `SELECT o.wait, o.status, o.seq, w.workflow_id FROM outcomes o JOIN waits w ON w.id = o.wait WHERE o.project = ? AND o.seq > ? ORDER BY o.seq`
+	openedSince  = `SELECT id, project, workflow_id, run_id, state_id, tags FROM waits WHERE id > ?`
+	settledSince = `SELECT wait, status, seq FROM outcomes WHERE project = ? AND seq > ? ORDER BY seq`
 )
 
 // load reads what the engine has in memory, and begins an epoch.
@@ -239,7 +244,8 @@ func (e *Engine) load(c *conn) error {
 	}
 	k.wait, k.seq = max(k.wait, k.foldedWait), k.foldedSeq
 	err = c.query(openedSince, func(row *sqlite3.Stmt) error {
-		x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), workflow: row.ColumnText(2), opened: true, status: waiting}
+		x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), opened: true, status: waiting}
+		x.labels = &labels{row.ColumnText(2), row.ColumnText(3), row.ColumnText(4), tagsFrom(row.ColumnText(5))}
 		k.entries[x.wait] = x
 		return nil
 	}, k.foldedWait)
@@ -257,8 +263,8 @@ func (e *Engine) load(c *conn) error {
 			return err
 		}
 		err = c.query(settledSince, func(row *sqlite3.Stmt) error {
-			x := entry{wait: row.ColumnInt64(0), project: project, workflow: row.ColumnText(3), status: status(row.ColumnInt(1)), seq: row.ColumnInt64(2)}
-			x.opened = k.entries[x.wait].opened
+			x := k.entries[row.ColumnInt64(0)] // if it was opened since the fold
+			x.wait, x.project, x.status, x.seq = row.ColumnInt64(0), project, status(row.ColumnInt(1)), row.ColumnInt64(2)
 			k.entries[x.wait] = x
 			k.seq = max(k.seq, x.seq)
 			return nil

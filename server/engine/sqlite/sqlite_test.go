@@ -65,7 +65,7 @@ func TestForeignFilesAreRefused(t *testing.T) {
 // deadline is older than the retention.
 func TestExpiryDuringDowntimeReachesTheFeed(t *testing.T) {
 	f := newFile(t, sqlite.Options{Retention: time.Hour})
-	wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60})
+	wait, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestExpiryDuringDowntimeReachesTheFeed(t *testing.T) {
 func TestLockedFile(t *testing.T) {
 	f := newFile(t, sqlite.Options{BusyTimeout: 50 * time.Millisecond})
 	request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 60}
-	wait, _, err := f.OpenWait(t.Context(), "p", request)
+	wait, _, err := f.OpenWait(t.Context(), "p", request, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestLockedFile(t *testing.T) {
 func TestRetentionForgetsSettledWaitsOnly(t *testing.T) {
 	f := newFile(t, sqlite.Options{Retention: time.Hour, HoldUnknown: true})
 	open := func(project, state string) waits.Wait {
-		wait, _, err := f.OpenWait(t.Context(), project, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 86400, Input: []byte(`{}`)})
+		wait, _, err := f.OpenWait(t.Context(), project, waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 86400, Input: []byte(`{}`)}, "")
 		if err != nil {
 			t.Fatalf("OpenWait: %v", err)
 		}
@@ -150,7 +150,7 @@ func TestRetentionForgetsSettledWaitsOnly(t *testing.T) {
 
 	limit := 1000
 	for project, want := range map[string][]string{"p": {young.WaitID, waiting.WaitID}, "q": nil} {
-		page, err := f.ListWaits(t.Context(), project, waits.ListWaitsParams{Limit: &limit})
+		page, err := f.ListWaits(t.Context(), project, waits.ListWaitsParams{Limit: &limit}, 0)
 		var got []string
 		for _, wait := range page.Waits {
 			got = append(got, wait.WaitID)
@@ -173,7 +173,7 @@ func TestRetentionForgetsSettledWaitsOnly(t *testing.T) {
 func TestFeedGoesOnWhenRetentionHasEmptiedIt(t *testing.T) {
 	f := newFile(t, sqlite.Options{Retention: time.Hour})
 	settle := func(state string) {
-		_, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 60})
+		_, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(state), TimeoutSeconds: 60}, "")
 		if err == nil {
 			_, err = f.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: callback.StateID(state)}, Request: enginetest.Success(`{}`)})
 		}

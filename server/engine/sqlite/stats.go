@@ -14,8 +14,8 @@ const (
 	// The first chunk of waiting waits of each project, all workflows. The statement steps from
 	// project to project by the primary key.
 	firstWaiting = `
-SELECT p.id, (SELECT min(chunk) FROM lists WHERE project = p.id AND workflow_id = '' AND status = 1) FROM projects p`
-	bitsOfWaiting = `SELECT waits FROM lists WHERE project = ? AND workflow_id = '' AND status = 1 AND chunk = ?`
+SELECT p.id, (SELECT min(chunk) FROM lists WHERE project = p.id AND name = '' AND status = 1) FROM projects p`
+	bitsOfWaiting = `SELECT waits FROM lists WHERE project = ? AND name = '' AND status = 1 AND chunk = ?`
 	createdAt     = `SELECT created_at FROM waits WHERE id = ?`
 
 	// Settled waits leave their deadlines, so the number of rows is limited.

@@ -65,7 +65,7 @@ func BenchmarkStore(b *testing.B) {
 			var slowest time.Duration
 			for _, status := range []waits.Status{"", waits.Waiting, waits.Success, waits.Fail, waits.Expired, waits.Cancelled} {
 				for _, workflow := range []string{"", "w", "none"} {
-					for _, order := range []waits.ListWaitsParamsOrder{waits.Newest, waits.Oldest} {
+					for _, order := range []waits.Order{waits.Newest, waits.Oldest} {
 						params := waits.ListWaitsParams{Order: &order}
 						if status != "" {
 							params.Status = &status
@@ -86,7 +86,7 @@ func BenchmarkStore(b *testing.B) {
 
 func list(b *testing.B, e *sqlite.Engine, params waits.ListWaitsParams) {
 	params.Limit = new(100)
-	if _, err := e.ListWaits(b.Context(), "p", params); err != nil {
+	if _, err := e.ListWaits(b.Context(), "p", params, 0); err != nil {
 		b.Fatal(err)
 	}
 }

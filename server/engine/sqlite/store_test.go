@@ -30,7 +30,7 @@ func openState(t *testing.T, e *sqlite.Engine, state, input string) waits.Wait {
 	if input != "" {
 		request.Input = []byte(input)
 	}
-	wait, _, err := e.OpenWait(t.Context(), "p", request)
+	wait, _, err := e.OpenWait(t.Context(), "p", request, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestForgottenPayloadsAreGone(t *testing.T) {
 		t.Errorf("the file has %d bytes after everything was forgotten, want at most 200 KiB", len(data))
 	}
 	f.open(t)
-	if page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil || len(page.Waits) != 0 {
+	if page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0); err != nil || len(page.Waits) != 0 {
 		t.Errorf("ListWaits after everything was forgotten = %+v, %v; want none", page, err)
 	}
 	if stats, err := f.Stats(t.Context()); err != nil || stats.Waits[waits.Success] != 0 || stats.Waits[waits.Waiting] != 0 {
@@ -159,7 +159,7 @@ func TestRetentionWaitsOutAJump(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if page, err := e.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil || len(page.Waits) != 1 {
+	if page, err := e.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0); err != nil || len(page.Waits) != 1 {
 		t.Errorf("ListWaits after a jump of the clock = %+v, %v; want the wait", page, err)
 	}
 	if n := strings.Count(log.String(), "clock has jumped"); n != 1 {
@@ -183,7 +183,7 @@ func TestFailingChangeCostsOneCommit(t *testing.T) {
 	for i := range callers {
 		group.Go(func() {
 			if i == 30 { // its wait id exists, which fails in the store
-				_, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "second", TimeoutSeconds: 60})
+				_, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "second", TimeoutSeconds: 60}, "")
 				errs <- err
 				return
 			}
@@ -234,7 +234,7 @@ func TestEveryPageIsProtected(t *testing.T) {
 		}
 		defer e.Close()
 		limit := 100
-		page, err := e.ListWaits(t.Context(), "p", waits.ListWaitsParams{Limit: &limit})
+		page, err := e.ListWaits(t.Context(), "p", waits.ListWaitsParams{Limit: &limit}, 0)
 		if err != nil {
 			return "", err
 		}
@@ -279,7 +279,7 @@ func TestCrashInAFold(t *testing.T) {
 	for i := range n {
 		openState(t, f.Engine, fmt.Sprint(i), "")
 	}
-	list := func() { _, _ = f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}) } // folds
+	list := func() { _, _ = f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0) } // folds
 	list()
 	for i := 0; i < n; i += 2 {
 		if _, err := f.Callback(t.Context(), engine.Callback{Key: keyOf(fmt.Sprint(i)), Request: enginetest.Success(`{}`)}); err != nil {
@@ -294,7 +294,7 @@ func TestCrashInAFold(t *testing.T) {
 		f.options.Committed = nil
 		f.open(t)
 		for status, want := range map[waits.Status]int{waits.Waiting: n / 2, waits.Success: n / 2, waits.Fail: 0} {
-			page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{Status: &status, Limit: new(1000)})
+			page, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{Status: &status, Limit: new(1000)}, 0)
 			if err != nil || len(page.Waits) != want {
 				t.Errorf("step %d: %d waits are %s, %v; want %d", step, len(page.Waits), status, err, want)
 			}
@@ -305,7 +305,7 @@ func TestCrashInAFold(t *testing.T) {
 		for i := range 3 { // another fold to interrupt
 			state := fmt.Sprint("more ", step, i)
 			openState(t, f.Engine, state, "")
-			if err := f.CancelWait(t.Context(), "p", openState(t, f.Engine, state, "").WaitID); err != nil {
+			if err := f.CancelWait(t.Context(), "p", openState(t, f.Engine, state, "").WaitID, "", ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -388,7 +388,7 @@ func TestLogIsCutWhenAReaderHasLeft(t *testing.T) {
 	for i := 0; size() <= limit; i++ {
 		openState(t, f.Engine, fmt.Sprint(i), input)
 	}
-	if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}); err != nil { // folds, so that nothing is left to write
+	if _, err := f.ListWaits(t.Context(), "p", waits.ListWaitsParams{}, 0); err != nil { // folds, so that nothing is left to write
 		t.Fatal(err)
 	}
 	if err := reader.Exec("ROLLBACK"); err != nil {

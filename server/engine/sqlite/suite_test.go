@@ -27,7 +27,7 @@ func TestCallbacks(t *testing.T) {
 			key := engine.Key{ProjectID: "Project", WorkflowID: "Workflow", RunID: "Run", StateID: callback.StateID(fmt.Sprint("State ", states.Add(1)))}
 			wait, _, err := f.OpenWait(t.Context(), key.ProjectID, waits.OpenWaitRequest{
 				WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID, TimeoutSeconds: int(timeout / time.Second),
-			})
+			}, "")
 			if err != nil {
 				t.Fatalf("OpenWait: %v", err)
 			}
@@ -43,7 +43,7 @@ func TestCallbacks(t *testing.T) {
 			return wait
 		}
 		s.Cancel = func(t *testing.T, key engine.Key) {
-			if err := f.CancelWait(t.Context(), key.ProjectID, id(key)); err != nil {
+			if err := f.CancelWait(t.Context(), key.ProjectID, id(key), "", ""); err != nil {
 				t.Fatalf("CancelWait: %v", err)
 			}
 		}

@@ -8,21 +8,28 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
 const (
-	insertKey  = `INSERT INTO keys (key, wait, project, expires_at, execution_id) VALUES (?, ?, ?, ?, ?)`
-	insertWait = `INSERT INTO waits (id, wait_id, project, workflow_id, run_id, state_id, execution_id, created_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	insertDeadline = `INSERT INTO deadlines (expires_at, wait) VALUES (?, ?)`
+	insertKey  = `INSERT INTO keys (key, wait, project, expires_at, execution_id, typed) VALUES (?, ?, ?, ?, ?, ?)`
+	insertWait = `INSERT INTO waits (id, wait_id, project, workflow_id, run_id, state_id, execution_id, created_at, expires_at, title, tags, opened_by)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertDeadline = `INSERT OR IGNORE INTO deadlines (expires_at, wait) VALUES (?, ?)`
 	insertInput    = `INSERT INTO inputs (wait, input) VALUES (?, ?)`
-	waitToCancel   = `SELECT id, workflow_id, expires_at FROM waits WHERE wait_id = ? AND project = ?`
+	insertSchema   = `INSERT INTO schemas (wait, schema) VALUES (?, ?)`
+	waitToChange   = `SELECT id, expires_at, workflow_id, run_id, state_id FROM waits WHERE wait_id = ? AND project = ?`
+	moveDeadline   = `UPDATE waits SET expires_at = ? WHERE id = ?`
+	moveKey        = `UPDATE keys SET expires_at = ? WHERE key = ?`
 )
 
 // OpenWait implements engine.Opener.
-func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest) (_ waits.Wait, opened bool, _ error) {
+func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.OpenWaitRequest, principal string) (_ waits.Wait, opened bool, _ error) {
+	if request.OutputSchema != nil && e.options.Judge == nil {
+		return waits.Wait{}, false, fmt.Errorf("output_schema without Options.Judge: %w", errors.ErrUnsupported)
+	}
 	key := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
 	type answer struct {
 		wait  waits.Wait
@@ -30,7 +37,7 @@ func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.O
 	}
 	for {
 		a, err := commit(ctx, e.writer, func(t *tx) (a answer, err error) {
-			a.wait, a.known, err = e.openWait(t, key, projectID, request)
+			a.wait, a.known, err = e.openWait(t, key, projectID, request, principal)
 			return a, err
 		})
 		if err != nil || a.known == 0 {
@@ -44,20 +51,21 @@ func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.O
 			return err
 		})
 		if err != nil || found { // else retention has deleted it
+			r.wait.Differs = engine.Differs(request, r.wait)
 			return r.wait, false, err
 		}
 	}
 }
 
 // openWait opens a wait, or returns the row of the wait that the state already has.
-func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest) (wait waits.Wait, known int64, err error) {
+func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.OpenWaitRequest, principal string) (wait waits.Wait, known int64, err error) {
 	now := e.now()
 	k, found, err := t.keyed(key)
 	if err != nil {
 		return wait, 0, err
 	}
 	if found {
-		return wait, k.wait, t.reopen(k, request.WorkflowID, now)
+		return wait, k.wait, t.reopen(k, now)
 	}
 	held, isHeld, err := t.held(key)
 	if err != nil {
@@ -75,16 +83,17 @@ func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.Ope
 	}
 	wait = waits.Wait{
 		WaitID: e.options.NewID(), ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID,
-		ExecutionID: executionID, Status: waits.Waiting, Input: request.Input, CreatedAt: instant(now), ExpiresAt: instant(now + int64(request.TimeoutSeconds)*1000),
+		ExecutionID: executionID, Status: waits.Waiting, Title: request.Title, Tags: request.Tags, Input: request.Input, OutputSchema: request.OutputSchema,
+		OpenedBy: principal, CreatedAt: instant(now), ExpiresAt: instant(now + int64(request.TimeoutSeconds)*1000),
 	}
-	x := entry{wait: t.wait + 1, project: project, workflow: request.WorkflowID, opened: true, status: waiting}
+	x := entry{wait: t.wait + 1, project: project, labels: labelsOf(&wait), opened: true, status: waiting}
 	if err := t.insert(key, x, &wait); err != nil {
 		return wait, 0, err
 	}
 	if !isHeld {
 		return wait, 0, nil
 	}
-	err = t.settle(x, x.workflow, statusOf(waits.Status(held.sent.Result)), &held.sent, now)
+	err = t.settle(x, statusOf(waits.Status(held.sent.Result)), &held.sent, now)
 	if err == nil {
 		err = t.unhold(key, held.project)
 	}
@@ -100,9 +109,14 @@ func (t *tx) insert(key []byte, x entry, wait *waits.Wait) error {
 	if wait.ExecutionID == string(wait.RunID) {
 		executionID = ""
 	}
-	err := t.execute(insertKey, key, x.wait, x.project, expiresAt, executionID)
+	typed := 0
+	if wait.OutputSchema != nil {
+		typed = 1
+	}
+	err := t.execute(insertKey, key, x.wait, x.project, expiresAt, executionID, typed)
 	if err == nil {
-		err = t.execute(insertWait, x.wait, wait.WaitID, x.project, wait.WorkflowID, string(wait.RunID), string(wait.StateID), executionID, createdAt, expiresAt)
+		err = t.execute(insertWait, x.wait, wait.WaitID, x.project, wait.WorkflowID, string(wait.RunID), string(wait.StateID), executionID, createdAt, expiresAt,
+			optional(wait.Title), tagsText(wait.Tags), optional(wait.OpenedBy))
 	}
 	if err == nil {
 		err = t.execute(insertDeadline, expiresAt, x.wait)
@@ -110,17 +124,26 @@ func (t *tx) insert(key []byte, x entry, wait *waits.Wait) error {
 	if err == nil && wait.Input != nil {
 		err = t.execute(insertInput, x.wait, jsonText(wait.Input))
 	}
+	if err == nil && wait.OutputSchema != nil {
+		err = t.execute(insertSchema, x.wait, jsonText(wait.OutputSchema))
+	}
 	if err != nil {
 		return err
 	}
 	t.wait = x.wait
 	t.note(x)
 	t.counts[waiting]++
+	t.woken = append(t.woken, topic{opened: x.project})
 	return nil
 }
 
+// labelsOf returns what a wait is found by.
+func labelsOf(wait *waits.Wait) *labels {
+	return &labels{wait.WorkflowID, string(wait.RunID), string(wait.StateID), wait.Tags}
+}
+
 // reopen expires the wait of a key that is opened again, if it is due.
-func (t *tx) reopen(k keyed, workflowID string, now int64) error {
+func (t *tx) reopen(k keyed, now int64) error {
 	if k.expiresAt > now {
 		return nil
 	}
@@ -128,41 +151,81 @@ func (t *tx) reopen(k keyed, workflowID string, now int64) error {
 	if err != nil || x.status != waiting {
 		return err
 	}
-	return t.settle(x, workflowID, expired, nil, k.expiresAt)
+	return t.settle(x, expired, nil, k.expiresAt)
+}
+
+// changing is a wait that a caller changes.
+type changing struct {
+	entry
+	key       engine.Key
+	expiresAt int64
+}
+
+// changing returns a wait as of now: one that is due expires.
+func (e *Engine) changing(t *tx, projectID, waitID string) (w changing, err error) {
+	project, err := e.projectOf(t.conn, projectID)
+	if err != nil {
+		return w, err
+	}
+	found := false
+	err = t.query(waitToChange, func(row *sqlite3.Stmt) error {
+		found = true
+		w.wait, w.expiresAt = row.ColumnInt64(0), row.ColumnInt64(1)
+		w.key = engine.Key{ProjectID: projectID, WorkflowID: row.ColumnText(2), RunID: callback.RunID(row.ColumnText(3)), StateID: callback.StateID(row.ColumnText(4))}
+		return nil
+	}, waitID, project)
+	switch {
+	case err != nil:
+		return w, err
+	case !found:
+		return w, refuse(engine.ErrNotFound, "wait %s", waitID)
+	}
+	w.entry, err = t.entry(w.wait, project)
+	if err == nil && w.status == waiting && w.expiresAt <= e.now() {
+		err = t.settle(w.entry, expired, nil, w.expiresAt)
+		w.entry = t.entries[w.wait]
+	}
+	return w, err
 }
 
 // CancelWait implements engine.Opener.
-func (e *Engine) CancelWait(ctx context.Context, projectID, waitID string) error {
+func (e *Engine) CancelWait(ctx context.Context, projectID, waitID, reason, principal string) error {
 	return e.writer.do(ctx, func(t *tx) error {
-		project, err := e.projectOf(t.conn, projectID)
-		if err != nil {
+		w, err := e.changing(t, projectID, waitID)
+		if err != nil || w.status != waiting {
 			return err
 		}
-		var wait, expiresAt int64
-		workflow := ""
-		err = t.query(waitToCancel, func(row *sqlite3.Stmt) error {
-			wait, workflow, expiresAt = row.ColumnInt64(0), row.ColumnText(1), row.ColumnInt64(2)
-			return nil
-		}, waitID, project)
-		switch {
-		case err != nil:
-			return err
-		case wait == 0:
-			return refuse(engine.ErrNotFound, "wait %s", waitID)
-		}
-		x, err := t.entry(wait, project)
-		now := e.now()
-		switch {
-		case err != nil:
-			return err
-		case x.status != waiting:
-			return nil
-		case expiresAt <= now:
-			return t.settle(x, workflow, expired, nil, expiresAt)
-		default:
-			return t.settle(x, workflow, cancelled, nil, now)
-		}
+		return t.settle(w.entry, cancelled, &sentOutcome{waits.Outcome{Error: reason}, principal}, e.now())
 	})
+}
+
+// ChangeWait implements engine.Opener.
+func (e *Engine) ChangeWait(ctx context.Context, projectID, waitID string, request waits.ChangeWaitRequest) (waits.Wait, error) {
+	err := e.writer.do(ctx, func(t *tx) error {
+		w, err := e.changing(t, projectID, waitID)
+		switch {
+		case err != nil:
+			return err
+		case w.status != waiting:
+			return refuse(engine.ErrNotWaiting, "wait %s", waitID)
+		}
+		expiresAt := e.now() + int64(request.TimeoutSeconds)*1000
+		if expiresAt == w.expiresAt {
+			return nil
+		}
+		err = t.execute(moveDeadline, expiresAt, w.wait)
+		if err == nil {
+			err = t.execute(moveKey, expiresAt, digest(w.key))
+		}
+		if err == nil {
+			err = t.execute(insertDeadline, expiresAt, w.wait)
+		}
+		return err
+	})
+	if err != nil {
+		return waits.Wait{}, err
+	}
+	return e.GetWait(ctx, projectID, waitID, 0)
 }
 
 // GetWait implements engine.Reader. While it blocks it keeps little on its stack, because there

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/flowcallback/flowcallback/client"
-	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
@@ -184,7 +183,7 @@ func TestTemporalAway(t *testing.T) {
 	if got := f.outcome(t, key); string(got.Output) != `{"a":1}` {
 		t.Errorf("the flow got %+v, want the output of the callback", got)
 	}
-	_, err = c.client(t, 0).Waits.Open(t.Context(), waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s"})
+	_, err = c.client(t, 0).Waits.Open(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, client.OpenOptions{})
 	if !errors.As(err, &answer) || answer.StatusCode != http.StatusNotImplemented {
 		t.Errorf("Open with the Temporal engine: %v, want 501", err)
 	}
