@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 // checkSchema returns the violation of opening a wait with a schema, or "".
 func checkSchema(t *testing.T, own *contract.Contract, schema string) string {
 	t.Helper()
-	r := httptest.NewRequest("POST", "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s","output_schema":`+schema+`}`))
+	r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s","output_schema":`+schema+`}`))
 	r.Header.Set("Content-Type", "application/json")
 	if err := own.Operation("openWait").CheckRequest(t.Context(), r, contract.PathValues{Names: []string{"project_id"}, Values: []string{"p"}}); err != nil {
 		return err.Error()
