@@ -6,7 +6,7 @@
 // `make generate` writes the rest. The templates differ from the generator's own in three
 // ways: each package has a doc comment that says what it is, a schema with
 // x-go-type-distinct becomes a type of its own instead of an alias, and one with
-// x-go-max-length or x-go-maximum gets a constant for its maxLength or maximum.
+// x-go-max-length, x-go-maximum or x-go-max-items gets a constant for that limit.
 package gen
 
 //go:generate go tool oapi-codegen -config callback/oapi-codegen.yaml ../openapi/callback.yaml

@@ -56,11 +56,12 @@ var rules = []rule{
 
 	{
 		"server",
-		[]string{"gen/callback", "gen/waits", "gen/callbackserver", "gen/waitsserver", "openapi", "openapi/contract", "server/console", "server/engine"},
+		[]string{"gen/callback", "gen/waits", "gen/callbackserver", "gen/waitsserver", "openapi", "openapi/contract", "server/attempts", "server/console", "server/engine"},
 		[]string{"github.com/ncruces", "go.temporal.io"},
 		"the handler works over any engine",
 	},
-	{"server/auth", []string{"openapi/signature", "server"}, []string{"github.com/ncruces", "go.temporal.io"}, "authentication does not depend on the engine"},
+	{"server/attempts", nil, []string{"github.com/labstack", "github.com/ncruces", "go.temporal.io", "github.com/prometheus"}, "it counts, and knows neither the server nor what is guessed"},
+	{"server/auth", []string{"openapi/signature", "server", "server/attempts"}, []string{"github.com/ncruces", "go.temporal.io"}, "authentication does not depend on the engine"},
 	{"server/console", nil, and(heavy, "github.com"), "the pages are files"},
 	{"server/engine", []string{"gen/callback", "gen/waits"}, and(heavy, "net/http", "github.com", "database/sql"), "the interfaces and their semantics are free of any technology"},
 	{"server/engine/...", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin"}, "an engine knows neither the server nor another engine"},

@@ -43,6 +43,8 @@ var failures = []struct {
 	{engine.ErrCancelled, failure{code: callback.CodeCancelled}},
 	{engine.ErrCursor, failure{code: callback.CodeInvalid, detail: "the cursor is not from this server"}},
 	{engine.ErrCursorForeign, failure{code: callback.CodeCursorForeign, detail: "Start again without after if that does not matter."}},
+	{engine.ErrLinks, failure{code: callback.CodeLinks}},
+	{errLinkForbids, failure{code: callback.CodeForbidden, detail: "The link does not allow this result."}},
 	{engine.ErrNotWaiting, failure{code: callback.CodeNotWaiting}},
 	{engine.ErrTooLarge, failure{code: callback.CodeTooLarge, detail: "the store of this server accepts no outcome of this size"}},
 	{engine.ErrOverloaded, unavailable},

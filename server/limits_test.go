@@ -76,6 +76,14 @@ func (s *service) tryEdge(t *testing.T, o edges.Operation, e edges.Edge) {
 		}
 		text = string(data)
 	}
+	if o.IsForm {
+		form := url.Values{}
+		for name, value := range body {
+			form.Set(name, fmt.Sprint(value))
+		}
+		text = form.Encode()
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	r := s.request(t, o.Method, path+"?"+query.Encode(), text)
 	maps.Copy(r.Header, header)
 	a := s.do(t, r)

@@ -20,9 +20,10 @@ const (
 
 // request is what the middleware and the handlers know of an HTTP request.
 type request struct {
-	id        string    // 128 random bits
-	client    string    // the IP address, as the trusted proxies report it
-	principal Principal // the zero value before it is authorized
+	http      *http.Request // as it was received
+	id        string        // 128 random bits
+	client    string        // the IP address, as the trusted proxies report it
+	principal Principal     // the zero value before it is authorized
 	errorCode callback.ErrorCode
 	response  *share // the memory of the response; nil if it takes none
 }
@@ -30,7 +31,7 @@ type request struct {
 // newRequest makes the request of c, and sets the response header X-Request-Id. It ignores an id
 // in the request, so that ids are unique and callers cannot write into the log.
 func newRequest(c echo.Context) *request {
-	r := &request{id: rand.Text(), client: c.RealIP()}
+	r := &request{http: c.Request(), id: rand.Text(), client: c.RealIP()}
 	c.Set(requestOfEcho, r)
 	c.Response().Header()[requestIDHeader] = []string{r.id}
 	return r
@@ -38,6 +39,14 @@ func newRequest(c echo.Context) *request {
 
 // requestIn returns the request of c.
 func requestIn(c echo.Context) *request { return c.Get(requestOfEcho).(*request) }
+
+// base returns the address of the server, as the request names it.
+func (r *request) base() string {
+	if r.http.TLS != nil {
+		return "https://" + r.http.Host
+	}
+	return "http://" + r.http.Host
+}
 
 type requestKey struct{}
 

@@ -73,6 +73,10 @@ type Config struct {
 	// server does not authenticate. Default: all names are allowed.
 	Hosts []string
 
+	// PublicURL is how people reach the server, such as https://flows.example.com. Links begin
+	// so. Default: as the request for a link reached it.
+	PublicURL string
+
 	// TrustedProxies are the networks of proxies whose header X-Forwarded-For names the
 	// client. Default: none; the client is the other end of the connection.
 	TrustedProxies []netip.Prefix
@@ -166,7 +170,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
 		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(published.Operations())})
 	waitsserver.RegisterHandlersWithOptions(router,
-		waitsserver.NewStrictHandler(newWaitsHandler(config.Stopping, e), []waitsserver.StrictMiddlewareFunc{answers.account}),
+		waitsserver.NewStrictHandler(newWaitsHandler(config, e, own), []waitsserver.StrictMiddlewareFunc{answers.account}),
 		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(own.Operations())})
 
 	if err := serveDocuments(router, published); err != nil {
@@ -187,11 +191,14 @@ func (c *Config) operationMiddlewares(bodies bodies, answers responses) func([]*
 	return func(operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {
-			action := Action(operation.Action())
+			access := authorize(c.Authorize, Action(operation.Action()), bodies)
+			if operation.Action() == actionLink {
+				access = linkAccess
+			}
 			middlewares[operation.ID()] = []echo.MiddlewareFunc{chain(
-				observed.observe(action, operation),
+				observed.observe(Action(operation.Action()), operation),
 				running.refuseWhenFull(operation),
-				authorize(c.Authorize, action, bodies),
+				access,
 				bodies.readBody,
 				answers.release,
 				running.take(operation),

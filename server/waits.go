@@ -8,23 +8,25 @@ import (
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/gen/waitsserver"
+	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
 // waitsHandler implements the API of the waiting side. An interface that the engine does
 // not implement is nil.
 type waitsHandler struct {
-	opener   engine.Opener
-	reader   engine.Reader
-	feed     engine.Feed
-	holder   engine.Holder
+	opener engine.Opener
+	reader engine.Reader
+	feed   engine.Feed
+	holder engine.Holder
+	links
 	stopping context.Context
 }
 
 var _ waitsserver.StrictServerInterface = (*waitsHandler)(nil)
 
-func newWaitsHandler(stopping context.Context, e engine.Engine) *waitsHandler {
-	h := &waitsHandler{stopping: stopping}
+func newWaitsHandler(config Config, e engine.Engine, own *contract.Contract) *waitsHandler {
+	h := &waitsHandler{stopping: config.Stopping, links: newLinks(config, e, own)}
 	h.opener, _ = e.(engine.Opener)
 	h.reader, _ = e.(engine.Reader)
 	h.feed, _ = e.(engine.Feed)

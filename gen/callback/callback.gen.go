@@ -19,6 +19,7 @@ const (
 	CodeHost             ErrorCode = "FLOWCALLBACK.HOST"
 	CodeInternal         ErrorCode = "FSS.0500"
 	CodeInvalid          ErrorCode = "FGS.3002"
+	CodeLinks            ErrorCode = "FLOWCALLBACK.LINKS"
 	CodeMediaType        ErrorCode = "FLOWCALLBACK.MEDIA_TYPE"
 	CodeMethodNotAllowed ErrorCode = "FLOWCALLBACK.METHOD"
 	CodeNoRoute          ErrorCode = "APIGW.0101"
@@ -53,6 +54,8 @@ func (e ErrorCode) Valid() bool {
 	case CodeInternal:
 		return true
 	case CodeInvalid:
+		return true
+	case CodeLinks:
 		return true
 	case CodeMediaType:
 		return true

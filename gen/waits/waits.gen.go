@@ -11,6 +11,21 @@ import (
 	externalRef0 "github.com/flowcallback/flowcallback/gen/callback"
 )
 
+// Defines values for LinkDecisionConfirmed.
+const (
+	Yes LinkDecisionConfirmed = "yes"
+)
+
+// Valid indicates whether the value is a known member of the LinkDecisionConfirmed enum.
+func (e LinkDecisionConfirmed) Valid() bool {
+	switch e {
+	case Yes:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Order.
 const (
 	Deadline Order = "deadline"
@@ -86,6 +101,11 @@ func (e WaitDiffers) Valid() bool {
 	}
 }
 
+// AnyOutput The output of the outcome, with the limits of a callback's.
+//
+// Example: {"message":"done"}
+type AnyOutput = json.RawMessage
+
 // CancelReason Why a wait was cancelled, in a line for people. As long as a title.
 //
 // Example: the customer has withdrawn the order
@@ -123,6 +143,46 @@ type CountedWaits = int
 
 // CountedWaitsMaximum is the largest CountedWaits.
 const CountedWaitsMaximum = 1000
+
+// CreateLinkRequest Whom a link is for, and what it allows.
+//
+// Example: {"to":"Ines Moreau"}
+type CreateLinkRequest struct {
+	// Allow The results that the link can settle the wait with. By default, both.
+	//
+	// Example: ["success"]
+	Allow []externalRef0.Result `json:"allow,omitempty"`
+
+	// ExpiresInSeconds Seconds from now to the end of the link. By default, it ends with the wait. At most
+	// as long as a wait.
+	//
+	//
+	// Example: 86400
+	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
+
+	// To Whom a link is for, for the record. As long as a tag.
+	//
+	// Example: Ines Moreau
+	To LinkName `json:"to,omitempty"`
+}
+
+// CreatedLink A new link. Nothing else has its URL.
+type CreatedLink struct {
+	// ExpiresAt When the link ends (RFC 3339, UTC), if the deadline of the wait does not move.
+	//
+	// Example: 2026-11-23T08:00:00Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// LinkID Id of a link, made by the server; opaque. As long as a cursor.
+	//
+	// Example: 7
+	LinkID LinkID `json:"link_id"`
+
+	// URL The address of the wait's page. It is a secret.
+	//
+	// Example: https://flows.example.com/l/gVW1Kkk6mE2Qmv4oJZ0aM0ybHjz1xJ3o8wQd5nJr7hE
+	URL string `json:"url"`
+}
 
 // Cursor A position in a list, made by the server; opaque. 64 characters are several times
 // what this server needs.
@@ -231,6 +291,146 @@ type HeldPage struct {
 //
 // Example: {"amount":"129.90","order":4711}
 type Input = json.RawMessage
+
+// Link A link to a wait, without its URL.
+type Link struct {
+	// Allow The results that a link can settle its wait with.
+	//
+	// Example: ["success","fail"]
+	Allow LinkAllow `json:"allow"`
+
+	// CreatedAt When the link was made (RFC 3339, UTC).
+	//
+	// Example: 2026-11-22T08:00:00Z
+	CreatedAt time.Time `json:"created_at"`
+
+	// CreatedBy The principal that made it. Absent if the server does not authenticate.
+	//
+	// Example: order-flow
+	CreatedBy string `json:"created_by,omitempty"`
+
+	// ExpiresAt When the link ends (RFC 3339, UTC), if the deadline of the wait does not move.
+	//
+	// Example: 2026-11-23T08:00:00Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// LinkID Id of a link, made by the server; opaque. As long as a cursor.
+	//
+	// Example: 7
+	LinkID LinkID `json:"link_id"`
+
+	// To Whom a link is for, for the record. As long as a tag.
+	//
+	// Example: Ines Moreau
+	To LinkName `json:"to,omitempty"`
+}
+
+// LinkAllow The results that a link can settle its wait with.
+//
+// Example: ["success","fail"]
+type LinkAllow = []externalRef0.Result
+
+// LinkAnswer As the answer to a callback.
+//
+// Example: {"execution_id":"aa7d6479-141d-482f-b9bc-85b5cd14066b"}
+type LinkAnswer struct {
+	// ExecutionID Id of the execution that was resumed. (The page calls it "Error code", a mistake.)
+	//
+	// Example: 48aff955-ea10-4ffd-b426-190bc192dc13
+	ExecutionID externalRef0.ExecutionID `json:"execution_id"`
+}
+
+// LinkDecision The form of the page of a link.
+//
+// Example: {"result":"success"}
+type LinkDecision struct {
+	// Confirmed Given the second time.
+	//
+	// Example: yes
+	Confirmed *LinkDecisionConfirmed `json:"confirmed,omitempty"`
+
+	// Error The `error` of the outcome; an empty field is none.
+	//
+	// Example: payment declined
+	Error string `json:"error,omitempty"`
+
+	// Output The output as JSON; an empty field is `{}`.
+	//
+	// Example: {}
+	Output string `json:"output,omitempty"`
+
+	// Result Whether the work of the state succeeded.
+	//
+	// Example: success
+	Result externalRef0.Result `json:"result"`
+}
+
+// LinkDecisionConfirmed Given the second time.
+//
+// Example: yes
+type LinkDecisionConfirmed string
+
+// LinkID Id of a link, made by the server; opaque. As long as a cursor.
+//
+// Example: 7
+type LinkID = string
+
+// LinkList The links to a wait.
+//
+// Example: {"links":[]}
+type LinkList struct {
+	// Links The links to a wait that were not withdrawn, oldest first. A hundred are more than the
+	// people that a question is sent to.
+	//
+	//
+	// Example: []
+	Links Links `json:"links"`
+}
+
+// LinkName Whom a link is for, for the record. As long as a tag.
+//
+// Example: Ines Moreau
+type LinkName = string
+
+// LinkOutcome The outcome of a state, as in a callback.
+//
+// Example: {"output":{"carrier":"post"},"result":"success"}
+type LinkOutcome struct {
+	// Error Error information, for people.
+	//
+	// Example: payment declined
+	Error externalRef0.Reason `json:"error,omitempty"`
+
+	// Output What the state hands to the rest of the flow: any JSON object. The waiting side
+	// receives the same JSON value, with every digit of its numbers.
+	//
+	// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
+	// nest at most 50 levels deep: common JSON readers stop at 64 or 100 levels, and the
+	// waiting side must be able to read what it receives.
+	//
+	//
+	// Example: {"message":"success","result":200}
+	Output externalRef0.Output `json:"output"`
+
+	// Result Whether the work of the state succeeded.
+	//
+	// Example: success
+	Result externalRef0.Result `json:"result"`
+}
+
+// LinkSecret 256 random bits, in base64url (RFC 4648, section 5).
+//
+// Example: gVW1Kkk6mE2Qmv4oJZ0aM0ybHjz1xJ3o8wQd5nJr7hE
+type LinkSecret = string
+
+// Links The links to a wait that were not withdrawn, oldest first. A hundred are more than the
+// people that a question is sent to.
+//
+// Example: []
+type Links = []Link
+
+// LinksMaxItems is the largest number of items of Links.
+const LinksMaxItems = 100
 
 // OpenWaitRequest What to wait for, and for how long.
 //
@@ -649,6 +849,11 @@ type WaitPage struct {
 // Limit Both sides hold a page of a thousand waits in memory easily.
 type Limit = int
 
+// LinkToken 256 random bits, in base64url (RFC 4648, section 5).
+//
+// Example: gVW1Kkk6mE2Qmv4oJZ0aM0ybHjz1xJ3o8wQd5nJr7hE
+type LinkToken = LinkSecret
+
 // OfRun Id of the run that waits. A callback carries it in an HTTP header, and common HTTP
 // clients send only visible ASCII and inner spaces there as they are (browsers, Python
 // and Java refuse or change other characters). A wait under any other id might never be
@@ -663,6 +868,13 @@ type OfRun = HeaderRunID
 //
 // Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 type OfState = HeaderStateID
+
+// OfWait Id of a wait, made by the server; opaque. Most servers make short ids. A server
+// whose engine stores no ids of its own may encode the workflow, run and state in
+// it: Temporal limits each to 1000 bytes, which is 4000 characters in base64.
+//
+// Example: 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa
+type OfWait = WaitID
 
 // OfWorkflow Id of a flow definition.
 //
@@ -712,6 +924,17 @@ type NotFound = externalRef0.CallbackError
 //
 // Example: {"error_code":"FGS.3002","error_msg":"Invalid parameters.","request_id":"0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f"}
 type NotWaiting = externalRef0.CallbackError
+
+// AnyObject The output of the outcome, with the limits of a callback's.
+//
+// Example: {"message":"done"}
+type AnyObject = AnyOutput
+
+// FailByLinkParams defines parameters for FailByLink.
+type FailByLinkParams struct {
+	// Reason The `error` of the outcome.
+	Reason externalRef0.Reason `form:"reason,omitempty" json:"reason,omitempty"`
+}
 
 // ListHeldParams defines parameters for ListHeld.
 type ListHeldParams struct {
@@ -804,8 +1027,23 @@ type GetWaitParams struct {
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
 }
 
+// SettleByLinkJSONRequestBody defines body for SettleByLink for application/json ContentType.
+type SettleByLinkJSONRequestBody = LinkOutcome
+
+// DecideByLinkFormdataRequestBody defines body for DecideByLink for application/x-www-form-urlencoded ContentType.
+type DecideByLinkFormdataRequestBody = LinkDecision
+
+// FailByLinkJSONRequestBody defines body for FailByLink for application/json ContentType.
+type FailByLinkJSONRequestBody = AnyOutput
+
+// SucceedByLinkJSONRequestBody defines body for SucceedByLink for application/json ContentType.
+type SucceedByLinkJSONRequestBody = AnyOutput
+
 // OpenWaitJSONRequestBody defines body for OpenWait for application/json ContentType.
 type OpenWaitJSONRequestBody = OpenWaitRequest
 
 // ChangeWaitJSONRequestBody defines body for ChangeWait for application/json ContentType.
 type ChangeWaitJSONRequestBody = ChangeWaitRequest
+
+// CreateLinkJSONRequestBody defines body for CreateLink for application/json ContentType.
+type CreateLinkJSONRequestBody = CreateLinkRequest

@@ -93,6 +93,93 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// ShowLink Show the wait of a link
+	//
+	// A page for a person, with the question, the input and what the link allows. It works
+	// without scripts. Showing it never settles anything, because mail scanners and previews
+	// in chats request links too. After the decision it shows the result and when, not who.
+	//
+	// Corresponds with GET /l/{token} (the `ShowLink` operationId).
+	ShowLink(ctx context.Context, token LinkToken, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SettleByLinkWithBody Settle the wait of a link
+	//
+	// As a callback does, with the same checks and answers. A result that the link does not
+	// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+	SettleByLinkWithBody(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SettleByLink Settle the wait of a link
+	//
+	// As a callback does, with the same checks and answers. A result that the link does not
+	// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+	SettleByLink(ctx context.Context, token LinkToken, body SettleByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideByLinkWithBody Decide on the page of a link
+	//
+	// What the form of the page sends. The first time, without `confirmed`, the response asks
+	// once more; the second settles the wait.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+	DecideByLinkWithBody(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DecideByLinkWithFormdataBody Decide on the page of a link
+	//
+	// What the form of the page sends. The first time, without `confirmed`, the response asks
+	// once more; the second settles the wait.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+	DecideByLinkWithFormdataBody(ctx context.Context, token LinkToken, body DecideByLinkFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FailByLinkWithBody Settle the wait of a link with fail
+	//
+	// The body, any JSON object, is the output.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+	FailByLinkWithBody(ctx context.Context, token LinkToken, params *FailByLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FailByLink Settle the wait of a link with fail
+	//
+	// The body, any JSON object, is the output.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+	FailByLink(ctx context.Context, token LinkToken, params *FailByLinkParams, body FailByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SucceedByLinkWithBody Settle the wait of a link with success
+	//
+	// The body, any JSON object, is the output: so a service that only knows "call this URL
+	// when done" can be given this URL.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+	SucceedByLinkWithBody(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SucceedByLink Settle the wait of a link with success
+	//
+	// The body, any JSON object, is the output: so a service that only knows "call this URL
+	// when done" can be given this URL.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+	SucceedByLink(ctx context.Context, token LinkToken, body SucceedByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// Whoami Show what the credentials allow
 	//
 	// Any right credentials may ask, whatever they allow.
@@ -211,7 +298,7 @@ type ClientInterface interface {
 	// left `waiting` stays as it is, and the response is 204 too.
 	//
 	// Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-	CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetWait Get a wait, or await its outcome
 	//
@@ -220,7 +307,7 @@ type ClientInterface interface {
 	// server that shuts down responds early.
 	//
 	// Corresponds with GET /v1/{project_id}/waits/{wait_id} (the `GetWait` operationId).
-	GetWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *GetWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangeWaitWithBody Move the deadline of a wait
 	//
@@ -230,7 +317,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-	ChangeWaitWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ChangeWaitWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangeWait Move the deadline of a wait
 	//
@@ -240,7 +327,230 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-	ChangeWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ChangeWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLinks List the links to a wait
+	//
+	// All links that were not withdrawn, oldest first, without their URLs.
+	//
+	// Corresponds with GET /v1/{project_id}/waits/{wait_id}/links (the `ListLinks` operationId).
+	ListLinks(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateLinkWithBody Make a link to a wait
+	//
+	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+	// the id of the link.
+	//
+	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+	// wait has at most 100 links that were not withdrawn; one more is refused with 409
+	// `FLOWCALLBACK.LINKS`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+	CreateLinkWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateLink Make a link to a wait
+	//
+	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+	// the id of the link.
+	//
+	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+	// wait has at most 100 links that were not withdrawn; one more is refused with 409
+	// `FLOWCALLBACK.LINKS`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+	CreateLink(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawLink Withdraw a link
+	//
+	// From now on the URL opens nothing.
+	//
+	// Corresponds with DELETE /v1/{project_id}/waits/{wait_id}/links/{link_id} (the `WithdrawLink` operationId).
+	WithdrawLink(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ShowLink Show the wait of a link
+//
+// A page for a person, with the question, the input and what the link allows. It works
+// without scripts. Showing it never settles anything, because mail scanners and previews
+// in chats request links too. After the decision it shows the result and when, not who.
+//
+// Corresponds with GET /l/{token} (the `ShowLink` operationId).
+func (c *Client) ShowLink(ctx context.Context, token LinkToken, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShowLinkRequest(c.Server, token)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SettleByLinkWithBody Settle the wait of a link
+//
+// As a callback does, with the same checks and answers. A result that the link does not
+// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+func (c *Client) SettleByLinkWithBody(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleByLinkRequestWithBody(c.Server, token, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SettleByLink Settle the wait of a link
+//
+// As a callback does, with the same checks and answers. A result that the link does not
+// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+func (c *Client) SettleByLink(ctx context.Context, token LinkToken, body SettleByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleByLinkRequest(c.Server, token, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideByLinkWithBody Decide on the page of a link
+//
+// What the form of the page sends. The first time, without `confirmed`, the response asks
+// once more; the second settles the wait.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+func (c *Client) DecideByLinkWithBody(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideByLinkRequestWithBody(c.Server, token, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DecideByLinkWithFormdataBody Decide on the page of a link
+//
+// What the form of the page sends. The first time, without `confirmed`, the response asks
+// once more; the second settles the wait.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+func (c *Client) DecideByLinkWithFormdataBody(ctx context.Context, token LinkToken, body DecideByLinkFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDecideByLinkRequestWithFormdataBody(c.Server, token, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FailByLinkWithBody Settle the wait of a link with fail
+//
+// The body, any JSON object, is the output.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+func (c *Client) FailByLinkWithBody(ctx context.Context, token LinkToken, params *FailByLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFailByLinkRequestWithBody(c.Server, token, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FailByLink Settle the wait of a link with fail
+//
+// The body, any JSON object, is the output.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+func (c *Client) FailByLink(ctx context.Context, token LinkToken, params *FailByLinkParams, body FailByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFailByLinkRequest(c.Server, token, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SucceedByLinkWithBody Settle the wait of a link with success
+//
+// The body, any JSON object, is the output: so a service that only knows "call this URL
+// when done" can be given this URL.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+func (c *Client) SucceedByLinkWithBody(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSucceedByLinkRequestWithBody(c.Server, token, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SucceedByLink Settle the wait of a link with success
+//
+// The body, any JSON object, is the output: so a service that only knows "call this URL
+// when done" can be given this URL.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+func (c *Client) SucceedByLink(ctx context.Context, token LinkToken, body SucceedByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSucceedByLinkRequest(c.Server, token, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // Whoami Show what the credentials allow
@@ -441,7 +751,7 @@ func (c *Client) CountWaits(ctx context.Context, projectID externalRef0.ProjectI
 // left `waiting` stays as it is, and the response is 204 too.
 //
 // Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-func (c *Client) CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) CancelWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCancelWaitRequest(c.Server, projectID, waitID, params)
 	if err != nil {
 		return nil, err
@@ -460,7 +770,7 @@ func (c *Client) CancelWait(ctx context.Context, projectID externalRef0.ProjectI
 // server that shuts down responds early.
 //
 // Corresponds with GET /v1/{project_id}/waits/{wait_id} (the `GetWait` operationId).
-func (c *Client) GetWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *GetWaitParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetWaitRequest(c.Server, projectID, waitID, params)
 	if err != nil {
 		return nil, err
@@ -480,7 +790,7 @@ func (c *Client) GetWait(ctx context.Context, projectID externalRef0.ProjectIDPa
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-func (c *Client) ChangeWaitWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) ChangeWaitWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangeWaitRequestWithBody(c.Server, projectID, waitID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -500,7 +810,7 @@ func (c *Client) ChangeWaitWithBody(ctx context.Context, projectID externalRef0.
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-func (c *Client) ChangeWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) ChangeWait(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangeWaitRequest(c.Server, projectID, waitID, body)
 	if err != nil {
 		return nil, err
@@ -510,6 +820,337 @@ func (c *Client) ChangeWait(ctx context.Context, projectID externalRef0.ProjectI
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// ListLinks List the links to a wait
+//
+// All links that were not withdrawn, oldest first, without their URLs.
+//
+// Corresponds with GET /v1/{project_id}/waits/{wait_id}/links (the `ListLinks` operationId).
+func (c *Client) ListLinks(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLinksRequest(c.Server, projectID, waitID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateLinkWithBody Make a link to a wait
+//
+// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+// the wait. The server keeps only a hash of it, so the URL is in this response and
+// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+// the id of the link.
+//
+// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+// wait has at most 100 links that were not withdrawn; one more is refused with 409
+// `FLOWCALLBACK.LINKS`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+func (c *Client) CreateLinkWithBody(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLinkRequestWithBody(c.Server, projectID, waitID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateLink Make a link to a wait
+//
+// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+// the wait. The server keeps only a hash of it, so the URL is in this response and
+// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+// the id of the link.
+//
+// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+// wait has at most 100 links that were not withdrawn; one more is refused with 409
+// `FLOWCALLBACK.LINKS`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+func (c *Client) CreateLink(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLinkRequest(c.Server, projectID, waitID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawLink Withdraw a link
+//
+// From now on the URL opens nothing.
+//
+// Corresponds with DELETE /v1/{project_id}/waits/{wait_id}/links/{link_id} (the `WithdrawLink` operationId).
+func (c *Client) WithdrawLink(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawLinkRequest(c.Server, projectID, waitID, linkID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// NewShowLinkRequest constructs an http.Request for the ShowLink method
+func NewShowLinkRequest(server string, token LinkToken) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/l/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSettleByLinkRequest calls the generic SettleByLink builder with application/json body
+func NewSettleByLinkRequest(server string, token LinkToken, body SettleByLinkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSettleByLinkRequestWithBody(server, token, "application/json", bodyReader)
+}
+
+// NewSettleByLinkRequestWithBody constructs an http.Request for the SettleByLink method, with any body, and a specified content type
+func NewSettleByLinkRequestWithBody(server string, token LinkToken, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/l/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDecideByLinkRequestWithFormdataBody calls the generic DecideByLink builder with application/x-www-form-urlencoded body
+func NewDecideByLinkRequestWithFormdataBody(server string, token LinkToken, body DecideByLinkFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewDecideByLinkRequestWithBody(server, token, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewDecideByLinkRequestWithBody constructs an http.Request for the DecideByLink method, with any body, and a specified content type
+func NewDecideByLinkRequestWithBody(server string, token LinkToken, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/l/%s/decision", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewFailByLinkRequest calls the generic FailByLink builder with application/json body
+func NewFailByLinkRequest(server string, token LinkToken, params *FailByLinkParams, body FailByLinkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFailByLinkRequestWithBody(server, token, params, "application/json", bodyReader)
+}
+
+// NewFailByLinkRequestWithBody constructs an http.Request for the FailByLink method, with any body, and a specified content type
+func NewFailByLinkRequestWithBody(server string, token LinkToken, params *FailByLinkParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/l/%s/fail", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "reason", params.Reason, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSucceedByLinkRequest calls the generic SucceedByLink builder with application/json body
+func NewSucceedByLinkRequest(server string, token LinkToken, body SucceedByLinkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSucceedByLinkRequestWithBody(server, token, "application/json", bodyReader)
+}
+
+// NewSucceedByLinkRequestWithBody constructs an http.Request for the SucceedByLink method, with any body, and a specified content type
+func NewSucceedByLinkRequestWithBody(server string, token LinkToken, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "token", token, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/l/%s/success", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
 }
 
 // NewWhoamiRequest constructs an http.Request for the Whoami method
@@ -1088,7 +1729,7 @@ func NewCountWaitsRequest(server string, projectID externalRef0.ProjectIDPath, p
 }
 
 // NewCancelWaitRequest constructs an http.Request for the CancelWait method
-func NewCancelWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams) (*http.Request, error) {
+func NewCancelWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, params *CancelWaitParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1156,7 +1797,7 @@ func NewCancelWaitRequest(server string, projectID externalRef0.ProjectIDPath, w
 }
 
 // NewGetWaitRequest constructs an http.Request for the GetWait method
-func NewGetWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams) (*http.Request, error) {
+func NewGetWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, params *GetWaitParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1224,7 +1865,7 @@ func NewGetWaitRequest(server string, projectID externalRef0.ProjectIDPath, wait
 }
 
 // NewChangeWaitRequest calls the generic ChangeWait builder with application/json body
-func NewChangeWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody) (*http.Request, error) {
+func NewChangeWaitRequest(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, body ChangeWaitJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -1235,7 +1876,7 @@ func NewChangeWaitRequest(server string, projectID externalRef0.ProjectIDPath, w
 }
 
 // NewChangeWaitRequestWithBody constructs an http.Request for the ChangeWait method, with any body, and a specified content type
-func NewChangeWaitRequestWithBody(server string, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader) (*http.Request, error) {
+func NewChangeWaitRequestWithBody(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1273,6 +1914,149 @@ func NewChangeWaitRequestWithBody(server string, projectID externalRef0.ProjectI
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListLinksRequest constructs an http.Request for the ListLinks method
+func NewListLinksRequest(server string, projectID externalRef0.ProjectIDPath, waitID OfWait) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "wait_id", waitID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/waits/%s/links", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateLinkRequest calls the generic CreateLink builder with application/json body
+func NewCreateLinkRequest(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, body CreateLinkJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateLinkRequestWithBody(server, projectID, waitID, "application/json", bodyReader)
+}
+
+// NewCreateLinkRequestWithBody constructs an http.Request for the CreateLink method, with any body, and a specified content type
+func NewCreateLinkRequestWithBody(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "wait_id", waitID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/waits/%s/links", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWithdrawLinkRequest constructs an http.Request for the WithdrawLink method
+func NewWithdrawLinkRequest(server string, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "project_id", projectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "wait_id", waitID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "link_id", linkID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/%s/waits/%s/links/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1320,6 +2104,95 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// ShowLinkWithResponse Show the wait of a link
+	//
+	// A page for a person, with the question, the input and what the link allows. It works
+	// without scripts. Showing it never settles anything, because mail scanners and previews
+	// in chats request links too. After the decision it shows the result and when, not who.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /l/{token} (the `ShowLink` operationId).
+	ShowLinkWithResponse(ctx context.Context, token LinkToken, reqEditors ...RequestEditorFn) (*ShowLinkResponse, error)
+
+	// SettleByLinkWithBodyWithResponse Settle the wait of a link
+	//
+	// As a callback does, with the same checks and answers. A result that the link does not
+	// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+	SettleByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SettleByLinkResponse, error)
+
+	// SettleByLinkWithResponse Settle the wait of a link
+	//
+	// As a callback does, with the same checks and answers. A result that the link does not
+	// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+	SettleByLinkWithResponse(ctx context.Context, token LinkToken, body SettleByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*SettleByLinkResponse, error)
+
+	// DecideByLinkWithBodyWithResponse Decide on the page of a link
+	//
+	// What the form of the page sends. The first time, without `confirmed`, the response asks
+	// once more; the second settles the wait.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+	DecideByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideByLinkResponse, error)
+
+	// DecideByLinkWithFormdataBodyWithResponse Decide on the page of a link
+	//
+	// What the form of the page sends. The first time, without `confirmed`, the response asks
+	// once more; the second settles the wait.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+	DecideByLinkWithFormdataBodyWithResponse(ctx context.Context, token LinkToken, body DecideByLinkFormdataRequestBody, reqEditors ...RequestEditorFn) (*DecideByLinkResponse, error)
+
+	// FailByLinkWithBodyWithResponse Settle the wait of a link with fail
+	//
+	// The body, any JSON object, is the output.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+	FailByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, params *FailByLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FailByLinkResponse, error)
+
+	// FailByLinkWithResponse Settle the wait of a link with fail
+	//
+	// The body, any JSON object, is the output.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+	FailByLinkWithResponse(ctx context.Context, token LinkToken, params *FailByLinkParams, body FailByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*FailByLinkResponse, error)
+
+	// SucceedByLinkWithBodyWithResponse Settle the wait of a link with success
+	//
+	// The body, any JSON object, is the output: so a service that only knows "call this URL
+	// when done" can be given this URL.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+	SucceedByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SucceedByLinkResponse, error)
+
+	// SucceedByLinkWithResponse Settle the wait of a link with success
+	//
+	// The body, any JSON object, is the output: so a service that only knows "call this URL
+	// when done" can be given this URL.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+	SucceedByLinkWithResponse(ctx context.Context, token LinkToken, body SucceedByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*SucceedByLinkResponse, error)
 
 	// WhoamiWithResponse Show what the credentials allow
 	//
@@ -1453,7 +2326,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-	CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error)
+	CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error)
 
 	// GetWaitWithResponse Get a wait, or await its outcome
 	//
@@ -1464,7 +2337,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/{project_id}/waits/{wait_id} (the `GetWait` operationId).
-	GetWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*GetWaitResponse, error)
+	GetWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *GetWaitParams, reqEditors ...RequestEditorFn) (*GetWaitResponse, error)
 
 	// ChangeWaitWithBodyWithResponse Move the deadline of a wait
 	//
@@ -1474,7 +2347,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-	ChangeWaitWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error)
+	ChangeWaitWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error)
 
 	// ChangeWaitWithResponse Move the deadline of a wait
 	//
@@ -1484,7 +2357,484 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-	ChangeWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error)
+	ChangeWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error)
+
+	// ListLinksWithResponse List the links to a wait
+	//
+	// All links that were not withdrawn, oldest first, without their URLs.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/{project_id}/waits/{wait_id}/links (the `ListLinks` operationId).
+	ListLinksWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, reqEditors ...RequestEditorFn) (*ListLinksResponse, error)
+
+	// CreateLinkWithBodyWithResponse Make a link to a wait
+	//
+	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+	// the id of the link.
+	//
+	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+	// wait has at most 100 links that were not withdrawn; one more is refused with 409
+	// `FLOWCALLBACK.LINKS`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+	CreateLinkWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error)
+
+	// CreateLinkWithResponse Make a link to a wait
+	//
+	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+	// the id of the link.
+	//
+	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+	// wait has at most 100 links that were not withdrawn; one more is refused with 409
+	// `FLOWCALLBACK.LINKS`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+	CreateLinkWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error)
+
+	// WithdrawLinkWithResponse Withdraw a link
+	//
+	// From now on the URL opens nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/{project_id}/waits/{wait_id}/links/{link_id} (the `WithdrawLink` operationId).
+	WithdrawLinkWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID, reqEditors ...RequestEditorFn) (*WithdrawLinkResponse, error)
+}
+
+// ShowLinkResponse200Headers the declared response headers of an HTTP 200 response for ShowLink
+type ShowLinkResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ShowLinkResponse400Headers the declared response headers of an HTTP 400 response for ShowLink
+type ShowLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ShowLinkResponse404Headers the declared response headers of an HTTP 404 response for ShowLink
+type ShowLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ShowLinkResponseDefaultHeaders the declared response headers of an HTTP default response for ShowLink
+type ShowLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type ShowLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ShowLinkResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ShowLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ShowLinkResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ShowLinkResponseDefaultHeaders
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ShowLinkResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ShowLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ShowLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ShowLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ShowLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ShowLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SettleByLinkResponse200Headers the declared response headers of an HTTP 200 response for SettleByLink
+type SettleByLinkResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// SettleByLinkResponse400Headers the declared response headers of an HTTP 400 response for SettleByLink
+type SettleByLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// SettleByLinkResponse404Headers the declared response headers of an HTTP 404 response for SettleByLink
+type SettleByLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// SettleByLinkResponseDefaultHeaders the declared response headers of an HTTP default response for SettleByLink
+type SettleByLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type SettleByLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LinkAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SettleByLinkResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SettleByLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SettleByLinkResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SettleByLinkResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SettleByLinkResponse) GetJSON200() *LinkAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r SettleByLinkResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r SettleByLinkResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SettleByLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SettleByLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SettleByLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SettleByLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SettleByLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DecideByLinkResponse200Headers the declared response headers of an HTTP 200 response for DecideByLink
+type DecideByLinkResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// DecideByLinkResponse400Headers the declared response headers of an HTTP 400 response for DecideByLink
+type DecideByLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// DecideByLinkResponse404Headers the declared response headers of an HTTP 404 response for DecideByLink
+type DecideByLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// DecideByLinkResponseDefaultHeaders the declared response headers of an HTTP default response for DecideByLink
+type DecideByLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type DecideByLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *externalRef0.CallbackError
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DecideByLinkResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DecideByLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *DecideByLinkResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *DecideByLinkResponseDefaultHeaders
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DecideByLinkResponse) GetJSON400() *externalRef0.CallbackError {
+	return r.JSON400
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r DecideByLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DecideByLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DecideByLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DecideByLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DecideByLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FailByLinkResponse200Headers the declared response headers of an HTTP 200 response for FailByLink
+type FailByLinkResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// FailByLinkResponse400Headers the declared response headers of an HTTP 400 response for FailByLink
+type FailByLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// FailByLinkResponse404Headers the declared response headers of an HTTP 404 response for FailByLink
+type FailByLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// FailByLinkResponseDefaultHeaders the declared response headers of an HTTP default response for FailByLink
+type FailByLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type FailByLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LinkAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *FailByLinkResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *FailByLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *FailByLinkResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *FailByLinkResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r FailByLinkResponse) GetJSON200() *LinkAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r FailByLinkResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r FailByLinkResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r FailByLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FailByLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FailByLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FailByLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FailByLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SucceedByLinkResponse200Headers the declared response headers of an HTTP 200 response for SucceedByLink
+type SucceedByLinkResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// SucceedByLinkResponse400Headers the declared response headers of an HTTP 400 response for SucceedByLink
+type SucceedByLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// SucceedByLinkResponse404Headers the declared response headers of an HTTP 404 response for SucceedByLink
+type SucceedByLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// SucceedByLinkResponseDefaultHeaders the declared response headers of an HTTP default response for SucceedByLink
+type SucceedByLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type SucceedByLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LinkAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SucceedByLinkResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SucceedByLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SucceedByLinkResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *SucceedByLinkResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SucceedByLinkResponse) GetJSON200() *LinkAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r SucceedByLinkResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r SucceedByLinkResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r SucceedByLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SucceedByLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SucceedByLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SucceedByLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SucceedByLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // WhoamiResponse200Headers the declared response headers of an HTTP 200 response for Whoami
@@ -2355,6 +3705,429 @@ func (r ChangeWaitResponse) ContentType() string {
 	return ""
 }
 
+// ListLinksResponse200Headers the declared response headers of an HTTP 200 response for ListLinks
+type ListLinksResponse200Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListLinksResponse400Headers the declared response headers of an HTTP 400 response for ListLinks
+type ListLinksResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListLinksResponse404Headers the declared response headers of an HTTP 404 response for ListLinks
+type ListLinksResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// ListLinksResponseDefaultHeaders the declared response headers of an HTTP default response for ListLinks
+type ListLinksResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type ListLinksResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LinkList
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListLinksResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListLinksResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListLinksResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListLinksResponseDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLinksResponse) GetJSON200() *LinkList {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListLinksResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListLinksResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListLinksResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLinksResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLinksResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLinksResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLinksResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateLinkResponse201Headers the declared response headers of an HTTP 201 response for CreateLink
+type CreateLinkResponse201Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// CreateLinkResponse400Headers the declared response headers of an HTTP 400 response for CreateLink
+type CreateLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// CreateLinkResponse404Headers the declared response headers of an HTTP 404 response for CreateLink
+type CreateLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// CreateLinkResponse409Headers the declared response headers of an HTTP 409 response for CreateLink
+type CreateLinkResponse409Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// CreateLinkResponseDefaultHeaders the declared response headers of an HTTP default response for CreateLink
+type CreateLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type CreateLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *CreatedLink
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *NotWaiting
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateLinkResponse201Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *CreateLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *CreateLinkResponse404Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CreateLinkResponse409Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateLinkResponseDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateLinkResponse) GetJSON201() *CreatedLink {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r CreateLinkResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r CreateLinkResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r CreateLinkResponse) GetJSON409() *NotWaiting {
+	return r.JSON409
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WithdrawLinkResponse204Headers the declared response headers of an HTTP 204 response for WithdrawLink
+type WithdrawLinkResponse204Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// WithdrawLinkResponse400Headers the declared response headers of an HTTP 400 response for WithdrawLink
+type WithdrawLinkResponse400Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// WithdrawLinkResponse404Headers the declared response headers of an HTTP 404 response for WithdrawLink
+type WithdrawLinkResponse404Headers struct {
+	XRequestID externalRef0.RequestID
+}
+
+// WithdrawLinkResponseDefaultHeaders the declared response headers of an HTTP default response for WithdrawLink
+type WithdrawLinkResponseDefaultHeaders struct {
+	RetryAfter *int
+	XRequestID externalRef0.RequestID
+}
+
+type WithdrawLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Failure
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *WithdrawLinkResponse204Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *WithdrawLinkResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *WithdrawLinkResponse404Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *WithdrawLinkResponseDefaultHeaders
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r WithdrawLinkResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r WithdrawLinkResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r WithdrawLinkResponse) GetJSONDefault() *Failure {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ShowLinkWithResponse Show the wait of a link
+//
+// A page for a person, with the question, the input and what the link allows. It works
+// without scripts. Showing it never settles anything, because mail scanners and previews
+// in chats request links too. After the decision it shows the result and when, not who.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /l/{token} (the `ShowLink` operationId).
+func (c *ClientWithResponses) ShowLinkWithResponse(ctx context.Context, token LinkToken, reqEditors ...RequestEditorFn) (*ShowLinkResponse, error) {
+	rsp, err := c.ShowLink(ctx, token, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShowLinkResponse(rsp)
+}
+
+// SettleByLinkWithBodyWithResponse Settle the wait of a link
+//
+// As a callback does, with the same checks and answers. A result that the link does not
+// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+func (c *ClientWithResponses) SettleByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SettleByLinkResponse, error) {
+	rsp, err := c.SettleByLinkWithBody(ctx, token, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSettleByLinkResponse(rsp)
+}
+
+// SettleByLinkWithResponse Settle the wait of a link
+//
+// As a callback does, with the same checks and answers. A result that the link does not
+// allow is refused with 403. A link that is unknown, withdrawn or over: 404.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token} (the `SettleByLink` operationId).
+func (c *ClientWithResponses) SettleByLinkWithResponse(ctx context.Context, token LinkToken, body SettleByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*SettleByLinkResponse, error) {
+	rsp, err := c.SettleByLink(ctx, token, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSettleByLinkResponse(rsp)
+}
+
+// DecideByLinkWithBodyWithResponse Decide on the page of a link
+//
+// What the form of the page sends. The first time, without `confirmed`, the response asks
+// once more; the second settles the wait.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+func (c *ClientWithResponses) DecideByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecideByLinkResponse, error) {
+	rsp, err := c.DecideByLinkWithBody(ctx, token, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideByLinkResponse(rsp)
+}
+
+// DecideByLinkWithFormdataBodyWithResponse Decide on the page of a link
+//
+// What the form of the page sends. The first time, without `confirmed`, the response asks
+// once more; the second settles the wait.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token}/decision (the `DecideByLink` operationId).
+func (c *ClientWithResponses) DecideByLinkWithFormdataBodyWithResponse(ctx context.Context, token LinkToken, body DecideByLinkFormdataRequestBody, reqEditors ...RequestEditorFn) (*DecideByLinkResponse, error) {
+	rsp, err := c.DecideByLinkWithFormdataBody(ctx, token, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDecideByLinkResponse(rsp)
+}
+
+// FailByLinkWithBodyWithResponse Settle the wait of a link with fail
+//
+// The body, any JSON object, is the output.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+func (c *ClientWithResponses) FailByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, params *FailByLinkParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FailByLinkResponse, error) {
+	rsp, err := c.FailByLinkWithBody(ctx, token, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFailByLinkResponse(rsp)
+}
+
+// FailByLinkWithResponse Settle the wait of a link with fail
+//
+// The body, any JSON object, is the output.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token}/fail (the `FailByLink` operationId).
+func (c *ClientWithResponses) FailByLinkWithResponse(ctx context.Context, token LinkToken, params *FailByLinkParams, body FailByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*FailByLinkResponse, error) {
+	rsp, err := c.FailByLink(ctx, token, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFailByLinkResponse(rsp)
+}
+
+// SucceedByLinkWithBodyWithResponse Settle the wait of a link with success
+//
+// The body, any JSON object, is the output: so a service that only knows "call this URL
+// when done" can be given this URL.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+func (c *ClientWithResponses) SucceedByLinkWithBodyWithResponse(ctx context.Context, token LinkToken, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SucceedByLinkResponse, error) {
+	rsp, err := c.SucceedByLinkWithBody(ctx, token, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSucceedByLinkResponse(rsp)
+}
+
+// SucceedByLinkWithResponse Settle the wait of a link with success
+//
+// The body, any JSON object, is the output: so a service that only knows "call this URL
+// when done" can be given this URL.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /l/{token}/success (the `SucceedByLink` operationId).
+func (c *ClientWithResponses) SucceedByLinkWithResponse(ctx context.Context, token LinkToken, body SucceedByLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*SucceedByLinkResponse, error) {
+	rsp, err := c.SucceedByLink(ctx, token, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSucceedByLinkResponse(rsp)
+}
+
 // WhoamiWithResponse Show what the credentials allow
 //
 // Any right credentials may ask, whatever they allow.
@@ -2535,7 +4308,7 @@ func (c *ClientWithResponses) CountWaitsWithResponse(ctx context.Context, projec
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/{project_id}/waits/{wait_id} (the `CancelWait` operationId).
-func (c *ClientWithResponses) CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error) {
+func (c *ClientWithResponses) CancelWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *CancelWaitParams, reqEditors ...RequestEditorFn) (*CancelWaitResponse, error) {
 	rsp, err := c.CancelWait(ctx, projectID, waitID, params, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -2552,7 +4325,7 @@ func (c *ClientWithResponses) CancelWaitWithResponse(ctx context.Context, projec
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/{project_id}/waits/{wait_id} (the `GetWait` operationId).
-func (c *ClientWithResponses) GetWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params *GetWaitParams, reqEditors ...RequestEditorFn) (*GetWaitResponse, error) {
+func (c *ClientWithResponses) GetWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params *GetWaitParams, reqEditors ...RequestEditorFn) (*GetWaitResponse, error) {
 	rsp, err := c.GetWait(ctx, projectID, waitID, params, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -2568,7 +4341,7 @@ func (c *ClientWithResponses) GetWaitWithResponse(ctx context.Context, projectID
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-func (c *ClientWithResponses) ChangeWaitWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error) {
+func (c *ClientWithResponses) ChangeWaitWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error) {
 	rsp, err := c.ChangeWaitWithBody(ctx, projectID, waitID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -2584,12 +4357,546 @@ func (c *ClientWithResponses) ChangeWaitWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PATCH /v1/{project_id}/waits/{wait_id} (the `ChangeWait` operationId).
-func (c *ClientWithResponses) ChangeWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error) {
+func (c *ClientWithResponses) ChangeWaitWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body ChangeWaitJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeWaitResponse, error) {
 	rsp, err := c.ChangeWait(ctx, projectID, waitID, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseChangeWaitResponse(rsp)
+}
+
+// ListLinksWithResponse List the links to a wait
+//
+// All links that were not withdrawn, oldest first, without their URLs.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/{project_id}/waits/{wait_id}/links (the `ListLinks` operationId).
+func (c *ClientWithResponses) ListLinksWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, reqEditors ...RequestEditorFn) (*ListLinksResponse, error) {
+	rsp, err := c.ListLinks(ctx, projectID, waitID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLinksResponse(rsp)
+}
+
+// CreateLinkWithBodyWithResponse Make a link to a wait
+//
+// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+// the wait. The server keeps only a hash of it, so the URL is in this response and
+// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+// the id of the link.
+//
+// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+// wait has at most 100 links that were not withdrawn; one more is refused with 409
+// `FLOWCALLBACK.LINKS`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error) {
+	rsp, err := c.CreateLinkWithBody(ctx, projectID, waitID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateLinkResponse(rsp)
+}
+
+// CreateLinkWithResponse Make a link to a wait
+//
+// Whoever has the URL can see the wait and decide it, without credentials. It ends with
+// the wait. The server keeps only a hash of it, so the URL is in this response and
+// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
+// the id of the link.
+//
+// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
+// wait has at most 100 links that were not withdrawn; one more is refused with 409
+// `FLOWCALLBACK.LINKS`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/{project_id}/waits/{wait_id}/links (the `CreateLink` operationId).
+func (c *ClientWithResponses) CreateLinkWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, body CreateLinkJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateLinkResponse, error) {
+	rsp, err := c.CreateLink(ctx, projectID, waitID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateLinkResponse(rsp)
+}
+
+// WithdrawLinkWithResponse Withdraw a link
+//
+// From now on the URL opens nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/{project_id}/waits/{wait_id}/links/{link_id} (the `WithdrawLink` operationId).
+func (c *ClientWithResponses) WithdrawLinkWithResponse(ctx context.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID, reqEditors ...RequestEditorFn) (*WithdrawLinkResponse, error) {
+	rsp, err := c.WithdrawLink(ctx, projectID, waitID, linkID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawLinkResponse(rsp)
+}
+
+// ParseShowLinkResponse parses an HTTP response from a ShowLinkWithResponse call
+func ParseShowLinkResponse(rsp *http.Response) (*ShowLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ShowLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ShowLinkResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ShowLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers ShowLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers ShowLinkResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSettleByLinkResponse parses an HTTP response from a SettleByLinkWithResponse call
+func ParseSettleByLinkResponse(rsp *http.Response) (*SettleByLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SettleByLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LinkAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SettleByLinkResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SettleByLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers SettleByLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers SettleByLinkResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDecideByLinkResponse parses an HTTP response from a DecideByLinkWithResponse call
+func ParseDecideByLinkResponse(rsp *http.Response) (*DecideByLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DecideByLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest externalRef0.CallbackError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	case rsp.StatusCode == 400:
+		// Content-type (text/html) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DecideByLinkResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers DecideByLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers DecideByLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers DecideByLinkResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFailByLinkResponse parses an HTTP response from a FailByLinkWithResponse call
+func ParseFailByLinkResponse(rsp *http.Response) (*FailByLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FailByLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LinkAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers FailByLinkResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers FailByLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers FailByLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers FailByLinkResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSucceedByLinkResponse parses an HTTP response from a SucceedByLinkWithResponse call
+func ParseSucceedByLinkResponse(rsp *http.Response) (*SucceedByLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SucceedByLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LinkAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SucceedByLinkResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SucceedByLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers SucceedByLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers SucceedByLinkResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseWhoamiResponse parses an HTTP response from a WhoamiWithResponse call
@@ -3500,6 +5807,310 @@ func ParseChangeWaitResponse(rsp *http.Response) (*ChangeWaitResponse, error) {
 		response.Headers409 = &headers
 	case true:
 		var headers ChangeWaitResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListLinksResponse parses an HTTP response from a ListLinksWithResponse call
+func ParseListLinksResponse(rsp *http.Response) (*ListLinksResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLinksResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LinkList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListLinksResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListLinksResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListLinksResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers ListLinksResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateLinkResponse parses an HTTP response from a CreateLinkWithResponse call
+func ParseCreateLinkResponse(rsp *http.Response) (*CreateLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest CreatedLink
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest NotWaiting
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateLinkResponse201Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 400:
+		var headers CreateLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers CreateLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 409:
+		var headers CreateLinkResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case true:
+		var headers CreateLinkResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawLinkResponse parses an HTTP response from a WithdrawLinkWithResponse call
+func ParseWithdrawLinkResponse(rsp *http.Response) (*WithdrawLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers WithdrawLinkResponse204Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 400:
+		var headers WithdrawLinkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers WithdrawLinkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value externalRef0.RequestID
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case true:
+		var headers WithdrawLinkResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 
 	externalRef0 "github.com/flowcallback/flowcallback/gen/callback"
@@ -18,6 +19,21 @@ import (
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ShowLink Show the wait of a link
+	// (GET /l/{token})
+	ShowLink(ctx echo.Context, token LinkToken) error
+	// SettleByLink Settle the wait of a link
+	// (POST /l/{token})
+	SettleByLink(ctx echo.Context, token LinkToken) error
+	// DecideByLink Decide on the page of a link
+	// (POST /l/{token}/decision)
+	DecideByLink(ctx echo.Context, token LinkToken) error
+	// FailByLink Settle the wait of a link with fail
+	// (POST /l/{token}/fail)
+	FailByLink(ctx echo.Context, token LinkToken, params FailByLinkParams) error
+	// SucceedByLink Settle the wait of a link with success
+	// (POST /l/{token}/success)
+	SucceedByLink(ctx echo.Context, token LinkToken) error
 	// Whoami Show what the credentials allow
 	// (GET /v1/whoami)
 	Whoami(ctx echo.Context) error
@@ -41,18 +57,116 @@ type ServerInterface interface {
 	CountWaits(ctx echo.Context, projectID externalRef0.ProjectIDPath, params CountWaitsParams) error
 	// CancelWait Cancel a wait
 	// (DELETE /v1/{project_id}/waits/{wait_id})
-	CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params CancelWaitParams) error
+	CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params CancelWaitParams) error
 	// GetWait Get a wait, or await its outcome
 	// (GET /v1/{project_id}/waits/{wait_id})
-	GetWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params GetWaitParams) error
+	GetWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params GetWaitParams) error
 	// ChangeWait Move the deadline of a wait
 	// (PATCH /v1/{project_id}/waits/{wait_id})
-	ChangeWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID) error
+	ChangeWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait) error
+	// ListLinks List the links to a wait
+	// (GET /v1/{project_id}/waits/{wait_id}/links)
+	ListLinks(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait) error
+	// CreateLink Make a link to a wait
+	// (POST /v1/{project_id}/waits/{wait_id}/links)
+	CreateLink(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait) error
+	// WithdrawLink Withdraw a link
+	// (DELETE /v1/{project_id}/waits/{wait_id}/links/{link_id})
+	WithdrawLink(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ShowLink converts echo context to params.
+func (w *ServerInterfaceWrapper) ShowLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token LinkToken
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ShowLink(ctx, token)
+	return err
+}
+
+// SettleByLink converts echo context to params.
+func (w *ServerInterfaceWrapper) SettleByLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token LinkToken
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SettleByLink(ctx, token)
+	return err
+}
+
+// DecideByLink converts echo context to params.
+func (w *ServerInterfaceWrapper) DecideByLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token LinkToken
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DecideByLink(ctx, token)
+	return err
+}
+
+// FailByLink converts echo context to params.
+func (w *ServerInterfaceWrapper) FailByLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token LinkToken
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FailByLinkParams
+	// ------------- Optional query parameter "reason" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "reason", ctx.QueryParams(), &params.Reason, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter reason: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FailByLink(ctx, token, params)
+	return err
+}
+
+// SucceedByLink converts echo context to params.
+func (w *ServerInterfaceWrapper) SucceedByLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token" -------------
+	var token LinkToken
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token", ctx.Param("token"), &token, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SucceedByLink(ctx, token)
+	return err
 }
 
 // Whoami converts echo context to params.
@@ -342,7 +456,7 @@ func (w *ServerInterfaceWrapper) CancelWait(ctx echo.Context) error {
 	}
 
 	// ------------- Path parameter "wait_id" -------------
-	var waitID WaitID
+	var waitID OfWait
 
 	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -375,7 +489,7 @@ func (w *ServerInterfaceWrapper) GetWait(ctx echo.Context) error {
 	}
 
 	// ------------- Path parameter "wait_id" -------------
-	var waitID WaitID
+	var waitID OfWait
 
 	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -408,7 +522,7 @@ func (w *ServerInterfaceWrapper) ChangeWait(ctx echo.Context) error {
 	}
 
 	// ------------- Path parameter "wait_id" -------------
-	var waitID WaitID
+	var waitID OfWait
 
 	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -417,6 +531,86 @@ func (w *ServerInterfaceWrapper) ChangeWait(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangeWait(ctx, projectID, waitID)
+	return err
+}
+
+// ListLinks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLinks(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// ------------- Path parameter "wait_id" -------------
+	var waitID OfWait
+
+	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLinks(ctx, projectID, waitID)
+	return err
+}
+
+// CreateLink converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// ------------- Path parameter "wait_id" -------------
+	var waitID OfWait
+
+	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateLink(ctx, projectID, waitID)
+	return err
+}
+
+// WithdrawLink converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "project_id" -------------
+	var projectID externalRef0.ProjectIDPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "project_id", ctx.Param("project_id"), &projectID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter project_id: %s", err))
+	}
+
+	// ------------- Path parameter "wait_id" -------------
+	var waitID OfWait
+
+	err = runtime.BindStyledParameterWithOptions("simple", "wait_id", ctx.Param("wait_id"), &waitID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter wait_id: %s", err))
+	}
+
+	// ------------- Path parameter "link_id" -------------
+	var linkID LinkID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "link_id", ctx.Param("link_id"), &linkID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter link_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawLink(ctx, projectID, waitID, linkID)
 	return err
 }
 
@@ -473,6 +667,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.CancelWait, options.OperationMiddlewares["cancelWait"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.GetWait, options.OperationMiddlewares["getWait"]...)
 	router.PATCH(options.BaseURL+"/v1/:project_id/waits/:wait_id", wrapper.ChangeWait, options.OperationMiddlewares["changeWait"]...)
+	router.GET(options.BaseURL+"/v1/:project_id/waits/:wait_id/links", wrapper.ListLinks, options.OperationMiddlewares["listLinks"]...)
+	router.POST(options.BaseURL+"/v1/:project_id/waits/:wait_id/links", wrapper.CreateLink, options.OperationMiddlewares["createLink"]...)
+	router.DELETE(options.BaseURL+"/v1/:project_id/waits/:wait_id/links/:link_id", wrapper.WithdrawLink, options.OperationMiddlewares["withdrawLink"]...)
+	router.GET(options.BaseURL+"/l/:token", wrapper.ShowLink, options.OperationMiddlewares["showLink"]...)
+	router.POST(options.BaseURL+"/l/:token", wrapper.SettleByLink, options.OperationMiddlewares["settleByLink"]...)
+	router.POST(options.BaseURL+"/l/:token/success", wrapper.SucceedByLink, options.OperationMiddlewares["succeedByLink"]...)
+	router.POST(options.BaseURL+"/l/:token/fail", wrapper.FailByLink, options.OperationMiddlewares["failByLink"]...)
+	router.POST(options.BaseURL+"/l/:token/decision", wrapper.DecideByLink, options.OperationMiddlewares["decideByLink"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/outcomes", wrapper.ListOutcomes, options.OperationMiddlewares["listOutcomes"]...)
 	router.GET(options.BaseURL+"/v1/:project_id/held", wrapper.ListHeld, options.OperationMiddlewares["listHeld"]...)
 	router.DELETE(options.BaseURL+"/v1/:project_id/held/:held_id", wrapper.DropHeld, options.OperationMiddlewares["dropHeld"]...)
@@ -533,6 +735,480 @@ type NotWaitingJSONResponse struct {
 	Body externalRef0.CallbackError
 
 	Headers NotWaitingResponseHeaders
+}
+
+type ShowLinkRequestObject struct {
+	Token LinkToken `json:"token"`
+}
+
+type ShowLinkResponseObject interface {
+	VisitShowLinkResponse(w http.ResponseWriter) error
+}
+
+type ShowLink200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type ShowLink200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       ShowLink200ResponseHeaders
+	ContentLength int64
+}
+
+func (response ShowLink200TextHTMLResponse) VisitShowLinkResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ShowLink400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ShowLink400JSONResponse) VisitShowLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShowLink404ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type ShowLink404TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       ShowLink404ResponseHeaders
+	ContentLength int64
+}
+
+func (response ShowLink404TextHTMLResponse) VisitShowLinkResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ShowLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response ShowLinkdefaultJSONResponse) VisitShowLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleByLinkRequestObject struct {
+	Token LinkToken `json:"token"`
+	Body  *SettleByLinkJSONRequestBody
+}
+
+type SettleByLinkResponseObject interface {
+	VisitSettleByLinkResponse(w http.ResponseWriter) error
+}
+
+type SettleByLink200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type SettleByLink200JSONResponse struct {
+	Body    LinkAnswer
+	Headers SettleByLink200ResponseHeaders
+}
+
+func (response SettleByLink200JSONResponse) VisitSettleByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleByLink400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response SettleByLink400JSONResponse) VisitSettleByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleByLink404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response SettleByLink404JSONResponse) VisitSettleByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleByLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response SettleByLinkdefaultJSONResponse) VisitSettleByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideByLinkRequestObject struct {
+	Token LinkToken `json:"token"`
+	Body  *DecideByLinkFormdataRequestBody
+}
+
+type DecideByLinkResponseObject interface {
+	VisitDecideByLinkResponse(w http.ResponseWriter) error
+}
+
+type DecideByLink200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type DecideByLink200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       DecideByLink200ResponseHeaders
+	ContentLength int64
+}
+
+func (response DecideByLink200TextHTMLResponse) VisitDecideByLinkResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DecideByLink400ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type DecideByLink400JSONResponse struct {
+	Body    externalRef0.CallbackError
+	Headers DecideByLink400ResponseHeaders
+}
+
+func (response DecideByLink400JSONResponse) VisitDecideByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideByLink400TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       DecideByLink400ResponseHeaders
+	ContentLength int64
+}
+
+func (response DecideByLink400TextHTMLResponse) VisitDecideByLinkResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DecideByLink404ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type DecideByLink404TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       DecideByLink404ResponseHeaders
+	ContentLength int64
+}
+
+func (response DecideByLink404TextHTMLResponse) VisitDecideByLinkResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DecideByLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response DecideByLinkdefaultJSONResponse) VisitDecideByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FailByLinkRequestObject struct {
+	Token  LinkToken `json:"token"`
+	Params FailByLinkParams
+	Body   *FailByLinkJSONRequestBody
+}
+
+type FailByLinkResponseObject interface {
+	VisitFailByLinkResponse(w http.ResponseWriter) error
+}
+
+type FailByLink200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type FailByLink200JSONResponse struct {
+	Body    LinkAnswer
+	Headers FailByLink200ResponseHeaders
+}
+
+func (response FailByLink200JSONResponse) VisitFailByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FailByLink400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response FailByLink400JSONResponse) VisitFailByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FailByLink404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response FailByLink404JSONResponse) VisitFailByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FailByLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response FailByLinkdefaultJSONResponse) VisitFailByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SucceedByLinkRequestObject struct {
+	Token LinkToken `json:"token"`
+	Body  *SucceedByLinkJSONRequestBody
+}
+
+type SucceedByLinkResponseObject interface {
+	VisitSucceedByLinkResponse(w http.ResponseWriter) error
+}
+
+type SucceedByLink200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type SucceedByLink200JSONResponse struct {
+	Body    LinkAnswer
+	Headers SucceedByLink200ResponseHeaders
+}
+
+func (response SucceedByLink200JSONResponse) VisitSucceedByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SucceedByLink400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response SucceedByLink400JSONResponse) VisitSucceedByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SucceedByLink404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response SucceedByLink404JSONResponse) VisitSucceedByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SucceedByLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response SucceedByLinkdefaultJSONResponse) VisitSucceedByLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type WhoamiRequestObject struct {
@@ -1070,7 +1746,7 @@ func (response CountWaitsdefaultJSONResponse) VisitCountWaitsResponse(w http.Res
 
 type CancelWaitRequestObject struct {
 	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
-	WaitID    WaitID                     `json:"wait_id"`
+	WaitID    OfWait                     `json:"wait_id"`
 	Params    CancelWaitParams
 }
 
@@ -1146,7 +1822,7 @@ func (response CancelWaitdefaultJSONResponse) VisitCancelWaitResponse(w http.Res
 
 type GetWaitRequestObject struct {
 	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
-	WaitID    WaitID                     `json:"wait_id"`
+	WaitID    OfWait                     `json:"wait_id"`
 	Params    GetWaitParams
 }
 
@@ -1230,7 +1906,7 @@ func (response GetWaitdefaultJSONResponse) VisitGetWaitResponse(w http.ResponseW
 
 type ChangeWaitRequestObject struct {
 	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
-	WaitID    WaitID                     `json:"wait_id"`
+	WaitID    OfWait                     `json:"wait_id"`
 	Body      *ChangeWaitJSONRequestBody
 }
 
@@ -1327,8 +2003,281 @@ func (response ChangeWaitdefaultJSONResponse) VisitChangeWaitResponse(w http.Res
 	return err
 }
 
+type ListLinksRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	WaitID    OfWait                     `json:"wait_id"`
+}
+
+type ListLinksResponseObject interface {
+	VisitListLinksResponse(w http.ResponseWriter) error
+}
+
+type ListLinks200ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type ListLinks200JSONResponse struct {
+	Body    LinkList
+	Headers ListLinks200ResponseHeaders
+}
+
+func (response ListLinks200JSONResponse) VisitListLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLinks400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListLinks400JSONResponse) VisitListLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLinks404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ListLinks404JSONResponse) VisitListLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLinksdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response ListLinksdefaultJSONResponse) VisitListLinksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLinkRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	WaitID    OfWait                     `json:"wait_id"`
+	Body      *CreateLinkJSONRequestBody
+}
+
+type CreateLinkResponseObject interface {
+	VisitCreateLinkResponse(w http.ResponseWriter) error
+}
+
+type CreateLink201ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type CreateLink201JSONResponse struct {
+	Body    CreatedLink
+	Headers CreateLink201ResponseHeaders
+}
+
+func (response CreateLink201JSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateLink400JSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response CreateLink404JSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLink409JSONResponse struct{ NotWaitingJSONResponse }
+
+func (response CreateLink409JSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response CreateLinkdefaultJSONResponse) VisitCreateLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawLinkRequestObject struct {
+	ProjectID externalRef0.ProjectIDPath `json:"project_id"`
+	WaitID    OfWait                     `json:"wait_id"`
+	LinkID    LinkID                     `json:"link_id"`
+}
+
+type WithdrawLinkResponseObject interface {
+	VisitWithdrawLinkResponse(w http.ResponseWriter) error
+}
+
+type WithdrawLink204ResponseHeaders struct {
+	XRequestID externalRef0.RequestID
+}
+
+type WithdrawLink204Response struct {
+	Headers WithdrawLink204ResponseHeaders
+}
+
+func (response WithdrawLink204Response) VisitWithdrawLinkResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawLink400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response WithdrawLink400JSONResponse) VisitWithdrawLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawLink404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response WithdrawLink404JSONResponse) VisitWithdrawLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawLinkdefaultJSONResponse struct {
+	Body       externalRef0.CallbackError
+	Headers    FailureResponseHeaders
+	StatusCode int
+}
+
+func (response WithdrawLinkdefaultJSONResponse) VisitWithdrawLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	w.Header().Set("X-Request-Id", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ShowLink Show the wait of a link
+	// (GET /l/{token})
+	ShowLink(ctx context.Context, request ShowLinkRequestObject) (ShowLinkResponseObject, error)
+	// SettleByLink Settle the wait of a link
+	// (POST /l/{token})
+	SettleByLink(ctx context.Context, request SettleByLinkRequestObject) (SettleByLinkResponseObject, error)
+	// DecideByLink Decide on the page of a link
+	// (POST /l/{token}/decision)
+	DecideByLink(ctx context.Context, request DecideByLinkRequestObject) (DecideByLinkResponseObject, error)
+	// FailByLink Settle the wait of a link with fail
+	// (POST /l/{token}/fail)
+	FailByLink(ctx context.Context, request FailByLinkRequestObject) (FailByLinkResponseObject, error)
+	// SucceedByLink Settle the wait of a link with success
+	// (POST /l/{token}/success)
+	SucceedByLink(ctx context.Context, request SucceedByLinkRequestObject) (SucceedByLinkResponseObject, error)
 	// Whoami Show what the credentials allow
 	// (GET /v1/whoami)
 	Whoami(ctx context.Context, request WhoamiRequestObject) (WhoamiResponseObject, error)
@@ -1359,6 +2308,15 @@ type StrictServerInterface interface {
 	// ChangeWait Move the deadline of a wait
 	// (PATCH /v1/{project_id}/waits/{wait_id})
 	ChangeWait(ctx context.Context, request ChangeWaitRequestObject) (ChangeWaitResponseObject, error)
+	// ListLinks List the links to a wait
+	// (GET /v1/{project_id}/waits/{wait_id}/links)
+	ListLinks(ctx context.Context, request ListLinksRequestObject) (ListLinksResponseObject, error)
+	// CreateLink Make a link to a wait
+	// (POST /v1/{project_id}/waits/{wait_id}/links)
+	CreateLink(ctx context.Context, request CreateLinkRequestObject) (CreateLinkResponseObject, error)
+	// WithdrawLink Withdraw a link
+	// (DELETE /v1/{project_id}/waits/{wait_id}/links/{link_id})
+	WithdrawLink(ctx context.Context, request WithdrawLinkRequestObject) (WithdrawLinkResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -1371,6 +2329,211 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ShowLink operation middleware
+func (sh *strictHandler) ShowLink(ctx echo.Context, token LinkToken) error {
+	var request ShowLinkRequestObject
+
+	request.Token = token
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ShowLink(ctx.Request().Context(), request.(ShowLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ShowLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ShowLinkResponseObject); ok {
+		return validResponse.VisitShowLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SettleByLink operation middleware
+func (sh *strictHandler) SettleByLink(ctx echo.Context, token LinkToken) error {
+	var request SettleByLinkRequestObject
+
+	request.Token = token
+
+	var body SettleByLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SettleByLink(ctx.Request().Context(), request.(SettleByLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SettleByLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SettleByLinkResponseObject); ok {
+		return validResponse.VisitSettleByLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DecideByLink operation middleware
+func (sh *strictHandler) DecideByLink(ctx echo.Context, token LinkToken) error {
+	var request DecideByLinkRequestObject
+
+	request.Token = token
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body DecideByLinkFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DecideByLink(ctx.Request().Context(), request.(DecideByLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DecideByLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DecideByLinkResponseObject); ok {
+		return validResponse.VisitDecideByLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FailByLink operation middleware
+func (sh *strictHandler) FailByLink(ctx echo.Context, token LinkToken, params FailByLinkParams) error {
+	var request FailByLinkRequestObject
+
+	request.Token = token
+	request.Params = params
+
+	var body FailByLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FailByLink(ctx.Request().Context(), request.(FailByLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FailByLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FailByLinkResponseObject); ok {
+		return validResponse.VisitFailByLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SucceedByLink operation middleware
+func (sh *strictHandler) SucceedByLink(ctx echo.Context, token LinkToken) error {
+	var request SucceedByLinkRequestObject
+
+	request.Token = token
+
+	var body SucceedByLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SucceedByLink(ctx.Request().Context(), request.(SucceedByLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SucceedByLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SucceedByLinkResponseObject); ok {
+		return validResponse.VisitSucceedByLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // Whoami operation middleware
@@ -1575,7 +2738,7 @@ func (sh *strictHandler) CountWaits(ctx echo.Context, projectID externalRef0.Pro
 }
 
 // CancelWait operation middleware
-func (sh *strictHandler) CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params CancelWaitParams) error {
+func (sh *strictHandler) CancelWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params CancelWaitParams) error {
 	var request CancelWaitRequestObject
 
 	request.ProjectID = projectID
@@ -1602,7 +2765,7 @@ func (sh *strictHandler) CancelWait(ctx echo.Context, projectID externalRef0.Pro
 }
 
 // GetWait operation middleware
-func (sh *strictHandler) GetWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID, params GetWaitParams) error {
+func (sh *strictHandler) GetWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, params GetWaitParams) error {
 	var request GetWaitRequestObject
 
 	request.ProjectID = projectID
@@ -1629,7 +2792,7 @@ func (sh *strictHandler) GetWait(ctx echo.Context, projectID externalRef0.Projec
 }
 
 // ChangeWait operation middleware
-func (sh *strictHandler) ChangeWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID WaitID) error {
+func (sh *strictHandler) ChangeWait(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait) error {
 	var request ChangeWaitRequestObject
 
 	request.ProjectID = projectID
@@ -1671,6 +2834,108 @@ func (sh *strictHandler) ChangeWait(ctx echo.Context, projectID externalRef0.Pro
 		return err
 	} else if validResponse, ok := response.(ChangeWaitResponseObject); ok {
 		return validResponse.VisitChangeWaitResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListLinks operation middleware
+func (sh *strictHandler) ListLinks(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait) error {
+	var request ListLinksRequestObject
+
+	request.ProjectID = projectID
+	request.WaitID = waitID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLinks(ctx.Request().Context(), request.(ListLinksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLinks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLinksResponseObject); ok {
+		return validResponse.VisitListLinksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateLink operation middleware
+func (sh *strictHandler) CreateLink(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait) error {
+	var request CreateLinkRequestObject
+
+	request.ProjectID = projectID
+	request.WaitID = waitID
+
+	var body CreateLinkJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateLink(ctx.Request().Context(), request.(CreateLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateLinkResponseObject); ok {
+		return validResponse.VisitCreateLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawLink operation middleware
+func (sh *strictHandler) WithdrawLink(ctx echo.Context, projectID externalRef0.ProjectIDPath, waitID OfWait, linkID LinkID) error {
+	var request WithdrawLinkRequestObject
+
+	request.ProjectID = projectID
+	request.WaitID = waitID
+	request.LinkID = linkID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawLink(ctx.Request().Context(), request.(WithdrawLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawLinkResponseObject); ok {
+		return validResponse.VisitWithdrawLinkResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

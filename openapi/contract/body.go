@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -53,6 +54,10 @@ func (b *Body) Text(name string) string {
 // Bind stores the checked value in the struct that target points to. The names of members
 // are the json tags. A member whose schema is open is stored byte for byte.
 func (b *Body) Bind(target any) error {
+	if raw, ok := target.(*json.RawMessage); ok { // an object whose members are all open
+		*raw = b.data
+		return nil
+	}
 	value := reflect.ValueOf(target).Elem()
 	for i := range value.NumField() {
 		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")

@@ -75,6 +75,7 @@ type Operation struct {
 	body         *openapi3.Schema
 	bodyProperty *openapi3.Schema // body without its cross-field rule
 	bodyRequired bool
+	isForm       bool // the body is a form
 	strictQuery  bool // refuse parameters that are not declared
 	decoders     decoders
 }
@@ -147,7 +148,12 @@ func newOperation(document *openapi3.T, path string, item *openapi3.PathItem, me
 		}
 	}
 	if operation.RequestBody != nil {
-		if media := operation.RequestBody.Value.Content.Get(mediaTypeJSON); media != nil {
+		media := operation.RequestBody.Value.Content[mediaTypeJSON]
+		if media == nil {
+			media = operation.RequestBody.Value.Content[mediaTypeForm]
+			o.isForm = media != nil
+		}
+		if media != nil {
 			o.body, o.bodyRequired = media.Schema.Value, operation.RequestBody.Value.Required
 			properties := *o.body
 			properties.Not = nil

@@ -11,7 +11,10 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-const mediaTypeJSON = "application/json"
+const (
+	mediaTypeJSON = "application/json"
+	mediaTypeForm = "application/x-www-form-urlencoded"
+)
 
 // checkParameters refuses parameters that kin-openapi accepts although two readers could
 // understand them differently: a parameter given twice, and text that is not UTF-8.
@@ -73,8 +76,12 @@ func checkOnce(name string, values []string) error {
 	return nil
 }
 
-// checkMediaType refuses a compressed body, and one that is not JSON in UTF-8.
-func checkMediaType(header http.Header) error {
+// checkMediaType refuses a compressed body, and one that is not of the operation's type in UTF-8.
+func (o *Operation) checkMediaType(header http.Header) error {
+	wanted := mediaTypeJSON
+	if o.isForm {
+		wanted = mediaTypeForm
+	}
 	for _, encoding := range header.Values("Content-Encoding") {
 		if !strings.EqualFold(encoding, "identity") {
 			return &Violation{Member: "Content-Encoding", Rule: "must be absent: compressed bodies are not supported", MediaType: true}
@@ -82,14 +89,14 @@ func checkMediaType(header http.Header) error {
 	}
 	types := header.Values("Content-Type")
 	if len(types) != 1 {
-		return &Violation{Member: "Content-Type", Rule: "must be given once, as " + mediaTypeJSON, MediaType: true}
+		return &Violation{Member: "Content-Type", Rule: "must be given once, as " + wanted, MediaType: true}
 	}
-	if types[0] == mediaTypeJSON {
+	if types[0] == wanted {
 		return nil // the common case
 	}
 	mediaType, parameters, err := mime.ParseMediaType(types[0])
-	if err != nil || mediaType != mediaTypeJSON {
-		return &Violation{Member: "Content-Type", Rule: "must be " + mediaTypeJSON, MediaType: true}
+	if err != nil || mediaType != wanted {
+		return &Violation{Member: "Content-Type", Rule: "must be " + wanted, MediaType: true}
 	}
 	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
 		return &Violation{Member: "Content-Type", Rule: "must have the charset utf-8, or none", MediaType: true}

@@ -39,6 +39,7 @@ type Operation struct {
 	Path       string // with parameters in braces
 	Parameters []Parameter
 	Body       map[string]any // an example, nil if the operation has no body
+	IsForm     bool           // the body is a form, not JSON
 	Edges      []Edge
 }
 
@@ -106,11 +107,16 @@ func (d document) operation(path, method string, item node) Operation {
 			o.addParameter(d.resolve(p.(node)))
 		}
 	}
-	body := n.at("requestBody", "content", "application/json", "schema")
+	inside, content := d.resolve(n.at("requestBody"))
+	body := content.at("content", "application/json", "schema")
+	if body == nil {
+		body = content.at("content", "application/x-www-form-urlencoded", "schema")
+		o.IsForm = body != nil
+	}
 	if body == nil {
 		return o
 	}
-	inside, schema := d.resolve(body)
+	inside, schema := inside.resolve(body)
 	o.Body = schema.at("example")
 	required, _ := schema["required"].([]any)
 	properties := schema.at("properties")
@@ -118,6 +124,9 @@ func (d document) operation(path, method string, item node) Operation {
 		o.Edges = append(o.Edges, Edge{In: "body", Name: name, Claim: "is left out", Omit: true, Allowed: !slices.Contains(required, any(name))})
 		_, property := inside.resolve(properties.at(name))
 		for _, e := range values(property) {
+			if o.IsForm && isJSONOnly(e.Value, property) {
+				continue
+			}
 			e.In, e.Name = "body", name
 			o.Edges = append(o.Edges, e)
 		}

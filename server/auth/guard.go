@@ -14,6 +14,7 @@ import (
 
 	"github.com/flowcallback/flowcallback/openapi/signature"
 	"github.com/flowcallback/flowcallback/server"
+	"github.com/flowcallback/flowcallback/server/attempts"
 )
 
 // Options configure New. A zero field has the default that its comment names.
@@ -33,7 +34,7 @@ type Guard struct {
 	path       string
 	now        func() time.Time
 	principals atomic.Pointer[[]*principal]
-	failures   *failures
+	failures   *attempts.Counter
 	options    Options
 }
 
@@ -45,7 +46,7 @@ func New(path string, options Options) (*Guard, error) {
 	if options.Logger == nil {
 		options.Logger = slog.Default()
 	}
-	g := &Guard{path: path, now: options.Now, options: options, failures: newFailures(options.Now, options.Logger)}
+	g := &Guard{path: path, now: options.Now, options: options, failures: attempts.New(options.Now, options.Logger)}
 	return g, g.Reload()
 }
 
@@ -69,7 +70,7 @@ func (g *Guard) Authorize(_ context.Context, call server.Call) (server.Principal
 		return server.Principal{}, err
 	case errors.Is(reason, errNone):
 		return server.Principal{}, fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)
-	case reason != nil && !g.failures.count(call.Address):
+	case reason != nil && !g.failures.Count(call.Address):
 		return server.Principal{}, server.ErrTooManyAttempts
 	case reason != nil:
 		return server.Principal{}, fmt.Errorf("%w: %w", server.ErrUnauthenticated, reason)

@@ -165,6 +165,8 @@ func parsePrincipal(item *yaml.Node) (*principal, error) {
 	switch {
 	case p.name == "":
 		return nil, at(item, "name is missing")
+	case strings.HasPrefix(p.name, server.LinkPrincipal):
+		return nil, at(item, "the name %q begins with %q, as the record of those who decide by link does", p.name, server.LinkPrincipal)
 	case len(p.projects) == 0 || slices.Contains(p.projects, ""):
 		return nil, at(item, "projects must list ids of projects, or %q for all", server.AnyProject)
 	case slices.ContainsFunc(p.projects, isPartialPattern):

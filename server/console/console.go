@@ -17,7 +17,12 @@ var (
 	docs embed.FS
 	//go:embed home.html
 	home []byte
+	//go:embed links.html
+	links string
 )
+
+// LinkPages returns the templates (html/template) of the pages of links.
+func LinkPages() string { return links }
 
 // Home returns the home page.
 func Home() []byte { return home }

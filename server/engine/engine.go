@@ -31,6 +31,8 @@ var (
 	// ErrCursorForeign: the cursor belongs to another history: to another store, or to what
 	// came after the copy that was restored. Its reader may have missed outcomes.
 	ErrCursorForeign = errors.New("cursor of another history")
+	// ErrLinks: the wait has as many links as it may have.
+	ErrLinks = errors.New("too many links")
 	// ErrNotWaiting: the wait has left waiting.
 	ErrNotWaiting = errors.New("not waiting")
 	// ErrTooLarge: the outcome is larger than the engine's store accepts.
@@ -131,6 +133,32 @@ type Reader interface {
 
 	// CountWaits counts waits by status, each up to the limit of the contract.
 	CountWaits(ctx context.Context, projectID string, params waits.CountWaitsParams) (waits.WaitCounts, error)
+}
+
+// A Linker keeps links to waits. It knows them by the digests of their secrets only.
+type Linker interface {
+	// CreateLink adds a link to a wait that is waiting. It returns ErrNotFound, ErrNotWaiting,
+	// or ErrLinks if the wait has waits.LinksMaxItems links.
+	CreateLink(ctx context.Context, projectID, waitID string, link NewLink) (waits.Link, error)
+
+	// ListLinks returns the links of a wait, oldest first, or ErrNotFound.
+	ListLinks(ctx context.Context, projectID, waitID string) (waits.Links, error)
+
+	// WithdrawLink deletes a link, or returns ErrNotFound.
+	WithdrawLink(ctx context.Context, projectID, waitID, linkID string) error
+
+	// FollowLink returns the link with a digest, and its wait. It returns ErrNotFound if there
+	// is none, and ErrExpired if the link's own time has passed.
+	FollowLink(ctx context.Context, digest [32]byte) (waits.Link, waits.Wait, error)
+}
+
+// A NewLink is a link to be.
+type NewLink struct {
+	Digest    [32]byte // of its secret
+	Allow     []callback.Result
+	To        string
+	Timeout   time.Duration // 0: the link ends with the wait
+	Principal string        // who makes it
 }
 
 // A Holder keeps callbacks that came before their waits were opened.

@@ -37,6 +37,7 @@ const (
 	forgetWait    = `DELETE FROM waits WHERE id = ?`
 	forgetInput   = `DELETE FROM inputs WHERE wait = ?`
 	forgetSchema  = `DELETE FROM schemas WHERE wait = ?`
+	forgetLinks   = `DELETE FROM links WHERE wait = ?`
 	forgetOutcome = `DELETE FROM outcomes WHERE project = ? AND seq = ?`
 )
 
@@ -180,7 +181,7 @@ func (e *Engine) forgetRows(ctx context.Context, olds []forgotten) error {
 			none := map[int64]int64{}
 			for _, o := range part {
 				none[o.wait] = 0
-				for _, statement := range [...]string{forgetWait, forgetInput, forgetSchema} {
+				for _, statement := range [...]string{forgetWait, forgetInput, forgetSchema, forgetLinks} {
 					if err := t.execute(statement, o.wait); err != nil {
 						return err
 					}

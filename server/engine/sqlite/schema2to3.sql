@@ -39,6 +39,19 @@ ALTER TABLE lists RENAME COLUMN workflow_id TO name;
 DELETE FROM lists WHERE name <> '' AND status <> 0;
 UPDATE lists SET name = 'w' || name WHERE name <> '';
 
+-- Links to waits. digest is the SHA-256 of the secret in the URL. allow: 1 success, 2 fail, 3 both.
+CREATE TABLE links (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  digest     BLOB    NOT NULL UNIQUE,
+  wait       INTEGER NOT NULL, -- waits.id
+  allow      INTEGER NOT NULL,
+  recipient  TEXT,
+  created_at INTEGER NOT NULL,
+  created_by TEXT,
+  expires_at INTEGER           -- NULL: with the wait
+) STRICT;
+CREATE INDEX links_of_wait ON links (wait);
+
 DROP VIEW everything;
 CREATE VIEW everything AS
 SELECT w.wait_id, p.name AS project_id, w.workflow_id, w.run_id, w.state_id, coalesce(w.execution_id, w.run_id) AS execution_id,

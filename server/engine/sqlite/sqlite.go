@@ -34,6 +34,7 @@ var (
 	_ engine.Reader = (*Engine)(nil)
 	_ engine.Feed   = (*Engine)(nil)
 	_ engine.Holder = (*Engine)(nil)
+	_ engine.Linker = (*Engine)(nil)
 )
 
 // Pragmas of the writer. Its page cache of 64 MiB holds the keys of about a million waits,

@@ -1,4 +1,7 @@
-package auth
+// Package attempts counts failed attempts to guess a secret, by address. It saves the log from an
+// attacker's lines. Right secrets always pass, so that nobody can lock out somebody else; the strength
+// of the secrets protects against guessing.
+package attempts
 
 import (
 	"log/slog"
@@ -11,8 +14,8 @@ import (
 )
 
 const (
-	// failureBurst is the number of failed attempts of an address that are answered with
-	// 401. After that, one more is each failureInterval, and the others get 429.
+	// failureBurst is the number of failed attempts of an address that are within the limit.
+	// After that, one more is each failureInterval.
 	failureBurst    = 10
 	failureInterval = 10 * time.Second
 	// rememberedAddresses limits the addresses in memory. The least recently used is
@@ -20,10 +23,8 @@ const (
 	rememberedAddresses = 10_000
 )
 
-// failures counts failed attempts by address. It saves the log from an attacker's lines.
-// Valid credentials always pass, so that nobody can lock out somebody else; the strength of
-// the secrets protects against guessing.
-type failures struct {
+// Counter counts failed attempts by address. Its methods are safe for concurrent use.
+type Counter struct {
 	now    func() time.Time
 	logger *slog.Logger
 
@@ -37,16 +38,18 @@ type counter struct {
 	refused int // with 429, since the last one within the limit
 }
 
-func newFailures(now func() time.Time, logger *slog.Logger) *failures {
+// New returns a counter. The logger receives a line when the attempts of an address begin to be
+// limited.
+func New(now func() time.Time, logger *slog.Logger) *Counter {
 	addresses, err := lru.New[string, *counter](rememberedAddresses)
 	if err != nil {
 		panic(err) // the size is positive
 	}
-	return &failures{now: now, logger: logger, addresses: addresses}
+	return &Counter{now: now, logger: logger, addresses: addresses}
 }
 
-// count counts a failed attempt, and reports whether it is within the limit.
-func (f *failures) count(address string) bool {
+// Count counts a failed attempt, and reports whether it is within the limit.
+func (f *Counter) Count(address string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	network := networkOf(address)

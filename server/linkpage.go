@@ -1,0 +1,213 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"html/template"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/gen/waitsserver"
+	"github.com/flowcallback/flowcallback/openapi/contract"
+	"github.com/flowcallback/flowcallback/server/console"
+	"github.com/flowcallback/flowcallback/server/engine"
+)
+
+// The pages of links, which work without scripts.
+var linkPages = template.Must(template.New("").Funcs(template.FuncMap{
+	"day": func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
+	"at":  func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04:05 UTC") },
+	"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+}).Parse(console.LinkPages()))
+
+// linkPage is what the template shows.
+type linkPage struct {
+	Root     string // the way from the page to the server's root
+	Page     string // the way from the page to the link's page
+	Workflow string
+	Question string
+	To       string
+	By       string // who decides, for the record
+	Until    time.Time
+	Values   []labelled
+	Raw      string
+
+	CanApprove, CanReject bool
+	HasSchema             bool
+	Schema                string
+
+	Decision waits.LinkDecision // what was sent
+	Problem  string             // with what was sent
+
+	Status    waits.Status // of a wait that is decided
+	SettledAt time.Time
+}
+
+// newLinkPage returns the page of a link. depth is the number of slashes after /l/.
+func newLinkPage(f *followed, depth int) *linkPage {
+	p := &linkPage{Root: "../", Page: f.wait.WaitID}
+	if depth > 0 {
+		p.Root = "../../"
+	}
+	w := f.wait
+	p.Workflow, p.Question, p.To, p.Until = w.WorkflowID, w.Title, f.To, f.ExpiresAt
+	if p.Question == "" {
+		p.Question = string(w.StateID)
+	}
+	if w.ExpiresAt.Before(p.Until) {
+		p.Until = w.ExpiresAt
+	}
+	if p.By = f.To; p.By == "" {
+		p.By = "link " + f.LinkID
+	}
+	p.Values, p.Raw = labels(w.Input), indented(w.Input)
+	p.CanApprove, p.CanReject = slices.Contains(f.Allow, callback.Success), slices.Contains(f.Allow, callback.Fail)
+	p.HasSchema, p.Schema = w.OutputSchema != nil, indented(w.OutputSchema)
+	p.Status = w.Status
+	if w.SettledAt != nil {
+		p.SettledAt = *w.SettledAt
+	}
+	return p
+}
+
+// render returns a page of the template with a status.
+func (p *linkPage) render(name string) (io.Reader, error) {
+	var page bytes.Buffer
+	err := linkPages.ExecuteTemplate(&page, name, p)
+	return &page, err
+}
+
+// endOf returns the page for a link that cannot be used, or nil for another error.
+func endOf(err error, depth int) (*linkPage, string) {
+	p := &linkPage{Root: "../"}
+	if depth > 0 {
+		p.Root = "../../"
+	}
+	switch {
+	case errors.Is(err, engine.ErrNotFound):
+		return p, "unknown"
+	case errors.Is(err, engine.ErrExpired):
+		return p, "over"
+	}
+	return nil, ""
+}
+
+// ShowLink implements the operation showLink.
+func (l links) ShowLink(ctx context.Context, r waitsserver.ShowLinkRequestObject) (waitsserver.ShowLinkResponseObject, error) {
+	f, err := l.follow(ctx, r.Token)
+	if p, name := endOf(err, 0); p != nil {
+		body, err := p.render(name)
+		return waitsserver.ShowLink404TextHTMLResponse{Body: body, Headers: waitsserver.ShowLink404ResponseHeaders{XRequestID: requestOf(ctx).id}}, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := newLinkPage(f, 0)
+	p.Page = r.Token
+	p.Decision.Output = "{}"
+	name := "question"
+	if f.wait.Status != waits.Waiting {
+		name = "decided"
+	}
+	body, err := p.render(name)
+	return waitsserver.ShowLink200TextHTMLResponse{Body: body, Headers: waitsserver.ShowLink200ResponseHeaders{XRequestID: requestOf(ctx).id}}, err
+}
+
+// DecideByLink implements the operation decideByLink.
+func (l links) DecideByLink(ctx context.Context, r waitsserver.DecideByLinkRequestObject) (waitsserver.DecideByLinkResponseObject, error) {
+	page, body, err := l.decide(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case page == pageOfNoLink:
+		return waitsserver.DecideByLink404TextHTMLResponse{Body: body, Headers: waitsserver.DecideByLink404ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
+	case page == pageOfProblem:
+		return waitsserver.DecideByLink400TextHTMLResponse{Body: body, Headers: waitsserver.DecideByLink400ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
+	default:
+		return waitsserver.DecideByLink200TextHTMLResponse{Body: body, Headers: waitsserver.DecideByLink200ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
+	}
+}
+
+// The kinds of pages that answer a form.
+type pageKind int
+
+const (
+	pageOfAnswer  pageKind = iota // the decision, or the question whether to send it
+	pageOfProblem                 // what was sent is not allowed
+	pageOfNoLink                  // the link does not work
+)
+
+func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObject) (kind pageKind, body io.Reader, err error) {
+	render := func(kind pageKind, p *linkPage, name string) (pageKind, io.Reader, error) {
+		body, err := p.render(name)
+		return kind, body, err
+	}
+	f, err := l.follow(ctx, r.Token)
+	if p, name := endOf(err, 1); p != nil {
+		return render(pageOfNoLink, p, name)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	p := newLinkPage(f, 1)
+	p.Page, p.Decision = "../"+r.Token, *r.Body
+	if p.Decision.Output == "" {
+		p.Decision.Output = "{}"
+	}
+	if f.wait.Status != waits.Waiting {
+		return render(pageOfAnswer, p, "decided")
+	}
+	request, err := l.requestOf(p.Decision)
+	if err == nil && !slices.Contains(f.Allow, request.Result) {
+		err = errLinkForbids
+	}
+	if err == nil && r.Body.Confirmed == nil {
+		return render(pageOfAnswer, p, "confirm")
+	}
+	if err == nil {
+		_, err = l.settle(ctx, f, request)
+	}
+	var refused *engine.OutputError
+	var violation *contract.Violation
+	switch {
+	case err == nil:
+		p.Status, p.SettledAt = waits.Status(request.Result), time.Now()
+		return render(pageOfAnswer, p, "done")
+	case errors.As(err, &refused):
+		p.Problem = refused.Rule
+	case errors.As(err, &violation):
+		p.Problem = violation.Error()
+	case errors.Is(err, errLinkForbids):
+		p.Problem = err.Error()
+	case errors.Is(err, engine.ErrConflict), errors.Is(err, engine.ErrExpired), errors.Is(err, engine.ErrCancelled), errors.Is(err, engine.ErrNotFound):
+		// Somebody was faster.
+		if f, err = l.follow(ctx, r.Token); err != nil {
+			return 0, nil, err
+		}
+		decision := p.Decision
+		p = newLinkPage(f, 1)
+		p.Decision = decision
+		return render(pageOfAnswer, p, "decided")
+	default:
+		return 0, nil, err
+	}
+	return render(pageOfProblem, p, "question")
+}
+
+// requestOf returns the callback that a form means, or a *contract.Violation.
+func (l links) requestOf(d waits.LinkDecision) (request callback.Request, err error) {
+	request = callback.Request{Result: d.Result, Error: d.Error, Output: []byte(d.Output)}
+	text, err := requestText(request)
+	if err != nil {
+		return request, err
+	}
+	body, err := l.outcome.CheckJSON(text)
+	if err == nil {
+		err = body.Bind(&request)
+	}
+	return request, err
+}
