@@ -54,7 +54,23 @@ func (s settings) allowedHosts() []string {
 	if s.auth != "" && len(s.hosts) == 0 {
 		return nil
 	}
-	return append([]string{}, s.hosts...)
+	hosts := append([]string{}, s.hosts...)
+	if public, err := url.Parse(s.publicURL); err == nil && public.Host != "" {
+		hosts = append(hosts, public.Hostname())
+	}
+	return hosts
+}
+
+// checkPublicURL returns an error unless --public-url can begin a link.
+func (s settings) checkPublicURL() error {
+	if s.publicURL == "" {
+		return nil
+	}
+	public, err := url.Parse(s.publicURL)
+	if err != nil || public.Scheme != "https" && public.Scheme != "http" || public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "" {
+		return fmt.Errorf("--public-url %s: want a URL such as https://flows.example.com, without a query", s.publicURL)
+	}
+	return nil
 }
 
 // proxies returns the networks of --trusted-proxy.

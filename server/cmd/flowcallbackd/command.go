@@ -67,6 +67,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 				Name: "host", Destination: &s.hosts, Sources: variable("HOST"),
 				Usage: "host `NAME` of this server, besides localhost and IP addresses; may be repeated; * allows any name. Without --auth, requests for other names are refused, which protects against DNS rebinding",
 			},
+			&cli.StringFlag{
+				Name: "public-url", Destination: &s.publicURL, Sources: variable("PUBLIC_URL"), HideDefault: true,
+				Usage: "`URL` with which links to waits begin, such as https://flows.example.com; its host need not be given to --host (default: the address that the request for a link was sent to)",
+			},
 			&cli.StringSliceFlag{
 				Name: "trusted-proxy", Destination: &s.trustedProxies, Sources: variable("TRUSTED_PROXY"),
 				Usage: "network `CIDR` of a proxy whose header X-Forwarded-For names the client, such as 10.0.0.0/8; may be repeated",

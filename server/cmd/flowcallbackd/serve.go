@@ -27,6 +27,7 @@ type settings struct {
 	auth, tlsCert, tlsKey   string
 	insecureNoAuth          bool
 	hosts, trustedProxies   []string
+	publicURL               string
 }
 
 // shutdownTimeout limits how long running requests may take after the server has drained.
@@ -45,6 +46,9 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	}
 	address, err := s.address()
 	if err != nil {
+		return err
+	}
+	if err := s.checkPublicURL(); err != nil {
 		return err
 	}
 	proxies, err := s.proxies()
@@ -72,7 +76,7 @@ func serve(ctx context.Context, s settings, stdout, stderr io.Writer) (err error
 	stopping, stop := context.WithCancel(context.Background())
 	defer stop()
 	handler, err := server.New(e, server.Config{
-		MaxBody: s.maxBody, Draining: draining, Stopping: stopping, Authorize: authorize, Hosts: s.allowedHosts(), TrustedProxies: proxies,
+		MaxBody: s.maxBody, Draining: draining, Stopping: stopping, Authorize: authorize, Hosts: s.allowedHosts(), PublicURL: s.publicURL, TrustedProxies: proxies,
 		Metrics: registry, Logger: logger,
 	})
 	if err != nil {
