@@ -947,7 +947,8 @@ type ListHeldParams struct {
 
 // ListOutcomesParams defines parameters for ListOutcomes.
 type ListOutcomesParams struct {
-	// After Where to continue. By default, at the oldest outcome that is kept.
+	// After Where to continue. By default, at the oldest outcome that is kept; `now` skips those
+	// that there are.
 	After *Cursor `form:"after,omitempty" json:"after,omitempty"`
 
 	// Limit The largest number of items in the response.

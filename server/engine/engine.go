@@ -171,10 +171,13 @@ type Holder interface {
 	DropHeld(ctx context.Context, projectID, heldID string) error
 }
 
+// AfterNow is the cursor behind the newest outcome.
+const AfterNow = "now"
+
 // A Feed lists waits in the order in which they left waiting.
 type Feed interface {
 	// ListOutcomes returns waits that left waiting, starting after the cursor (empty: at
-	// the oldest that is kept). Next is never empty, and no outcome is ever inserted before
+	// the oldest that is kept; AfterNow: those to come). Next is never empty, and no outcome is ever inserted before
 	// it. While there are no outcomes, it blocks for at most the given time. A cursor that
 	// cannot be continued is refused with ErrCursor, ErrCursorForeign or a CursorGoneError.
 	ListOutcomes(ctx context.Context, projectID, after string, limit int, wait time.Duration) (waits.OutcomePage, error)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -17,21 +18,56 @@ import (
 )
 
 // stateFlags are the flags that identify a state.
-func stateFlags(s *client.State) []cli.Flag {
+func stateFlags(s *client.State, required bool) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
-			Name: "workflow-id", Required: true, Destination: &s.Workflow, Sources: cli.EnvVars("FLOWCALLBACK_WORKFLOW_ID"),
+			Name: "workflow-id", Required: required, Destination: &s.Workflow, Sources: cli.EnvVars("FLOWCALLBACK_WORKFLOW_ID"),
 			Usage: "`ID` of the flow definition",
 		},
 		&cli.StringFlag{
-			Name: "run-id", Required: true, Destination: &s.Run, Sources: cli.EnvVars("FLOWCALLBACK_RUN_ID"),
+			Name: "run-id", Required: required, Destination: &s.Run, Sources: cli.EnvVars("FLOWCALLBACK_RUN_ID"),
 			Usage: "`ID` of the run that waits",
 		},
 		&cli.StringFlag{
-			Name: "state-id", Required: true, Destination: &s.State, Sources: cli.EnvVars("FLOWCALLBACK_STATE_ID"),
+			Name: "state-id", Required: required, Destination: &s.State, Sources: cli.EnvVars("FLOWCALLBACK_STATE_ID"),
 			Usage: "`ID` of the state that waits",
 		},
 	}
+}
+
+// target is the state that a callback is for: three ids, or the id of its wait.
+type target struct {
+	client.State
+
+	waitID string
+}
+
+func (t *target) flags() []cli.Flag {
+	return append(stateFlags(&t.State, false), &cli.StringFlag{
+		Name: "wait-id", Destination: &t.waitID, Usage: "`ID` of the wait, instead of the three ids (flowcallbackd only)",
+	})
+}
+
+// check returns an error if the flags identify no state. --wait-id wins over the three ids, which
+// the environment may have set.
+func (t *target) check(c *cli.Command) error {
+	var missing []string
+	for _, name := range []string{"workflow-id", "run-id", "state-id"} {
+		if !c.IsSet(name) {
+			missing = append(missing, strconv.Quote(name))
+		}
+	}
+	if t.waitID == "" && missing != nil {
+		return fmt.Errorf("%w: missing flags: %s; or pass --wait-id", errUsage, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func (t *target) resolve(ctx context.Context, c *client.Client) (client.State, error) {
+	if t.waitID != "" {
+		return stateOf(ctx, c, t.waitID)
+	}
+	return t.State, nil
 }
 
 func outputFlag(output *string) cli.Flag {
@@ -42,7 +78,7 @@ func outputFlag(output *string) cli.Flag {
 }
 
 func (a *app) succeed() *cli.Command {
-	var state client.State
+	var target target
 	var output string
 	return &cli.Command{
 		Name:  "succeed",
@@ -52,9 +88,12 @@ func (a *app) succeed() *cli.Command {
 Examples:
   flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output '{"approved":true}'
   program | flowcallback succeed --workflow-id order-approval --run-id R --state-id S --output -`,
-		Flags: append(stateFlags(&state), outputFlag(&output), a.retryNotFoundFlag()),
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
-			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
+		Flags: append(target.flags(), outputFlag(&output), a.retryNotFoundFlag()),
+		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
+			if err := target.check(c); err != nil {
+				return err
+			}
+			return a.callBack(ctx, target, output, func(c *client.Client, state client.State, object json.RawMessage) (string, error) {
 				return c.Succeed(ctx, state, object)
 			})
 		}),
@@ -62,7 +101,7 @@ Examples:
 }
 
 func (a *app) fail() *cli.Command {
-	var state client.State
+	var target target
 	var output, reason string
 	return &cli.Command{
 		Name:  "fail",
@@ -72,11 +111,14 @@ func (a *app) fail() *cli.Command {
 Examples:
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error "payment declined"
   flowcallback fail --workflow-id order-approval --run-id R --state-id S --error late --output @details.json`,
-		Flags: append(stateFlags(&state), outputFlag(&output), a.retryNotFoundFlag(), &cli.StringFlag{
+		Flags: append(target.flags(), outputFlag(&output), a.retryNotFoundFlag(), &cli.StringFlag{
 			Name: "error", Destination: &reason, Usage: "`REASON` for people",
 		}),
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
-			return a.callBack(output, func(c *client.Client, object json.RawMessage) (string, error) {
+		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
+			if err := target.check(c); err != nil {
+				return err
+			}
+			return a.callBack(ctx, target, output, func(c *client.Client, state client.State, object json.RawMessage) (string, error) {
 				return c.Fail(ctx, state, reason, object)
 			})
 		}),
@@ -91,7 +133,7 @@ func (a *app) retryNotFoundFlag() cli.Flag {
 }
 
 // callBack sends a callback and prints the execution id.
-func (a *app) callBack(output string, send func(*client.Client, json.RawMessage) (string, error)) error {
+func (a *app) callBack(ctx context.Context, target target, output string, send func(*client.Client, client.State, json.RawMessage) (string, error)) error {
 	object, err := a.readValue(output)
 	if err != nil {
 		return fmt.Errorf("%w: --output: %w", errUsage, err)
@@ -100,7 +142,11 @@ func (a *app) callBack(output string, send func(*client.Client, json.RawMessage)
 	if err != nil {
 		return err
 	}
-	executionID, err := send(c, object)
+	state, err := target.resolve(ctx, c)
+	if err != nil {
+		return err
+	}
+	executionID, err := send(c, state, object)
 	if isUnknown := errors.Is(err, client.ErrNotFound) && !errors.Is(err, client.ErrExpired) && !errors.Is(err, client.ErrCancelled); isUnknown {
 		return fmt.Errorf("%w; if the wait is opened later, pass --retry-not-found 30s, or start the server with --unknown=hold", err)
 	}

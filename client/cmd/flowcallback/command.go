@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -52,7 +55,8 @@ type app struct {
 	endpoint, projectID, config string
 	attempt, retry              time.Duration
 	retryNotFound               time.Duration
-	json                        bool
+	json, wide                  bool
+	caCertificate               string
 
 	credentials     []client.Option
 	credentialsFrom string // where the credentials were found, for doctor
@@ -95,12 +99,16 @@ func (a *app) run(ctx context.Context, args []string) error {
 				Name: "retry", Value: client.DefaultRetry, Destination: &a.retry, Sources: cli.EnvVars("FLOWCALLBACK_RETRY"),
 				Usage: "`DURATION` for which to retry while the server is busy or unreachable; 0 makes one attempt",
 			},
+			&cli.StringFlag{
+				Name: "cacert", Destination: &a.caCertificate, Sources: cli.EnvVars("FLOWCALLBACK_CACERT"),
+				Usage: "`FILE` with certificates (PEM) that sign the server's, besides those of the system",
+			},
 			&cli.BoolFlag{
 				Name: "json", Destination: &a.json, Sources: cli.EnvVars("FLOWCALLBACK_JSON"),
 				Usage: "print JSON, one object a line; errors too, on standard error",
 			},
 		},
-		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.held(), a.doctor(), a.conformance()},
+		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.held(), a.whoami(), a.doctor(), a.conformance(), a.version()},
 		EnableShellCompletion:           true,
 		ConfigureShellCompletionCommand: describeCompletion,
 	}
@@ -108,6 +116,9 @@ func (a *app) run(ctx context.Context, args []string) error {
 		if !utf8.ValidString(arg) {
 			return fmt.Errorf("%w: argument %q is not UTF-8", errUsage, arg)
 		}
+	}
+	if len(args) > 1 && args[1] == "help" {
+		args = append(append(args[:1:1], args[2:]...), "--help")
 	}
 	if err := knowsCommand(command, args[1:]); err != nil {
 		return err
@@ -155,12 +166,15 @@ func knowsCommand(command *cli.Command, args []string) error {
 	}
 	sub := command.Command(args[0])
 	if sub == nil {
-		return fmt.Errorf("%w: unknown command %q (see %s --help)", errUsage, args[0], command.Name)
+		return fmt.Errorf("%w: unknown command %q%s (see %s --help)", errUsage, args[0], suggestCommand(command, args[0]), command.Name)
 	}
 	return knowsCommand(sub, args[1:])
 }
 
 func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
+	if text := suggestFlag(c, err); text != "" {
+		return fmt.Errorf("%w: %s (see %s --help)", errUsage, text, c.FullName())
+	}
 	return fmt.Errorf("%w: %w (see %s --help)", errUsage, err, c.FullName())
 }
 
@@ -198,11 +212,43 @@ func (a *app) client() (*client.Client, error) {
 		client.WithCheck(check), client.WithTimeout(a.attempt), client.WithRetry(a.retry), client.WithRetryNotFound(a.retryNotFound), client.WithUserAgent("flowcallback/" + version()),
 		client.WithNotify(a.reportRetry()),
 	}
+	if a.caCertificate != "" {
+		transport, err := trusting(a.caCertificate)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --cacert: %w", errUsage, err)
+		}
+		options = append(options, client.WithHTTPClient(&http.Client{Transport: transport}))
+	}
 	c, err := client.New(a.endpoint, a.projectID, append(options, a.credentials...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return c, nil
+}
+
+// trusting returns a transport that also trusts the certificates in a file.
+func trusting(path string) (*http.Transport, error) {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(certificates) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", path)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	return transport, nil
+}
+
+func (a *app) version() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print the version",
+		Action: noArguments(func(context.Context, *cli.Command) error { return write(a.stdout, "flowcallback", version()) }),
+	}
 }
 
 // reportRetry reports the first retry on standard error, with its cause.

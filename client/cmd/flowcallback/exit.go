@@ -59,6 +59,9 @@ var errUsage = errors.New("usage")
 // errNotWaiting: a wait cannot be cancelled because it has already left waiting.
 var errNotWaiting = errors.New("no longer waiting")
 
+// errHandOn: an outcome could not be handed on.
+var errHandOn = errors.New("handing on")
+
 // errService: the service does not fit this command.
 var errService = errors.New("the service")
 
@@ -86,7 +89,7 @@ func exitCode(ctx context.Context, err error) int {
 		return responseCode(response)
 	case errors.Is(err, conformance.ErrCredentials):
 		return exitCredentials
-	case errors.Is(err, errService):
+	case errors.Is(err, errService), errors.Is(err, errHandOn):
 		return exitRefused
 	case errors.Is(err, client.ErrUnreachable):
 		return exitUnreachable
@@ -108,7 +111,7 @@ func responseCode(response *client.Error) int {
 	switch {
 	case errors.Is(response, client.ErrCursor):
 		return exitCursor
-	case errors.Is(response, client.ErrNotFound), errors.Is(response, client.ErrConflict):
+	case errors.Is(response, client.ErrNotFound), errors.Is(response, client.ErrConflict), errors.Is(response, client.ErrNotWaiting):
 		return exitNotWaiting
 	case errors.Is(response, client.ErrUnauthorized), errors.Is(response, client.ErrForbidden):
 		return exitCredentials

@@ -71,6 +71,7 @@ func (a *app) printWaits(list iter.Seq2[waits.Wait, error]) error {
 		}
 		return nil
 	}
+	id := a.idWidth()
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "WAIT ID\tWORKFLOW\tRUN\tSTATE\tAGE\tLEFT\tSTATUS")
 	now := time.Now()
@@ -85,7 +86,7 @@ func (a *app) printWaits(list iter.Seq2[waits.Wait, error]) error {
 		if wait.Status == waits.Waiting {
 			left = span(wait.ExpiresAt.Sub(now))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", wait.WaitID, printable(wait.WorkflowID), printable(string(wait.RunID)), printable(string(wait.StateID)),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shortened(wait.WaitID, id), shortened(printable(wait.WorkflowID), id), shortened(printable(string(wait.RunID)), id), shortened(printable(string(wait.StateID)), id),
 			span(age), left, colored(a.stdout, wait.Status))
 	}
 	return table.Flush()

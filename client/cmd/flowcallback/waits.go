@@ -17,9 +17,9 @@ import (
 func (a *app) waits() *cli.Command {
 	return &cli.Command{
 		Name:     "waits",
-		Usage:    "open, await, list, cancel and follow waits (flowcallbackd only)",
+		Usage:    "open, await, list, change and follow waits (flowcallbackd only)",
 		Action:   noCommand,
-		Commands: []*cli.Command{a.open(), a.await(), a.list(), a.cancel(), a.follow()},
+		Commands: []*cli.Command{a.open(), a.show(), a.await(), a.list(), a.count(), a.extend(), a.cancel(), a.link(), a.links(), a.unlink(), a.follow()},
 	}
 }
 
@@ -37,8 +37,8 @@ message on standard error says so if it no longer waits.
 Examples:
   flowcallback waits open --workflow-id order-approval --run-id R --state-id S --timeout 2h
   flowcallback waits open --workflow-id order-approval --run-id R --state-id S --input '{"order":4711}'`,
-		Flags: append(stateFlags(&state),
-			&cli.DurationFlag{Name: "timeout", Destination: &timeout, HideDefault: true, Usage: "`DURATION` until the deadline, in whole seconds, such as 90s or 24h (default: the server's)"},
+		Flags: append(stateFlags(&state, true),
+			durationFlag("timeout", &timeout, "`DURATION` until the deadline, in whole seconds, such as 90s, 24h or 7d (default: the server's)"),
 			&cli.StringFlag{Name: "input", Destination: &input, Usage: "what a person needs to see to decide, a `JSON` object; @FILE reads it from a file, - from standard input"},
 			&cli.StringFlag{Name: "output-schema", Destination: &outputSchema, Usage: "what the output of a success must be, a schema in `JSON`; @FILE reads it from a file, - from standard input"},
 			&cli.StringFlag{Name: "title", Destination: &options.Title, Usage: "the question, a `LINE` for people"},
@@ -46,8 +46,8 @@ Examples:
 			&cli.StringFlag{Name: "execution-id", Destination: &options.ExecutionID, Usage: "`ID` that the callback returns (default: the run id)"},
 		),
 		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
-			if c.IsSet("timeout") && (timeout <= 0 || timeout%time.Second != 0) {
-				return fmt.Errorf("%w: --timeout %s: want whole seconds, at least one", errUsage, timeout)
+			if err := checkTimeout(c, timeout); err != nil {
+				return err
 			}
 			options.Timeout = timeout
 			var err error
@@ -115,26 +115,6 @@ Examples:
 	})
 }
 
-func (a *app) cancel() *cli.Command {
-	return a.onWait(&cli.Command{
-		Name:  "cancel",
-		Usage: "cancel a wait",
-		Description: `Exits with 3 if the wait is already settled or has expired. It then stays as it is.
-
-Example:
-  flowcallback waits cancel 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa`,
-	}, func(ctx context.Context, c *client.Client, id string) error {
-		if err := c.Waits.Cancel(ctx, id, ""); err != nil {
-			return err
-		}
-		wait, err := c.Waits.Get(ctx, id)
-		if err == nil && wait.Status != waits.Cancelled {
-			err = fmt.Errorf("not cancelled: %w: %s", errNotWaiting, wait.Status)
-		}
-		return err
-	})
-}
-
 // onWait completes a command that takes the id of a wait.
 func (a *app) onWait(command *cli.Command, action func(ctx context.Context, c *client.Client, id string) error) *cli.Command {
 	return a.onID("WAIT_ID", command, func(ctx context.Context, c *client.Client, id string) error {
@@ -161,69 +141,6 @@ func (a *app) onID(name string, command *cli.Command, action func(ctx context.Co
 		return action(ctx, caller, id)
 	})
 	return command
-}
-
-func (a *app) list() *cli.Command {
-	var filter client.Filter
-	var oldest bool
-	return &cli.Command{
-		Name:  "list",
-		Usage: "list waits with their age and the time left, newest first",
-		Description: `Examples:
-  flowcallback waits list --status waiting --oldest
-  flowcallback waits list --json | jq -r .wait_id`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "status", Destination: (*string)(&filter.Status), Usage: "only waits with this `STATUS`: waiting, success, fail, expired or cancelled"},
-			&cli.StringFlag{Name: "workflow-id", Destination: &filter.Workflow, Usage: "only waits of the flow with this `ID`"},
-			&cli.BoolFlag{Name: "oldest", Destination: &oldest, Usage: "list the oldest waits first"},
-		},
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
-			caller, err := a.client()
-			if err != nil {
-				return err
-			}
-			if oldest {
-				filter.Order = waits.Oldest
-			}
-			return a.printWaits(caller.Waits.List(ctx, filter))
-		}),
-	}
-}
-
-func (a *app) follow() *cli.Command {
-	var after string
-	return &cli.Command{
-		Name:  "follow",
-		Usage: "print waits as they leave waiting, until interrupted",
-		Description: `Prints one line for each wait that was settled, expired or cancelled, in the order in which that
-happened. With --json, the last object of each response of the server has a member "cursor". After
-everything up to it was processed, --after continues from there. Continuing from an earlier cursor
-repeats outcomes and skips none. Exits with 9 if outcomes after the cursor are gone, or the cursor is of
-another history: of a server before its backup was restored, for example. Without --after it starts
-again.
-
-Examples:
-  flowcallback waits follow
-  flowcallback --json waits follow --after 127 | jq -r '.status + " " + .state_id'`,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "after", Destination: &after, Usage: "`CURSOR` to continue from (default: the oldest outcome that the server keeps)"},
-		},
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
-			caller, err := a.client()
-			if err != nil {
-				return err
-			}
-			for settled, err := range caller.Waits.Outcomes(ctx, after) {
-				if err != nil {
-					return err
-				}
-				if err := a.printSettled(settled); err != nil {
-					return err
-				}
-			}
-			return nil
-		}),
-	}
 }
 
 // readObject returns the JSON object that a flag names.

@@ -125,6 +125,19 @@ func foreignCursors(t *testing.T, s *WaitsSubject) {
 }
 
 // follow reads the feed to its present end.
+func feedsFromNow(t *testing.T, s *WaitsSubject) {
+	s.settle(t, s.open(t, "before"), `{}`)
+	page, err := s.Engine.ListOutcomes(t.Context(), project, engine.AfterNow, 10, 0)
+	if err != nil || len(page.Outcomes) != 0 {
+		t.Fatalf("ListOutcomes(%s) = %+v, %v; want none", engine.AfterNow, page, err)
+	}
+	wait := s.open(t, "after")
+	s.settle(t, wait, `{}`)
+	if got := s.follow(t, page.Next); !slices.Equal(got, []string{wait.WaitID}) {
+		t.Errorf("feed from now on = %v, want %s", got, wait.WaitID)
+	}
+}
+
 func (s *WaitsSubject) follow(t *testing.T, after string) (ids []string) {
 	t.Helper()
 	for {

@@ -42,6 +42,7 @@ func Waits(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"closed engine ends polls and refuses":             closes,
 		"cancelling is idempotent and keeps an outcome":    cancels,
 		"feed has every wait that left waiting, in order":  feeds,
+		"feed goes on from now":                            feedsFromNow,
 		"feed skips nothing while others write":            feedsConcurrently,
 		"feed poll returns with the next outcome":          pollsFeed,
 		"cursor survives a reopen":                         cursorSurvives,

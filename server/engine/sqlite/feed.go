@@ -23,7 +23,11 @@ WHERE o.project = ? AND o.seq > ? AND o.seq <= ? ORDER BY o.seq LIMIT ?`
 // ListOutcomes implements engine.Feed. Its cursors are positions in the feed (epochs.go).
 func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limit int, wait time.Duration) (waits.OutcomePage, error) {
 	var position int64
-	if after != "" {
+	switch after {
+	case "":
+	case engine.AfterNow:
+		position = e.catalog.last()
+	default:
 		var err error
 		if position, err = e.epochs.position(after, e.catalog.last()); err != nil {
 			return waits.OutcomePage{}, errors.Join(err, e.ended(ctx))

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v3"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+)
+
+func (a *app) extend() *cli.Command {
+	var timeout time.Duration
+	return a.onWait(&cli.Command{
+		Name:  "extend",
+		Usage: "give a wait a new deadline",
+		Description: `Prints the new deadline. Exits with 3 if the wait no longer waits. It then stays as it is.
+
+Example:
+  flowcallback waits extend 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa --timeout 7d`,
+		Flags: []cli.Flag{durationFlag("timeout", &timeout, "`DURATION` from now to the new deadline, in whole seconds, such as 90s, 24h or 7d")},
+	}, func(ctx context.Context, c *client.Client, id string) error {
+		if timeout <= 0 || timeout%time.Second != 0 {
+			return fmt.Errorf("%w: --timeout is missing, or not in whole seconds", errUsage)
+		}
+		wait, err := c.Waits.Extend(ctx, id, timeout)
+		if err != nil || a.json {
+			return a.printOr(wait, err)
+		}
+		return write(a.stdout, wait.ExpiresAt.Format(time.RFC3339))
+	})
+}
+
+func (a *app) cancel() *cli.Command {
+	var filter client.Filter
+	var reason string
+	var yes bool
+	command := &cli.Command{
+		Name:  "cancel",
+		Usage: "cancel a wait, or all waiting waits that a filter selects",
+		Description: `With the id of a wait, exits with 3 if it is already settled or has expired. It then stays as it is. With
+a filter, shows how many waits it selects and asks, unless --yes is given.
+
+Examples:
+  flowcallback waits cancel 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa --reason "order withdrawn"
+  flowcallback waits cancel --run-id aa7d6479-141d-482f-b9bc-85b5cd14066b --yes`,
+		Flags: append(filterFlags(&filter),
+			&cli.StringFlag{Name: "reason", Destination: &reason, Usage: "why, a `LINE` for people"},
+			&cli.BoolFlag{Name: "yes", Destination: &yes, Usage: "do not ask"},
+		),
+	}
+	command = a.onWait(command, func(ctx context.Context, c *client.Client, id string) error {
+		if filter != (client.Filter{}) {
+			return fmt.Errorf("%w: want the id of a wait or a filter, not both", errUsage)
+		}
+		if err := c.Waits.Cancel(ctx, id, reason); err != nil {
+			return err
+		}
+		wait, err := c.Waits.Get(ctx, id)
+		if err == nil && wait.Status != waits.Cancelled {
+			err = fmt.Errorf("not cancelled: %w: %s", errNotWaiting, wait.Status)
+		}
+		return err
+	})
+	one := command.Action
+	command.ArgsUsage = "[WAIT_ID]"
+	command.Action = func(ctx context.Context, c *cli.Command) error {
+		if c.StringArg("WAIT_ID") == "" && filter != (client.Filter{}) && !c.Args().Present() {
+			return a.cancelAll(ctx, filter, reason, yes)
+		}
+		return one(ctx, c)
+	}
+	return command
+}
+
+// cancelAll cancels the waiting waits that a filter selects.
+func (a *app) cancelAll(ctx context.Context, filter client.Filter, reason string, yes bool) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	filter.Status = waits.Waiting
+	var ids []string
+	for wait, err := range c.Waits.List(ctx, filter) {
+		if err != nil {
+			return err
+		}
+		ids = append(ids, wait.WaitID)
+	}
+	if len(ids) == 0 {
+		fmt.Fprintln(a.stderr, "flowcallback: no wait that waits passes the filter")
+		return nil
+	}
+	if !yes {
+		if err := a.ask(fmt.Sprintf("Cancel %s?", counted(len(ids), "wait"))); err != nil {
+			return err
+		}
+	}
+	for i, id := range ids {
+		if err := c.Waits.Cancel(ctx, id, reason); err != nil {
+			return fmt.Errorf("wait %s: %w (%d of %d were cancelled before it)", id, err, i, len(ids))
+		}
+		if err := write(a.stdout, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask asks a question on the terminal, and returns an error unless the answer is yes.
+func (a *app) ask(question string) error {
+	if file, ok := a.stdin.(*os.File); !ok || !isatty.IsTerminal(file.Fd()) {
+		return fmt.Errorf("%w: %s pass --yes, because there is no terminal to ask on", errUsage, question)
+	}
+	fmt.Fprintf(a.stderr, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return fmt.Errorf("%w: nothing was cancelled", errUsage)
+	}
+	return nil
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func (a *app) link() *cli.Command {
+	var options client.LinkOptions
+	var allow []string
+	return a.onWait(&cli.Command{
+		Name:  "link",
+		Usage: "make a link with which whoever has it can decide a wait",
+		Description: `Prints the URL, which is a secret, and which the server cannot show again.
+
+Examples:
+  flowcallback waits link 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa --to "Ines Moreau" --timeout 1d
+  flowcallback waits link 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa --to scanner --allow success`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "to", Destination: &options.To, Usage: "whom the link is for, a `NAME` for the record"},
+			&cli.StringSliceFlag{Name: "allow", Destination: &allow, HideDefault: true, Usage: "`RESULT` that the link allows, success or fail; may be repeated (default: both)"},
+			durationFlag("timeout", &options.Timeout, "`DURATION` until the link ends, such as 24h or 7d (default: with the wait)"),
+		},
+	}, func(ctx context.Context, c *client.Client, id string) error {
+		for _, result := range allow {
+			options.Allow = append(options.Allow, callback.Result(result))
+		}
+		link, err := c.Waits.Link(ctx, id, options)
+		if err != nil || a.json {
+			return a.printOr(link, err)
+		}
+		return write(a.stdout, link.URL)
+	})
+}
+
+func (a *app) links() *cli.Command {
+	return a.onWait(&cli.Command{
+		Name:  "links",
+		Usage: "list the links to a wait, without their URLs",
+		Description: `Example:
+  flowcallback waits links 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa`,
+	}, func(ctx context.Context, c *client.Client, id string) error {
+		links, err := c.Waits.Links(ctx, id)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+		if !a.json {
+			fmt.Fprintln(table, "LINK ID\tTO\tALLOWS\tAGE\tLEFT\tMADE BY")
+		}
+		for _, link := range links {
+			if a.json {
+				if err := a.printJSON(link); err != nil {
+					return err
+				}
+				continue
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", link.LinkID, printable(link.To), join(link.Allow), span(time.Since(link.CreatedAt)), span(time.Until(link.ExpiresAt)), printable(link.CreatedBy))
+		}
+		return table.Flush()
+	})
+}
+
+func (a *app) unlink() *cli.Command {
+	var link string
+	return a.onWait(&cli.Command{
+		Name:  "unlink",
+		Usage: "withdraw a link to a wait",
+		Description: `Example:
+  flowcallback waits unlink 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa --link-id 7`,
+		Flags: []cli.Flag{&cli.StringFlag{Name: "link-id", Destination: &link, Usage: "`ID` of the link, as waits links shows it"}},
+	}, func(ctx context.Context, c *client.Client, id string) error {
+		if link == "" {
+			return fmt.Errorf("%w: --link-id is missing", errUsage)
+		}
+		return c.Waits.WithdrawLink(ctx, id, link)
+	})
+}
+
+func (a *app) whoami() *cli.Command {
+	return &cli.Command{
+		Name:  "whoami",
+		Usage: "show what the credentials allow (flowcallbackd only)",
+		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			p, err := c.Whoami(ctx)
+			if err != nil || a.json {
+				return a.printOr(p, err)
+			}
+			if p.Name == "" {
+				p.Name = "(the server does not authenticate)"
+			}
+			table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+			fmt.Fprintf(table, "name\t%s\nprojects\t%s\nallowed\t%s\n", printable(p.Name), printable(strings.Join(p.Projects, ", ")), strings.Join(p.Allow, ", "))
+			return table.Flush()
+		}),
+	}
+}
+
+// stateOf returns the state of a wait, for commands that take --wait-id instead of three ids.
+func stateOf(ctx context.Context, c *client.Client, waitID string) (client.State, error) {
+	wait, err := c.Waits.Get(ctx, waitID)
+	if err != nil {
+		return client.State{}, fmt.Errorf("wait %s: %w", waitID, err)
+	}
+	return client.State{Workflow: wait.WorkflowID, Run: string(wait.RunID), State: string(wait.StateID)}, nil
+}
