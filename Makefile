@@ -19,8 +19,9 @@ test: curl openssl strace ## run all tests, with the race detector if there is a
 	@test -n "$(RACE)" || echo "There is no C compiler, so the tests run without the race detector."
 	go test $(RACE) ./...
 
-interop: node ## test the server with the vendor's SDKs, and the validator against a second one
+interop: node python3 ## test the server with the vendor's SDKs and the examples in other languages, and the validator against a second one
 	cd server/interop && npm ci --no-audit --no-fund
+	cd openapi/examples/typescript && npm ci --no-audit --no-fund
 	cd server/interop && go test $(RACE) -skip TestTools .
 
 contract-lint: node ## test the contract with Redocly, Prism, Portman, openapi-typescript and oasdiff
@@ -95,8 +96,8 @@ bin/temporal:
 chromium:
 	@command -v chromium >/dev/null || (apt-get update && apt-get install -y chromium)
 
-.PHONY: curl openssl strace node chromium
-curl openssl: # for the tests of the documents
+.PHONY: curl openssl python3 strace node chromium
+curl openssl python3: # for the tests of the documents and the examples
 	@command -v $@ >/dev/null || (apt-get update && apt-get install -y $@)
 
 strace: # makes the disk fail in one test
