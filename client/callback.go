@@ -19,12 +19,14 @@ import (
 // Repeating a call is safe: it returns the same result. ErrConflict means that the state
 // already has another outcome; errors.go lists the other errors.
 func (c *Client) Succeed(ctx context.Context, state State, output any) (executionID string, err error) {
+	defer forState(&err, "succeed", state)
 	return c.call(ctx, state, callback.Success, "", output)
 }
 
 // Fail resumes the flow that waits at state with a failure, a reason for people (left out if
 // empty) and details in output. Otherwise it is like Succeed.
 func (c *Client) Fail(ctx context.Context, state State, reason string, output any) (executionID string, err error) {
+	defer forState(&err, "fail", state)
 	return c.call(ctx, state, callback.Fail, reason, output)
 }
 

@@ -254,7 +254,8 @@ func TestErrorTextIsPrintable(t *testing.T) {
 	}))
 	defer evil.Close()
 	_, err := newClient(t, evil.URL, "p").Succeed(t.Context(), client.State{Workflow: "w", Run: "r", State: "s"}, nil)
-	if want := `X\x1b[2J: a\n::error::b "c" (HTTP 400, request r\a)`; err == nil || err.Error() != want {
+	var answer *client.Error
+	if want := `X\x1b[2J: a\n::error::b "c" (HTTP 400, request r\a)`; !errors.As(err, &answer) || answer.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

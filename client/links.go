@@ -23,7 +23,8 @@ type LinkOptions struct {
 
 // Link makes a link to a wait. Whoever has its URL can see the wait and decide it, on a page or by
 // sending a POST. The server cannot show the URL again.
-func (w *Waits) Link(ctx context.Context, waitID string, options LinkOptions) (waits.CreatedLink, error) {
+func (w *Waits) Link(ctx context.Context, waitID string, options LinkOptions) (_ waits.CreatedLink, err error) {
+	defer forWait(&err, "link", waitID)
 	if err := checkSegment("wait id", waitID); err != nil {
 		return waits.CreatedLink{}, fmt.Errorf("client: %w", err)
 	}
@@ -32,7 +33,8 @@ func (w *Waits) Link(ctx context.Context, waitID string, options LinkOptions) (w
 }
 
 // Links returns the links to a wait that were not withdrawn, oldest first, without their URLs.
-func (w *Waits) Links(ctx context.Context, waitID string) ([]waits.Link, error) {
+func (w *Waits) Links(ctx context.Context, waitID string) (_ []waits.Link, err error) {
+	defer forWait(&err, "list links of", waitID)
 	if err := checkSegment("wait id", waitID); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
@@ -41,12 +43,13 @@ func (w *Waits) Links(ctx context.Context, waitID string) ([]waits.Link, error) 
 }
 
 // WithdrawLink withdraws a link: its URL opens nothing any more.
-func (w *Waits) WithdrawLink(ctx context.Context, waitID, linkID string) error {
+func (w *Waits) WithdrawLink(ctx context.Context, waitID, linkID string) (err error) {
+	defer forWait(&err, "withdraw a link to", waitID)
 	for what, id := range map[string]string{"wait id": waitID, "link id": linkID} {
 		if err := checkSegment(what, id); err != nil {
 			return fmt.Errorf("client: %w", err)
 		}
 	}
-	_, err := read[struct{}](w.waits.WithdrawLink(ctx, w.projectID, waitID, linkID))(http.StatusNoContent)
+	_, err = read[struct{}](w.waits.WithdrawLink(ctx, w.projectID, waitID, linkID))(http.StatusNoContent)
 	return err
 }

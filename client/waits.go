@@ -44,7 +44,8 @@ type OpenOptions struct {
 // Open opens a wait for a state, durably. If the state has a wait, Open returns that wait, so a
 // caller that lost its memory can open again; Differs then names what the wait does not have as
 // in the options.
-func (w *Waits) Open(ctx context.Context, state State, options OpenOptions) (waits.Wait, error) {
+func (w *Waits) Open(ctx context.Context, state State, options OpenOptions) (_ waits.Wait, err error) {
+	defer forState(&err, "open", state)
 	request := waits.OpenWaitRequest{
 		WorkflowID: state.Workflow, RunID: callback.RunID(state.Run), StateID: callback.StateID(state.State),
 		TimeoutSeconds: seconds(options.Timeout), ExecutionID: options.ExecutionID, Title: options.Title, Tags: options.Tags,
@@ -87,14 +88,14 @@ func (w *Waits) Await(ctx context.Context, waitID string) (waits.Wait, error) {
 		switch wait.Status {
 		case waits.Waiting:
 		case waits.Expired:
-			return wait, fmt.Errorf("client: wait %s: %w", waitID, ErrExpired)
+			return wait, &CallError{Operation: "await", WaitID: waitID, Err: ErrExpired}
 		case waits.Cancelled:
-			return wait, fmt.Errorf("client: wait %s: %w", waitID, ErrCancelled)
+			return wait, &CallError{Operation: "await", WaitID: waitID, Err: ErrCancelled}
 		default:
 			return wait, nil
 		}
 		if err := pace.wait(ctx); err != nil {
-			return wait, fmt.Errorf("client: wait %s: %w", waitID, err)
+			return wait, &CallError{Operation: "await", WaitID: waitID, Err: err}
 		}
 	}
 }
@@ -117,7 +118,8 @@ func (p *pace) wait(ctx context.Context) error {
 	return nil
 }
 
-func (w *Waits) get(ctx context.Context, waitID string, seconds int) (waits.Wait, error) {
+func (w *Waits) get(ctx context.Context, waitID string, seconds int) (_ waits.Wait, err error) {
+	defer forWait(&err, "get", waitID)
 	if err := checkSegment("wait id", waitID); err != nil {
 		return waits.Wait{}, fmt.Errorf("client: %w", err)
 	}
@@ -126,7 +128,8 @@ func (w *Waits) get(ctx context.Context, waitID string, seconds int) (waits.Wait
 
 // Cancel cancels a wait. A wait that has already left waiting stays as it is. The reason is for
 // people, and may be empty.
-func (w *Waits) Cancel(ctx context.Context, waitID, reason string) error {
+func (w *Waits) Cancel(ctx context.Context, waitID, reason string) (err error) {
+	defer forWait(&err, "cancel", waitID)
 	if err := checkSegment("wait id", waitID); err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
@@ -134,13 +137,14 @@ func (w *Waits) Cancel(ctx context.Context, waitID, reason string) error {
 	if reason != "" {
 		params.Reason = &reason
 	}
-	_, err := read[struct{}](w.waits.CancelWait(ctx, w.projectID, waitID, &params))(http.StatusNoContent)
+	_, err = read[struct{}](w.waits.CancelWait(ctx, w.projectID, waitID, &params))(http.StatusNoContent)
 	return err
 }
 
 // Extend gives a wait a new deadline: the given time from now, rounded up to seconds. ErrNotWaiting
 // means that the wait has left waiting.
-func (w *Waits) Extend(ctx context.Context, waitID string, timeout time.Duration) (waits.Wait, error) {
+func (w *Waits) Extend(ctx context.Context, waitID string, timeout time.Duration) (_ waits.Wait, err error) {
+	defer forWait(&err, "extend", waitID)
 	if err := checkSegment("wait id", waitID); err != nil {
 		return waits.Wait{}, fmt.Errorf("client: %w", err)
 	}

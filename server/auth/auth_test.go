@@ -366,6 +366,7 @@ func TestBrokenFiles(t *testing.T) {
 		head + "    name: b":               "line 5: name is given twice",
 		head + "    access_key: [hunter2]": "line 2: name, token_sha256",
 		head + "    token_sha256: " + hash + "\n    access_key: a\n    secret_key: hunter2":                                                "line 2: want either",
+		"principals:\n  - name: link:someone\n    projects: [p]\n    allow: [callback]\n    token_sha256: " + hash:                         "line 2: the name \"link:someone\" begins with \"link:\"",
 		"principals:\n  - projects: [p]\n    allow: [callback]\n    token_sha256: " + hash:                                                 "line 2: name is missing",
 		"principals:\n  - name: a\n    allow: [callback]\n    token_sha256: " + hash:                                                       "line 2: projects must list",
 		"principals:\n  - name: a\n    projects: [p]\n    token_sha256: " + hash:                                                           "line 2: allow must list",

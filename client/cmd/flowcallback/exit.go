@@ -104,7 +104,12 @@ func errorText(status int, err error) string {
 	if status == exitInterrupted {
 		return "interrupted"
 	}
-	return strings.ReplaceAll(err.Error(), "\n", `\n`)
+	text := err.Error()
+	var call *client.CallError
+	if errors.As(err, &call) { // who reads this has just typed what the call was for
+		text = strings.Replace(text, call.Error(), call.Err.Error(), 1)
+	}
+	return strings.ReplaceAll(text, "\n", `\n`)
 }
 
 func responseCode(response *client.Error) int {

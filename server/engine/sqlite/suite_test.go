@@ -70,6 +70,8 @@ func startWaits(options sqlite.Options) func(t *testing.T) *enginetest.WaitsSubj
 
 func TestWaits(t *testing.T) { enginetest.Waits(t, startWaits(sqlite.Options{})) }
 
+func TestLinks(t *testing.T) { enginetest.Links(t, startWaits(sqlite.Options{})) }
+
 func TestHold(t *testing.T) { enginetest.Hold(t, startWaits(sqlite.Options{HoldUnknown: true})) }
 
 // crasher stops the writer after a commit and before the answer, and copies the files as
