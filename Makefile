@@ -15,7 +15,7 @@ run: ## start a demo server on which a flow waits, and print the command that re
 
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
-test: curl openssl strace ## run all tests, with the race detector if there is a C compiler
+test: curl openssl strace zsh fish ## run all tests, with the race detector if there is a C compiler
 	@test -n "$(RACE)" || echo "There is no C compiler, so the tests run without the race detector."
 	go test $(RACE) ./...
 
@@ -96,8 +96,8 @@ bin/temporal:
 chromium:
 	@command -v chromium >/dev/null || (apt-get update && apt-get install -y chromium)
 
-.PHONY: curl openssl python3 strace node chromium
-curl openssl python3: # for the tests of the documents and the examples
+.PHONY: curl openssl python3 zsh fish strace node chromium
+curl openssl python3 zsh fish: # for the tests of the documents, the examples and the completions
 	@command -v $@ >/dev/null || (apt-get update && apt-get install -y $@)
 
 strace: # makes the disk fail in one test

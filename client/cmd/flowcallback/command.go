@@ -108,14 +108,15 @@ func (a *app) run(ctx context.Context, args []string) error {
 				Usage: "print JSON, one object a line; errors too, on standard error",
 			},
 		},
-		Commands:                        []*cli.Command{a.succeed(), a.fail(), a.waits(), a.held(), a.whoami(), a.doctor(), a.conformance(), a.version()},
-		EnableShellCompletion:           true,
-		ConfigureShellCompletionCommand: describeCompletion,
+		Commands: []*cli.Command{a.succeed(), a.fail(), a.waits(), a.held(), a.whoami(), a.doctor(), a.conformance(), a.completion(), a.version()},
 	}
 	for _, arg := range args {
 		if !utf8.ValidString(arg) {
 			return fmt.Errorf("%w: argument %q is not UTF-8", errUsage, arg)
 		}
+	}
+	if len(args) > 2 && args[1] == completeCommand {
+		return a.complete(command, args[3:])
 	}
 	if len(args) > 1 && args[1] == "help" {
 		args = append(append(args[:1:1], args[2:]...), "--help")
@@ -125,19 +126,6 @@ func (a *app) run(ctx context.Context, args []string) error {
 	}
 	forAll(command, func(c *cli.Command) { c.OnUsageError = usageError })
 	return command.Run(ctx, args)
-}
-
-// completion is the name of the command that prints completion scripts.
-const completion = "completion"
-
-// describeCompletion documents the command that prints completion scripts.
-func describeCompletion(c *cli.Command) {
-	c.Hidden = false
-	c.Usage = "print a script that completes commands and flags: bash, zsh, fish or pwsh"
-	c.Description = `Examples:
-  source <(flowcallback completion bash)                                            # in ~/.bashrc
-  source <(flowcallback completion zsh)                                             # in ~/.zshrc
-  flowcallback completion fish > ~/.config/fish/completions/flowcallback.fish`
 }
 
 // prepare reads the configuration file and the credentials.
@@ -160,9 +148,6 @@ func forAll(command *cli.Command, do func(*cli.Command)) {
 func knowsCommand(command *cli.Command, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || len(command.Commands) == 0 {
 		return nil
-	}
-	if args[0] == completion && command.Name == "flowcallback" {
-		return nil // the library adds it later
 	}
 	sub := command.Command(args[0])
 	if sub == nil {

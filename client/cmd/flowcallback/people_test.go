@@ -96,30 +96,6 @@ func TestOldestFirst(t *testing.T) {
 	}
 }
 
-func TestCompletion(t *testing.T) {
-	s := start(t)
-	for _, name := range []string{"bash", "zsh", "fish"} {
-		script, _ := s.run(t, 0, "completion", name)
-		if !strings.Contains(script, "flowcallback") {
-			t.Errorf("completion %s printed %q", name, script)
-		}
-	}
-	script, _ := s.run(t, 0, "completion", "bash")
-	binary := servertest.Build(t, "client/cmd/flowcallback")
-	shell := exec.CommandContext(t.Context(), "bash", "-c", `
-		_init_completion() { COMPREPLY=(); cur="${COMP_WORDS[COMP_CWORD]}"; prev=; words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; }
-		_get_comp_words_by_ref() { :; }
-		eval "$SCRIPT"
-		COMP_WORDS=(flowcallback waits "") COMP_CWORD=2 COMP_LINE="flowcallback waits " COMP_POINT=19
-		"$(complete -p flowcallback | sed 's/.*-F \([^ ]*\).*/\1/')"
-		printf '%s\n' "${COMPREPLY[@]}"`)
-	shell.Env = append(shell.Environ(), "SCRIPT="+script, "PATH="+filepath.Dir(binary)+":/usr/bin:/bin")
-	output, err := shell.CombinedOutput()
-	if err != nil || !strings.Contains(string(output), "await") || !strings.Contains(string(output), "follow") {
-		t.Errorf("completing \"flowcallback waits \" in bash: %v\n%s", err, output)
-	}
-}
-
 // --json applies to every command, and to errors.
 func TestJSONEverywhere(t *testing.T) {
 	s := start(t)
