@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,8 +21,11 @@ type labelled struct {
 }
 
 // labels returns the members of a JSON object in the order in which they were sent, with every
-// digit of their numbers.
+// digit of their numbers; none of an object that is too large.
 func labels(object []byte) (values []labelled) {
+	if len(object) > maxShown {
+		return nil
+	}
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
 		return nil
@@ -61,18 +66,29 @@ func labelOf(name string, value json.RawMessage) labelled {
 
 // readable returns a member's name as a label: with spaces and a first capital.
 func readable(name string) string {
+	if strings.Trim(name, "_ ") == "" {
+		return strconv.Quote(name)
+	}
 	name = strings.TrimSpace(strings.ReplaceAll(name, "_", " "))
 	first, size := utf8.DecodeRuneInString(name)
 	return string(unicode.ToUpper(first)) + name[size:]
 }
 
-// indented returns JSON for people, with every digit.
+// maxShown is the largest JSON that a page shows whole, in bytes, and maxIndented the growth of its
+// size by indenting.
+const (
+	maxShown    = 32 << 10
+	maxIndented = 4
+)
+
+// indented returns JSON for people, with every digit. Of a large one it returns the beginning, and
+// how much there is.
 func indented(value []byte) string {
-	if value == nil {
-		return ""
+	if len(value) > maxShown {
+		return fmt.Sprintf("%s…\n\n(the first %d of %d bytes)", strings.ToValidUTF8(string(value[:maxShown]), ""), maxShown, len(value))
 	}
 	var text bytes.Buffer
-	if json.Indent(&text, value, "", "  ") != nil {
+	if value == nil || json.Indent(&text, value, "", "  ") != nil || text.Len() > maxIndented*len(value)+1024 {
 		return string(value)
 	}
 	return text.String()

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"html/template"
 	"io"
@@ -175,8 +176,7 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	var violation *contract.Violation
 	switch {
 	case err == nil:
-		p.Status, p.SettledAt = waits.Status(request.Result), time.Now()
-		return render(pageOfAnswer, p, "done")
+		return l.answer(ctx, r.Token, f, p)
 	case errors.As(err, &refused):
 		p.Problem = refused.Rule
 	case errors.As(err, &violation):
@@ -198,9 +198,31 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	return render(pageOfProblem, p, "question")
 }
 
+// answer returns the page after a decision was accepted. Somebody else may have sent the same a
+// little earlier, and is then who decided.
+func (l links) answer(ctx context.Context, secret string, before *followed, p *linkPage) (kind pageKind, body io.Reader, err error) {
+	name := "done"
+	switch after, err := l.follow(ctx, secret); {
+	case err == nil:
+		decision := p.Decision
+		p = newLinkPage(after, 1)
+		p.Decision = decision
+		if after.wait.SettledBy != before.principal() {
+			name = "decided"
+		}
+	default: // the link has ended since
+		p.Status, p.SettledAt = waits.Status(p.Decision.Result), time.Now()
+	}
+	body, err = p.render(name)
+	return pageOfAnswer, body, err
+}
+
 // requestOf returns the callback that a form means, or a *contract.Violation.
 func (l links) requestOf(d waits.LinkDecision) (request callback.Request, err error) {
 	request = callback.Request{Result: d.Result, Error: d.Error, Output: []byte(d.Output)}
+	if !json.Valid(request.Output) {
+		return request, &contract.Violation{Member: "output", Rule: "must be well-formed JSON"}
+	}
 	text, err := requestText(request)
 	if err != nil {
 		return request, err

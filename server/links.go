@@ -106,7 +106,8 @@ func (l links) WithdrawLink(ctx context.Context, r waitsserver.WithdrawLinkReque
 // followed is a link that a request has followed.
 type followed struct {
 	waits.Link
-	wait waits.Wait
+	digest [32]byte
+	wait   waits.Wait
 }
 
 // principal returns who decides by the link, for the record.
@@ -114,7 +115,7 @@ func (f *followed) principal() string {
 	if f.To != "" {
 		return LinkPrincipal + f.To
 	}
-	return LinkPrincipal + f.LinkID
+	return LinkPrincipal + "#" + f.LinkID // no name begins so
 }
 
 // follow returns the link with a secret, or engine.ErrNotFound, or engine.ErrExpired if the link is
@@ -124,14 +125,15 @@ func (l links) follow(ctx context.Context, secret string) (*followed, error) {
 	if l.linker == nil {
 		return nil, errNotOffered
 	}
-	link, wait, err := l.linker.FollowLink(ctx, sha256.Sum256([]byte(secret)))
+	digest := sha256.Sum256([]byte(secret))
+	link, wait, err := l.linker.FollowLink(ctx, digest)
 	switch {
 	case errors.Is(err, engine.ErrNotFound) && !l.guesses.Count(requestOf(ctx).client):
 		return nil, ErrTooManyAttempts
 	case err != nil:
 		return nil, err
 	}
-	return &followed{link, wait}, nil
+	return &followed{link, digest, wait}, nil
 }
 
 // settle settles the wait of a link.
@@ -142,7 +144,7 @@ func (l links) settle(ctx context.Context, f *followed, request callback.Request
 	w := f.wait
 	return l.engine.Callback(ctx, engine.Callback{
 		Key:     engine.Key{ProjectID: w.ProjectID, WorkflowID: w.WorkflowID, RunID: w.RunID, StateID: w.StateID},
-		Request: request, Principal: f.principal(),
+		Request: request, Principal: f.principal(), Link: &f.digest,
 	})
 }
 

@@ -258,3 +258,79 @@ func TestLinksAndCredentials(t *testing.T) {
 		t.Errorf("no file has the digest %s", hex.EncodeToString(digest[:]))
 	}
 }
+
+// Of two that send the same, the record has one, and the page of the other does not claim it.
+func TestLinkPageOfTheSecond(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	wait := s.open(t, "state")
+	alice, bob := s.link(t, wait, `{"to":"Alice"}`), s.link(t, wait, `{"to":"Bob"}`)
+	gate, pages := make(chan struct{}), make(chan answer, 2)
+	for _, path := range []string{alice, bob} {
+		go func() {
+			<-gate
+			pages <- s.form(t, path, "result", "success", "confirmed", "yes")
+		}()
+	}
+	close(gate)
+	claims := 0
+	for range 2 {
+		if page := <-pages; strings.Contains(string(page.body), "Decided by") {
+			claims++
+		}
+	}
+	if claims != 1 {
+		t.Errorf("%d pages say that they have decided, want 1", claims)
+	}
+}
+
+// What is typed into the form is one JSON value, and nothing beside it.
+func TestFormsAddNoMembers(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	path := s.link(t, s.open(t, "state"), `{}`)
+	for _, output := range []string{`{},"error":"x"`, `{},"foo":{}`, `{}}`, `{} {}`, "\x00"} {
+		s.form(t, path, "result", "success", "confirmed", "yes", "output", output).wantPage(t, 400, "output: must be well-formed JSON")
+	}
+}
+
+func TestRecordOfLinks(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	wait := s.open(t, "state")
+	a := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits/"+wait.WaitID+"/links", `{"to":"#7"}`))
+	a.want(t, 400, "FGS.3002")
+	a = s.do(t, s.request(t, http.MethodPost, "/v1/project/waits/"+wait.WaitID+"/links", `{"expires_in_seconds":2592000}`))
+	a.want(t, 201, "")
+	link := decode[waits.CreatedLink](t, a)
+	if !link.ExpiresAt.Equal(wait.ExpiresAt) {
+		t.Errorf("the link ends at %s, want the deadline %s, because it ends with the wait", link.ExpiresAt, wait.ExpiresAt)
+	}
+	s.do(t, s.request(t, http.MethodPost, strings.TrimPrefix(link.URL, s.URL)+"/success", `{}`)).want(t, 200, "")
+	if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); got.SettledBy != "link:#"+link.LinkID {
+		t.Errorf("settled_by = %s, want link:#%s", got.SettledBy, link.LinkID)
+	}
+}
+
+// A page shows the beginning of a large input, so that it stays small.
+func TestLinkPageOfALargeInput(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	deep := strings.Repeat("[", 48) + strings.Repeat("1,", 90_000) + "1" + strings.Repeat("]", 48)
+	for input, want := range map[string]string{`{"a":` + deep + `}`: "(the first 32768 of", `{"":1,"_":2}`: "&#34;_&#34;"} {
+		a := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", fmt.Sprintf(`{"workflow_id":"w","run_id":"r","state_id":"%d","input":%s}`, len(input), input)))
+		a.want(t, 201, "")
+		page := s.get(t, s.link(t, decode[waits.Wait](t, a), `{}`))
+		page.wantPage(t, 200, want)
+		if len(page.body) > 256<<10 {
+			t.Errorf("the page has %d bytes", len(page.body))
+		}
+	}
+}
+
+func TestCursorsOfAnotherOrder(t *testing.T) {
+	s := start(t, server.Config{}, sqlite.Options{})
+	for i := range 3 {
+		s.open(t, fmt.Sprint(i))
+	}
+	newest := decode[waits.WaitPage](t, s.get(t, "/v1/project/waits?limit=1"))
+	deadline := decode[waits.WaitPage](t, s.get(t, "/v1/project/waits?limit=1&order=deadline"))
+	s.get(t, "/v1/project/waits?order=deadline&cursor="+*newest.NextCursor).want(t, 400, "FGS.3002")
+	s.get(t, "/v1/project/waits?cursor="+*deadline.NextCursor).want(t, 400, "FGS.3002")
+}

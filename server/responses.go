@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -65,6 +67,18 @@ func sizeOf(response any) (size int64) {
 		return fixed * int64(len(held.Body.Held))
 	}
 	switch r := response.(type) {
+	case waitsserver.ShowLink200TextHTMLResponse:
+		return sizeOfPage(r.Body)
+	case waitsserver.DecideByLink200TextHTMLResponse:
+		return sizeOfPage(r.Body)
+	case waitsserver.DecideByLink400TextHTMLResponse:
+		return sizeOfPage(r.Body)
+	case waitsserver.OpenWait200JSONResponse:
+		list = []waits.Wait{r.Body}
+	case waitsserver.OpenWait201JSONResponse:
+		list = []waits.Wait{r.Body}
+	case waitsserver.ChangeWait200JSONResponse:
+		list = []waits.Wait{r.Body}
 	case waitsserver.ListWaits200JSONResponse:
 		list = r.Body.Waits
 	case waitsserver.ListOutcomes200JSONResponse:
@@ -73,10 +87,19 @@ func sizeOf(response any) (size int64) {
 		list = []waits.Wait{r.Body}
 	}
 	for _, wait := range list {
-		size += fixed + int64(copies*len(wait.Input))
+		size += fixed + int64(copies*(len(wait.Input)+len(wait.OutputSchema)))
 		if wait.Outcome != nil {
 			size += int64(copies * len(wait.Outcome.Output))
 		}
 	}
 	return size
+}
+
+// sizeOfPage returns the size of a page, which is a buffer.
+func sizeOfPage(page io.Reader) int64 {
+	buffer, ok := page.(*bytes.Buffer)
+	if !ok {
+		return 0
+	}
+	return int64(buffer.Len())
 }

@@ -160,7 +160,9 @@ type CreateLinkRequest struct {
 	// Example: 86400
 	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
 
-	// To Whom a link is for, for the record. As long as a tag.
+	// To Whom a link is for, for the record. As long as a tag. It must not begin with `#`, as the
+	// record of a link without a name does.
+	//
 	//
 	// Example: Ines Moreau
 	To LinkName `json:"to,omitempty"`
@@ -319,7 +321,9 @@ type Link struct {
 	// Example: 7
 	LinkID LinkID `json:"link_id"`
 
-	// To Whom a link is for, for the record. As long as a tag.
+	// To Whom a link is for, for the record. As long as a tag. It must not begin with `#`, as the
+	// record of a link without a name does.
+	//
 	//
 	// Example: Ines Moreau
 	To LinkName `json:"to,omitempty"`
@@ -387,7 +391,8 @@ type LinkList struct {
 	Links Links `json:"links"`
 }
 
-// LinkName Whom a link is for, for the record. As long as a tag.
+// LinkName Whom a link is for, for the record. As long as a tag. It must not begin with `#`, as the
+// record of a link without a name does.
 //
 // Example: Ines Moreau
 type LinkName = string
@@ -456,7 +461,7 @@ type OpenWaitRequest struct {
 	// `FLOWCALLBACK.OUTPUT` and changes nothing. A fail is not judged, and neither is a
 	// callback that the server held before the wait was opened: its sender was answered.
 	//
-	// At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
+	// Numbers are compared exactly, with every digit. At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
 	// JSON, because each schema is inside of `properties` or `items`). Patterns are regular
 	// expressions of RE2, whose time grows with the text and with the size of the pattern: each
 	// has at most 100 steps, where a repetition counts as often as it repeats, and matches a
@@ -562,7 +567,7 @@ type OutcomePage struct {
 // `FLOWCALLBACK.OUTPUT` and changes nothing. A fail is not judged, and neither is a
 // callback that the server held before the wait was opened: its sender was answered.
 //
-// At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
+// Numbers are compared exactly, with every digit. At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
 // JSON, because each schema is inside of `properties` or `items`). Patterns are regular
 // expressions of RE2, whose time grows with the text and with the size of the pattern: each
 // has at most 100 steps, where a repetition counts as often as it repeats, and matches a
@@ -612,7 +617,8 @@ type SchemaLength = int
 // Example: 1
 type SchemaNumber = float32
 
-// SchemaProperties What the members of an object must be. A hundred are a long form.
+// SchemaProperties What the members of an object must be. A hundred are a long form. A name has at most 200
+// characters, like a title.
 //
 // Example: {"note":{"type":"string"}}
 type SchemaProperties map[string]ValueSchema
@@ -710,7 +716,7 @@ type Wait struct {
 	// `FLOWCALLBACK.OUTPUT` and changes nothing. A fail is not judged, and neither is a
 	// callback that the server held before the wait was opened: its sender was answered.
 	//
-	// At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
+	// Numbers are compared exactly, with every digit. At most 16 KiB, which is a form of a hundred fields, and 8 schemas deep (16 levels of
 	// JSON, because each schema is inside of `properties` or `items`). Patterns are regular
 	// expressions of RE2, whose time grows with the text and with the size of the pattern: each
 	// has at most 100 steps, where a repetition counts as often as it repeats, and matches a

@@ -341,7 +341,7 @@ type ClientInterface interface {
 	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
 	// the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-	// the id of the link.
+	// `link:#` and the id of the link.
 	//
 	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 	// wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -357,7 +357,7 @@ type ClientInterface interface {
 	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
 	// the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-	// the id of the link.
+	// `link:#` and the id of the link.
 	//
 	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 	// wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -844,7 +844,7 @@ func (c *Client) ListLinks(ctx context.Context, projectID externalRef0.ProjectID
 // Whoever has the URL can see the wait and decide it, without credentials. It ends with
 // the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-// the id of the link.
+// `link:#` and the id of the link.
 //
 // Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 // wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -870,7 +870,7 @@ func (c *Client) CreateLinkWithBody(ctx context.Context, projectID externalRef0.
 // Whoever has the URL can see the wait and decide it, without credentials. It ends with
 // the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-// the id of the link.
+// `link:#` and the id of the link.
 //
 // Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 // wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -2373,7 +2373,7 @@ type ClientWithResponsesInterface interface {
 	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
 	// the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-	// the id of the link.
+	// `link:#` and the id of the link.
 	//
 	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 	// wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -2389,7 +2389,7 @@ type ClientWithResponsesInterface interface {
 	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
 	// the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-	// the id of the link.
+	// `link:#` and the id of the link.
 	//
 	// Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 	// wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -4385,7 +4385,7 @@ func (c *ClientWithResponses) ListLinksWithResponse(ctx context.Context, project
 // Whoever has the URL can see the wait and decide it, without credentials. It ends with
 // the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-// the id of the link.
+// `link:#` and the id of the link.
 //
 // Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 // wait has at most 100 links that were not withdrawn; one more is refused with 409
@@ -4407,7 +4407,7 @@ func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context
 // Whoever has the URL can see the wait and decide it, without credentials. It ends with
 // the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
-// the id of the link.
+// `link:#` and the id of the link.
 //
 // Only while the wait waits: otherwise the response is 409 `FLOWCALLBACK.NOT_WAITING`. A
 // wait has at most 100 links that were not withdrawn; one more is refused with 409

@@ -50,9 +50,13 @@ func (j *OutputJudge) Judge(schema, output []byte) error {
 	if err := decoder.Decode(&value); err != nil {
 		return err
 	}
+	broken := exactNumbers(s.exact, &value, "output")
 	err := s.VisitJSON(value, s.options...)
-	if err == nil {
+	switch {
+	case err == nil && broken == nil:
 		return nil
+	case err == nil:
+		return broken
 	}
 	v := violation(err)
 	if v.Member == "body" {
@@ -68,6 +72,7 @@ func (j *OutputJudge) Judge(schema, output []byte) error {
 type outputSchema struct {
 	openapi3.Schema
 	options []openapi3.SchemaValidationOption
+	exact   map[string]any // the schema with every digit
 }
 
 // textRule is the rule that a text breaks.
@@ -79,6 +84,11 @@ func (r textRule) Error() string { return string(r) }
 func compileOutputSchema(text []byte, maxPatternText int) (*outputSchema, error) {
 	s := &outputSchema{}
 	if err := json.Unmarshal(text, &s.Schema); err != nil {
+		return nil, fmt.Errorf("reading an output schema: %w", err)
+	}
+	exact := json.NewDecoder(bytes.NewReader(text))
+	exact.UseNumber()
+	if err := exact.Decode(&s.exact); err != nil {
 		return nil, fmt.Errorf("reading an output schema: %w", err)
 	}
 	var failures []error
@@ -139,6 +149,11 @@ func checkOutputSchema(name string, rule *openapi3.Schema, text []byte) error {
 	var found *Violation
 	steps := limit(rule, "x-max-pattern-size")
 	walk(&schema, func(path string, s *openapi3.Schema) {
+		for name := range s.Properties {
+			if most := limit(rule, "x-max-name-length"); found == nil && utf8.RuneCountInString(name) > most {
+				found = &Violation{Member: "output_schema", Rule: fmt.Sprintf("the name of a member must have at most %s", counted(uint64(most), "character"))}
+			}
+		}
 		if s.Pattern == "" || found != nil {
 			return
 		}

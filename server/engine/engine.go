@@ -78,6 +78,11 @@ type Callback struct {
 
 	Request   callback.Request
 	Principal string // who sends it; empty if the server does not authenticate
+
+	// Link is the digest of the link by which it is sent, if any. The engine then settles only
+	// the wait of that link, and refuses with ErrNotFound if the link was withdrawn in the
+	// meantime, or with ErrExpired if its time has passed.
+	Link *[32]byte
 }
 
 // An Engine settles the states that wait. Its methods are safe for concurrent use. A

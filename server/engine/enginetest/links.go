@@ -19,6 +19,7 @@ func Links(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"link opens its wait, also after a restart":  linkOpens,
 		"link is over at its time and with its wait": linkEnds,
 		"withdrawn link opens nothing":               linkWithdrawn,
+		"link settles its wait and no other":         linkSettles,
 	}
 	for name, run := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -101,5 +102,47 @@ func linkWithdrawn(t *testing.T, s *WaitsSubject, e engine.Linker) {
 	}
 	if _, _, err := e.FollowLink(t.Context(), newLink("secret").Digest); !errors.Is(err, engine.ErrNotFound) {
 		t.Errorf("FollowLink of a withdrawn link: %v, want %v", err, engine.ErrNotFound)
+	}
+}
+
+func linkSettles(t *testing.T, s *WaitsSubject, e engine.Linker) {
+	wait, other := s.open(t, "state"), s.open(t, "other")
+	short := newLink("short")
+	short.Timeout = time.Minute
+	var ids []string
+	for _, link := range []engine.NewLink{newLink("good"), newLink("withdrawn"), short} {
+		created, err := e.CreateLink(t.Context(), project, wait.WaitID, link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, created.LinkID)
+	}
+	if err := e.WithdrawLink(t.Context(), project, wait.WaitID, ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	s.Advance(t, time.Hour)
+	settle := func(of waits.Wait, secret string) error {
+		digest := sha256.Sum256([]byte(secret))
+		_, err := s.Engine.Callback(t.Context(), engine.Callback{Key: key(of), Request: Success(`{}`), Link: &digest})
+		return err
+	}
+	for _, test := range []struct {
+		of     waits.Wait
+		secret string
+		want   error
+	}{{wait, "unknown", engine.ErrNotFound}, {wait, "withdrawn", engine.ErrNotFound}, {wait, "short", engine.ErrExpired}, {other, "good", engine.ErrNotFound}} {
+		if err := settle(test.of, test.secret); !errors.Is(err, test.want) {
+			t.Errorf("Callback of %s by the link %s: %v, want %v", test.of.StateID, test.secret, err, test.want)
+		}
+	}
+	for _, w := range []waits.Wait{wait, other} {
+		if got := s.get(t, w.WaitID); got.Status != waits.Waiting {
+			t.Errorf("state %s is %s after refused links, want waiting", w.StateID, got.Status)
+		}
+	}
+	for range 2 {
+		if err := settle(wait, "good"); err != nil {
+			t.Errorf("Callback by the link of the wait: %v", err)
+		}
 	}
 }

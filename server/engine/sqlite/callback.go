@@ -50,11 +50,11 @@ type answer struct {
 func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID string, err error) {
 	sent := sentOutcome{engine.OutcomeOf(c.Request), c.Principal}
 	key := digest(c.Key)
-	a, err := e.settleKey(ctx, key, c.Key, sent, sent.Result == callback.Fail) // a fail is not judged
-	if err == nil && a.typed != 0 {
+	a, err := e.settleKey(ctx, key, c, sent, 0)
+	for err == nil && a.typed != 0 { // again if the key has another wait in the meantime
 		// Judging takes long, so the writer leaves it to the caller.
 		if err = e.judgeOutput(ctx, c.ProjectID, a.typed, sent.Output); err == nil {
-			a, err = e.settleKey(ctx, key, c.Key, sent, true)
+			a, err = e.settleKey(ctx, key, c, sent, a.typed)
 		}
 	}
 	if err != nil || a.earlier.seq == 0 && a.earlier.held == nil {
@@ -73,10 +73,17 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 	return a.executionID, nil
 }
 
-// settleKey has the writer settle the state with a key. Unless it was judged, a waiting wait with a
-// schema is only returned.
-func (e *Engine) settleKey(ctx context.Context, key []byte, ids engine.Key, sent sentOutcome, judged bool) (answer, error) {
-	return commit(ctx, e.writer, func(t *tx) (answer, error) { return e.callback(t, key, ids, sent, judged) })
+// settleKey has the writer settle the state with a key. A waiting wait with a schema is only
+// returned, unless it is the one that the output was judged for.
+func (e *Engine) settleKey(ctx context.Context, key []byte, c engine.Callback, sent sentOutcome, judged int64) (answer, error) {
+	return commit(ctx, e.writer, func(t *tx) (answer, error) {
+		if c.Link != nil {
+			if err := e.checkLink(t, *c.Link, key); err != nil {
+				return answer{}, err
+			}
+		}
+		return e.callback(t, key, c.Key, sent, judged)
+	})
 }
 
 // judgeOutput returns an engine.OutputError if an output breaks the schema of a wait.
@@ -103,7 +110,7 @@ func judge(stored, sent waits.Outcome) error {
 	return nil
 }
 
-func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome, judged bool) (a answer, err error) {
+func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome, judged int64) (a answer, err error) {
 	k, found, err := t.keyed(key)
 	switch {
 	case err != nil:
@@ -130,7 +137,7 @@ func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome, j
 	now := e.now()
 	settle, refusal := engine.Decide(engine.Stored{Status: x.status.name(), Deadline: instant(k.expiresAt)}, instant(now))
 	switch {
-	case settle && k.typed && !judged:
+	case settle && k.typed && sent.Result == callback.Success && judged != k.wait: // a fail is not judged
 		a.typed = k.wait
 		return a, nil
 	case settle:

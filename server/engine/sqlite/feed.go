@@ -61,39 +61,45 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 		// Readers see a commit a little before the rest of the engine does. Its outcomes come
 		// next time, so that a wait whose outcome is here is shown as settled everywhere.
 		last := e.catalog.last()
-		// One view of the file for all: retention may delete outcomes in the meantime.
-		if err := c.execute("BEGIN"); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, c.finish()) }()
-		var floor int64
-		err = c.query(floorOf, func(row *sqlite3.Stmt) error {
-			floor = row.ColumnInt64(0)
-			return nil
-		}, *project)
-		switch {
-		case err != nil:
-			return err
-		case fromOldest:
-			after = floor
-		case after < floor:
-			return &engine.CursorGoneError{Oldest: e.epochs.cursor(floor)}
-		}
-		size := 0
-		return c.query(feedAfter, func(row *sqlite3.Stmt) error {
-			if size > pageBytes {
-				return errStop
+		return c.snapshot(func() error { // retention may delete outcomes in the meantime
+			var floor int64
+			err := c.query(floorOf, func(row *sqlite3.Stmt) error {
+				floor = row.ColumnInt64(0)
+				return nil
+			}, *project)
+			switch {
+			case err != nil:
+				return err
+			case fromOldest:
+				after = floor
+			case after < floor:
+				return &engine.CursorGoneError{Oldest: e.epochs.cursor(floor)}
 			}
-			r := scanWait(row)
-			r.scanOutcome(row, waitColumnCount)
-			answer.Outcomes = append(answer.Outcomes, r.wait)
-			after = row.ColumnInt64(waitColumnCount + outcomeColumnCount)
-			size += r.size()
-			return nil
-		}, *project, after, last, limit)
+			size := 0
+			return c.query(feedAfter, func(row *sqlite3.Stmt) error {
+				if size > pageBytes {
+					return errStop
+				}
+				r := scanWait(row)
+				r.scanOutcome(row, waitColumnCount)
+				answer.Outcomes = append(answer.Outcomes, r.wait)
+				after = row.ColumnInt64(waitColumnCount + outcomeColumnCount)
+				size += r.size()
+				return nil
+			}, *project, after, last, limit)
+		})
 	})
 	answer.Next = e.epochs.cursor(after)
 	return answer, err
+}
+
+// snapshot runs reads that see the file as of one instant.
+func (c *conn) snapshot(read func() error) (err error) {
+	if err := c.execute("BEGIN"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.finish()) }()
+	return read()
 }
 
 // finish ends a transaction that only read. An interrupted one must end too.

@@ -16,10 +16,11 @@ import (
 
 const (
 	insertLink   = `INSERT INTO links (digest, wait, allow, recipient, created_at, created_by, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`
-	linksOfWait  = `SELECT l.id, l.allow, l.recipient, l.created_at, l.created_by, coalesce(l.expires_at, w.expires_at), w.id, l.expires_at FROM links l JOIN waits w ON w.id = l.wait `
+	linksOfWait  = `SELECT l.id, l.allow, l.recipient, l.created_at, l.created_by, min(coalesce(l.expires_at, w.expires_at), w.expires_at), w.id, l.expires_at FROM links l JOIN waits w ON w.id = l.wait `
 	linkNumber   = `SELECT count(*) FROM links WHERE wait = ?`
 	linkByDigest = linksOfWait + `WHERE l.digest = ?`
 	listLinks    = linksOfWait + `WHERE l.wait = ? ORDER BY l.id`
+	linkToSettle = `SELECT wait, expires_at FROM links WHERE digest = ?`
 	deleteLink   = `DELETE FROM links WHERE id = ? AND wait = (SELECT id FROM waits WHERE wait_id = ? AND project = ?)`
 )
 
@@ -175,4 +176,26 @@ func (e *Engine) FollowLink(ctx context.Context, digest [32]byte) (link waits.Li
 			return link, wait, err
 		}
 	}
+}
+
+// checkLink refuses a callback unless its link is good, and its key is that of the link's wait.
+func (e *Engine) checkLink(t *tx, digest [32]byte, key []byte) error {
+	var wait int64
+	isOver := false
+	err := t.query(linkToSettle, func(row *sqlite3.Stmt) error {
+		wait = row.ColumnInt64(0)
+		isOver = row.ColumnType(1) != sqlite3.NULL && row.ColumnInt64(1) <= e.now()
+		return nil
+	}, digest[:])
+	if err != nil {
+		return err
+	}
+	if isOver {
+		return refuse(engine.ErrExpired, "callback by a link")
+	}
+	k, _, err := t.keyed(key)
+	if err == nil && (wait == 0 || k.wait != wait) {
+		err = refuse(engine.ErrNotFound, "callback by a link")
+	}
+	return err
 }

@@ -68,7 +68,7 @@ func (e *Engine) listPage(ctx context.Context, projectID string, project *int64,
 			if *project, err = e.knownProject(c, projectID); err != nil || *project == 0 {
 				return err
 			}
-			return e.list(c, *project, q, &found)
+			return c.snapshot(func() error { return e.list(c, *project, q, &found) })
 		})
 	}
 	err = read()
@@ -159,7 +159,11 @@ func queryOf(params waits.ListWaitsParams) (q listQuery, err error) {
 	}
 	if params.Cursor != nil {
 		id := *params.Cursor
-		if deadline, rest, ok := strings.Cut(id, "-"); ok && q.order == waits.Deadline {
+		if q.order == waits.Deadline {
+			deadline, rest, ok := strings.Cut(id, "-")
+			if !ok {
+				return q, engine.ErrCursor // of another order
+			}
 			if q.after, err = parsePosition(deadline); err != nil {
 				return q, err
 			}
@@ -391,25 +395,30 @@ func (e *Engine) CountWaits(ctx context.Context, projectID string, params waits.
 		if err != nil || project == 0 {
 			return err
 		}
-		for status, count := range map[status]*waits.Count{waiting: &counts.Waiting, success: &counts.Success, fail: &counts.Fail, expired: &counts.Expired, cancelled: &counts.Cancelled} {
-			s, err := c.newSearch(project, f, status)
-			if err == nil {
-				err = s.walk(0, false, func(int64) error {
-					if count.Waits == waits.CountedWaitsMaximum {
-						count.More = true
-						return errStop
-					}
-					count.Waits++
-					return nil
-				})
+		return c.snapshot(func() error {
+			for status, count := range map[status]*waits.Count{waiting: &counts.Waiting, success: &counts.Success, fail: &counts.Fail, expired: &counts.Expired, cancelled: &counts.Cancelled} {
+				if err := c.count(project, f, status, count); err != nil {
+					return err
+				}
 			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+			return nil
+		})
 	})
 	return counts, errors.Join(err, e.ended(ctx))
 }
 
-var _ engine.Reader = (*Engine)(nil)
+// count counts the waits with a filter and a status, up to the limit.
+func (c *conn) count(project int64, f filter, s status, count *waits.Count) error {
+	found, err := c.newSearch(project, f, s)
+	if err != nil {
+		return err
+	}
+	return found.walk(0, false, func(int64) error {
+		if count.Waits == waits.CountedWaitsMaximum {
+			count.More = true
+			return errStop
+		}
+		count.Waits++
+		return nil
+	})
+}

@@ -247,3 +247,20 @@ func TestMigrationFromSchema2(t *testing.T) {
 		t.Errorf("OpenWait of a settled state = %+v, %v; want its outcome", wait, err)
 	}
 }
+
+// The id of a held callback that was dropped is not given again after the migration.
+func TestMigrationDoesNotReuseHeldIDs(t *testing.T) {
+	path := fixture(t, "testdata/schema2.sqlite")
+	execute(t, path, "DELETE FROM held; UPDATE projects SET held = 0")
+	e, err := sqlite.Open(t.Context(), path, sqlite.Options{HoldUnknown: true, Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if _, err := e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "shop", WorkflowID: "w", RunID: "r", StateID: "s"}, Request: enginetest.Success(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if page, err := e.ListHeld(t.Context(), "shop", waits.ListHeldParams{Limit: new(10)}); err != nil || len(page.Held) != 1 || page.Held[0].HeldID != "3" {
+		t.Errorf("ListHeld = %+v, %v; want one with the id 3", page, err)
+	}
+}

@@ -143,3 +143,87 @@ func TestFoldThatFails(t *testing.T) {
 		t.Errorf("Ready after a fold that succeeds: %v", err)
 	}
 }
+
+// An output is judged by the schema of the wait that it settles, also if that wait has come into the
+// place of another one while the output was judged.
+func TestOutputIsJudgedForItsWait(t *testing.T) {
+	const loose, strict = `{"type":"object"}`, `{"type":"object","required":["n"]}`
+	var f *file
+	first := ""
+	replace := sync.OnceFunc(func() {
+		if err := f.CancelWait(t.Context(), "p", first, "", ""); err != nil {
+			t.Error(err)
+		}
+		f.advance(t, 2*time.Hour)
+		if err := f.Forget(t.Context()); err != nil {
+			t.Error(err)
+		}
+		openTyped(t, f, strict)
+	})
+	f = newFile(t, sqlite.Options{Retention: time.Hour, Judge: func(schema, _ []byte) error {
+		if string(schema) == strict {
+			return &engine.OutputError{Rule: "n is missing"}
+		}
+		replace()
+		return nil
+	}})
+	first = openTyped(t, f, loose)
+	_, err := f.Callback(t.Context(), engine.Callback{Key: keyOf("s"), Request: enginetest.Success(`{}`)})
+	var refused *engine.OutputError
+	if !errors.As(err, &refused) {
+		t.Errorf("Callback with an output that the new wait refuses: %v, want an OutputError", err)
+	}
+}
+
+func openTyped(t *testing.T, f *file, schema string) (waitID string) {
+	t.Helper()
+	wait, opened, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 86400, OutputSchema: []byte(schema)}, "")
+	if err != nil || !opened {
+		t.Errorf("OpenWait: opened %t, %v; want true", opened, err)
+	}
+	return wait.WaitID
+}
+
+// Followers of opened waits miss none while folds run, whatever sets the filter reads.
+func TestFollowersBesideFolds(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	const flows, opens, openers = 200, 3000, 8
+	var opened atomic.Int64
+	var opening, following sync.WaitGroup
+	for range openers {
+		opening.Go(func() {
+			for i := opened.Add(1); i <= opens; i = opened.Add(1) {
+				request := waits.OpenWaitRequest{WorkflowID: fmt.Sprint("flow ", i%flows), RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 3600, Tags: []string{"tag"}}
+				if _, _, err := f.OpenWait(t.Context(), "p", request, ""); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for _, filter := range []waits.ListWaitsParams{{WorkflowPrefix: new("flow")}, {Tag: new("tag")}, {}} {
+		following.Go(func() {
+			filter.Order, filter.Limit = new(waits.Oldest), new(100)
+			seen := map[string]bool{}
+			for len(seen) < opens {
+				page, err := f.ListWaits(t.Context(), "p", filter, 2*time.Second)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, wait := range page.Waits {
+					if seen[wait.WaitID] {
+						t.Errorf("wait %s came twice", wait.WaitID)
+					}
+					seen[wait.WaitID] = true
+				}
+				if len(page.Waits) == 0 && opened.Load() >= opens+openers {
+					t.Errorf("a follower saw %d of %d waits", len(seen), opens)
+					return
+				}
+				filter.Cursor = page.NextCursor
+			}
+		})
+	}
+	opening.Wait()
+	following.Wait()
+}

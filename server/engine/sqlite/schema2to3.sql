@@ -19,7 +19,8 @@ CREATE TABLE held3 (
   output       TEXT    NOT NULL
 ) STRICT;
 INSERT INTO held3 SELECT id, key, project, workflow_id, run_id, state_id, execution_id, status, error, caller, held_at, held_at, output FROM held;
-INSERT OR REPLACE INTO sqlite_sequence SELECT 'held3', seq FROM sqlite_sequence WHERE name = 'held';
+DELETE FROM sqlite_sequence WHERE name = 'held3';
+INSERT INTO sqlite_sequence SELECT 'held3', seq FROM sqlite_sequence WHERE name = 'held';
 DROP TABLE held;
 ALTER TABLE held3 RENAME TO held;
 CREATE INDEX held_of_project ON held (project);

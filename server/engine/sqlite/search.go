@@ -5,27 +5,29 @@ import (
 )
 
 const (
-	// windowChunks is the number of chunks of the sets that a search has in memory at once.
+	// windowChunks is the number of chunks of the sets of a window, which a search reads at once.
 	windowChunks = 16
 	windowWaits  = windowChunks * listChunk
 )
 
 const (
-	chunksOfSet  = `SELECT chunk, waits FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk BETWEEN ? AND ?`
-	nextChunk    = `SELECT min(chunk) FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk >= ?`
-	lastChunk    = `SELECT max(chunk) FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk <= ?`
-	namesWithout = `SELECT min(name) FROM lists WHERE project = ? AND name > ? AND name < ?`
+	chunksOfSet   = `SELECT chunk, waits FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk BETWEEN ? AND ?`
+	nextChunk     = `SELECT min(chunk) FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk >= ?`
+	lastChunk     = `SELECT max(chunk) FROM lists WHERE project = ? AND name = ? AND status = ? AND chunk <= ?`
+	chunksOfNames = `SELECT chunk, waits FROM lists WHERE project = ? AND name >= ? AND name < ? AND status = 0`
+	foldedUpTo    = `SELECT opened FROM state`
 )
 
-// A search finds the waits that are in several sets, as of the last fold.
+// A search finds the waits that are in several sets, as of the last fold. All of its reads must be
+// in one transaction.
 type search struct {
 	c       *conn
 	project int64
 	sets    []set
-	union   []set // one of these must have the wait, if there are any
+	union   map[int64][]uint64 // of some sets, by window; one of them must have a wait. nil: there are none
+	upTo    int64              // the last wait that the fold has put into all of its sets
 
-	first  int64 // of the window
-	window []uint64
+	windows map[int64][]uint64 // the intersections that were read, by window
 }
 
 // A set names the rows of lists with its waits.
@@ -36,43 +38,51 @@ type set struct {
 
 // newSearch returns a search for the waits of a project with a filter and a status.
 func (c *conn) newSearch(project int64, f filter, s status) (*search, error) {
-	found := &search{c: c, project: project, first: -1}
+	found := &search{c: c, project: project, windows: map[int64][]uint64{}}
+	err := c.query(foldedUpTo, func(row *sqlite3.Stmt) error {
+		found.upTo = row.ColumnInt64(0)
+		return nil
+	})
 	if s != anyStatus || len(f.names) == 0 {
 		found.sets = append(found.sets, set{"", s})
 	}
 	for _, name := range f.names {
 		found.sets = append(found.sets, set{name, anyStatus})
 	}
-	if f.prefix == "" {
-		return found, nil
+	if err != nil || f.prefix == "" {
+		return found, err
 	}
+	found.union = map[int64][]uint64{}
 	end := f.prefix + "\xff" // is in no text
-	names := []string{f.prefix}
-	for next := f.prefix; next != ""; {
-		after := next
-		next = ""
-		err := c.query(namesWithout, func(row *sqlite3.Stmt) error {
-			next = row.ColumnText(0)
-			return nil
-		}, project, after, end)
-		if err != nil {
-			return nil, err
-		}
-		if next != "" {
-			names = append(names, next)
-		}
+	return found, c.query(chunksOfNames, func(row *sqlite3.Stmt) error {
+		addChunk(found.union, row)
+		return nil
+	}, project, f.prefix, end)
+}
+
+// addChunk adds a row of chunk and waits to the windows that it is in.
+func addChunk(windows map[int64][]uint64, row *sqlite3.Stmt) {
+	chunk := row.ColumnInt64(0)
+	first := chunk / windowChunks * windowWaits
+	if windows[first] == nil {
+		windows[first] = make([]uint64, windowWaits/64)
 	}
-	for _, name := range names {
-		found.union = append(found.union, set{name, anyStatus})
+	var data [listChunk / 8]byte
+	unpackBits(data[:], row.ColumnRawBlob(1))
+	words := windows[first][chunk%windowChunks*listChunk/64:]
+	for i, b := range data {
+		words[i/8] |= uint64(b) << (i % 8 * 8)
 	}
-	return found, nil
 }
 
 // walk calls found with the waits from one on, upwards or downwards, until it returns errStop.
 func (s *search) walk(from int64, down bool, found func(wait int64) error) error {
-	for {
-		chunk, ok, err := s.nearest(max(0, from)/listChunk, down)
-		if err != nil || !ok || from < 0 {
+	if down {
+		from = min(from, s.upTo)
+	}
+	for from >= 0 && from <= s.upTo {
+		chunk, ok, err := s.nearest(from/listChunk, down)
+		if err != nil || !ok {
 			return err
 		}
 		if start := chunk * listChunk; !down {
@@ -80,43 +90,53 @@ func (s *search) walk(from int64, down bool, found func(wait int64) error) error
 		} else {
 			from = min(from, start+listChunk-1)
 		}
-		if err := s.load(from); err != nil {
+		first, window, err := s.window(from)
+		if err != nil {
 			return err
 		}
-		end := s.first + windowWaits
-		for !down && from < end || down && from >= s.first {
-			i := from - s.first
-			if word := s.window[i/64]; word == 0 { // nothing in 64 waits
-				if down {
-					from -= i%64 + 1
-				} else {
-					from += 64 - i%64
-				}
-				continue
-			} else if word&(1<<(i%64)) != 0 {
-				if err := found(from); err != nil {
-					if err == errStop { //nolint:errorlint // it is never wrapped
-						return nil
-					}
-					return err
-				}
+		if from, err = scan(first, window, from, s.upTo, down, found); err != nil {
+			if err == errStop { //nolint:errorlint // it is never wrapped
+				return nil
 			}
-			if down {
-				from--
-			} else {
-				from++
-			}
+			return err
 		}
 	}
+	return nil
+}
+
+// scan calls found with the waits of a window, and returns where the next one begins.
+func scan(first int64, window []uint64, from, upTo int64, down bool, found func(int64) error) (next int64, err error) {
+	step := int64(1)
+	if down {
+		step = -1
+	}
+	for from >= first && from < first+windowWaits && from <= upTo {
+		i := from - first
+		switch word := window[i/64]; {
+		case word == 0 && down:
+			from -= i%64 + 1
+			continue
+		case word == 0:
+			from += 64 - i%64
+			continue
+		case word&(1<<(i%64)) != 0:
+			if err := found(from); err != nil {
+				return from, err
+			}
+		}
+		from += step
+	}
+	return from, nil
 }
 
 // has reports whether a wait is in the sets.
 func (s *search) has(wait int64) (bool, error) {
-	if err := s.load(wait); err != nil {
+	first, window, err := s.window(wait)
+	if err != nil || wait > s.upTo {
 		return false, err
 	}
-	i := wait - s.first
-	return s.window[i/64]&(1<<(i%64)) != 0, nil
+	i := wait - first
+	return window[i/64]&(1<<(i%64)) != 0, nil
 }
 
 // nearest returns a chunk from which on, upwards or downwards, the sets may have common waits.
@@ -140,58 +160,43 @@ func (s *search) nearest(chunk int64, down bool) (_ int64, ok bool, err error) {
 	return chunk, true, nil
 }
 
-// load makes the window the one with the given wait.
-func (s *search) load(wait int64) error {
-	first := wait / windowWaits * windowWaits
-	if s.first == first {
-		return nil
+// window returns the waits that are in all sets, of the window with the given wait, and the first
+// wait of that window.
+func (s *search) window(wait int64) (first int64, window []uint64, err error) {
+	first = wait / windowWaits * windowWaits
+	if window = s.windows[first]; window != nil {
+		return first, window, nil
 	}
-	s.window, s.first = nil, first
-	for _, set := range s.sets {
-		loaded, err := s.read(set, nil)
+	for i, set := range s.sets {
+		loaded := map[int64][]uint64{first: make([]uint64, windowWaits/64)}
+		chunk := first / listChunk
+		err := s.c.query(chunksOfSet, func(row *sqlite3.Stmt) error {
+			addChunk(loaded, row)
+			return nil
+		}, s.project, set.name, set.status, chunk, chunk+windowChunks-1)
 		if err != nil {
-			return err
+			return first, nil, err
 		}
-		s.intersect(loaded)
-	}
-	if len(s.union) == 0 {
-		return nil
-	}
-	var union []uint64
-	for _, set := range s.union {
-		var err error
-		if union, err = s.read(set, union); err != nil {
-			return err
+		if i == 0 {
+			window = loaded[first]
+		} else {
+			intersect(window, loaded[first])
 		}
 	}
-	s.intersect(union)
-	return nil
+	if s.union != nil {
+		intersect(window, s.union[first])
+	}
+	s.windows[first] = window
+	return first, window, nil
 }
 
-func (s *search) intersect(loaded []uint64) {
-	if s.window == nil {
-		s.window = loaded
+// intersect removes from window what others does not have; nil has nothing.
+func intersect(window, others []uint64) {
+	if others == nil {
+		clear(window)
 		return
 	}
-	for i := range s.window {
-		s.window[i] &= loaded[i]
+	for i := range window {
+		window[i] &= others[i]
 	}
-}
-
-// read adds the waits of a set in the window to into, which it makes if it is nil.
-func (s *search) read(set set, into []uint64) ([]uint64, error) {
-	if into == nil {
-		into = make([]uint64, windowWaits/64)
-	}
-	chunk := s.first / listChunk
-	err := s.c.query(chunksOfSet, func(row *sqlite3.Stmt) error {
-		var data [listChunk / 8]byte
-		unpackBits(data[:], row.ColumnRawBlob(1))
-		words := into[(row.ColumnInt64(0)-chunk)*listChunk/64:]
-		for i, b := range data {
-			words[i/8] |= uint64(b) << (i % 8 * 8)
-		}
-		return nil
-	}, s.project, set.name, set.status, chunk, chunk+windowChunks-1)
-	return into, err
 }
