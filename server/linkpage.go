@@ -202,15 +202,15 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 // little earlier, and is then who decided.
 func (l links) answer(ctx context.Context, secret string, before *followed, p *linkPage) (kind pageKind, body io.Reader, err error) {
 	name := "done"
-	switch after, err := l.follow(ctx, secret); {
-	case err == nil:
+	after, err := l.follow(ctx, secret)
+	if err == nil {
 		decision := p.Decision
 		p = newLinkPage(after, 1)
 		p.Decision = decision
 		if after.wait.SettledBy != before.principal() {
 			name = "decided"
 		}
-	default: // the link has ended since
+	} else { // the link has ended since
 		p.Status, p.SettledAt = waits.Status(p.Decision.Result), time.Now()
 	}
 	body, err = p.render(name)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -18,7 +19,7 @@ func suggestFlag(c *cli.Command, err error) string {
 		return ""
 	}
 	name = strings.TrimLeft(name, "-")
-	flags := append(c.Flags[:len(c.Flags):len(c.Flags)], c.Root().Flags...)
+	flags := slices.Concat(c.Flags, c.Root().Flags)
 	return "unknown flag --" + name + didYouMean(cli.SuggestFlag(flags, name, true))
 }
 

@@ -74,7 +74,7 @@ func TestLinks(t *testing.T) {
 	if strings.Contains(list, url[strings.LastIndex(url, "/")+1:]) {
 		t.Errorf("waits links printed the secret of the link:\n%s", list)
 	}
-	answer, err := http.Get(url) //nolint:noctx // a test server
+	answer, err := http.Get(url)
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("GET of the link: %v, %v; want 200", answer, err)
 	}
@@ -240,7 +240,7 @@ func interrupt(t *testing.T, command *exec.Cmd) {
 func TestSuggestions(t *testing.T) {
 	s := start(t)
 	for command, want := range map[string]string{
-		"suceed":                       "did you mean succeed?",
+		"succed":                       "did you mean succeed?",
 		"waits lst":                    "did you mean list?",
 		"waits list --workflow x":      "unknown flag --workflow; did you mean --workflow-id?",
 		"waits list --statu x":         "did you mean --status?",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -184,6 +185,44 @@ func openTyped(t *testing.T, f *file, schema string) (waitID string) {
 	return wait.WaitID
 }
 
+// A follower that reads while a fold has put some waits into their sets and others not yet passes
+// none of these.
+func TestFollowerInAFold(t *testing.T) {
+	f := newFile(t, sqlite.Options{Logger: slog.New(slog.DiscardHandler)})
+	execute(t, f.path, `CREATE TRIGGER half BEFORE INSERT ON lists WHEN NEW.name = 'wflow z' BEGIN SELECT RAISE(FAIL, 'half'); END`)
+	flows := []string{"flow z"} // the last set, of the first wait
+	for i := range 300 {
+		flows = append(flows, fmt.Sprint("flow ", i))
+	}
+	for _, flow := range flows {
+		if _, _, err := f.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: flow, RunID: "r", StateID: "s", TimeoutSeconds: 3600}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	params := waits.ListWaitsParams{WorkflowPrefix: new("flow"), Order: new(waits.Oldest), Limit: new(1000)}
+	var seen []string
+	next := func() {
+		t.Helper()
+		page, err := f.ListWaits(t.Context(), "p", params, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, wait := range page.Waits {
+			seen = append(seen, wait.WorkflowID)
+		}
+		params.Cursor = page.NextCursor
+	}
+	next() // the fold stops in the middle
+	if n := query(t, f.path, `SELECT count(*) > 0 FROM lists WHERE name >= 'w'`); n != "1" {
+		t.Fatal("the fold has not come to the workflows")
+	}
+	execute(t, f.path, `DROP TRIGGER half`)
+	next()
+	if !slices.Equal(seen, flows) {
+		t.Errorf("the follower saw %d waits, beginning with %q; want all %d in the order of opening", len(seen), seen[:min(3, len(seen))], len(flows))
+	}
+}
+
 // Followers of opened waits miss none while folds run, whatever sets the filter reads.
 func TestFollowersBesideFolds(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
@@ -200,7 +239,8 @@ func TestFollowersBesideFolds(t *testing.T) {
 			}
 		})
 	}
-	for _, filter := range []waits.ListWaitsParams{{WorkflowPrefix: new("flow")}, {Tag: new("tag")}, {}} {
+	prefix := waits.ListWaitsParams{WorkflowPrefix: new("flow")}
+	for _, filter := range []waits.ListWaitsParams{prefix, prefix, {Tag: new("tag")}, {}} {
 		following.Go(func() {
 			filter.Order, filter.Limit = new(waits.Oldest), new(100)
 			seen := map[string]bool{}
