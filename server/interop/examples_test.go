@@ -48,7 +48,7 @@ func TestExamples(t *testing.T) {
 						rest = append(rest, lines.Text())
 						continue
 					}
-					answer, err := http.Post(link+"/success", "application/json", strings.NewReader(`{"carrier":"post"}`)) //nolint:noctx // a test server
+					answer, err := http.Post(link+"/success", "application/json", strings.NewReader(`{"carrier":"post"}`))
 					if err != nil || answer.StatusCode != http.StatusOK {
 						t.Fatalf("POST of the link: %v, %v; want 200", answer, err)
 					}
