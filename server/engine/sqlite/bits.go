@@ -1,5 +1,10 @@
 package sqlite
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 const (
 	endedChunk = 512  // waits in a row of ended
 	listChunk  = 4096 // waits in a row of lists
@@ -8,18 +13,15 @@ const (
 
 // packBits returns the stored form of bits: a few are stored as their numbers, two bytes each, the
 // most significant first, because a list may have few waits in a row.
-func packBits(bits []byte) []byte {
+func packBits(data []byte) []byte {
 	const few = 64
 	var numbers []byte
-	for i, b := range bits {
-		for bit := range 8 {
-			if b&(1<<bit) == 0 {
-				continue
-			}
+	for i := 0; i < len(data); i += 8 {
+		for word := binary.LittleEndian.Uint64(data[i:]); word != 0; word &= word - 1 {
 			if len(numbers) == 2*few {
-				return bits
+				return data
 			}
-			n := i*8 + bit
+			n := i*8 + bits.TrailingZeros64(word)
 			numbers = append(numbers, byte(n>>8), byte(n))
 		}
 	}
@@ -27,14 +29,14 @@ func packBits(bits []byte) []byte {
 }
 
 // unpackBits sets the bits of a stored form.
-func unpackBits(bits, stored []byte) {
-	if len(stored) == len(bits) {
-		copy(bits, stored)
+func unpackBits(data, stored []byte) {
+	if len(stored) == len(data) {
+		copy(data, stored)
 		return
 	}
 	for i := 0; i+1 < len(stored); i += 2 {
 		n := int(stored[i])<<8 | int(stored[i+1])
-		bits[n/8] |= 1 << (n % 8)
+		data[n/8] |= 1 << (n % 8)
 	}
 }
 
