@@ -5,12 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -21,8 +23,9 @@ import (
 // ledger records the server's responses over all restarts.
 type ledger struct {
 	mu       sync.Mutex
-	answered map[string]string // by wait id: the expected output, or "cancelled"
-	feed     []string          // wait ids in the order in which the follower received them
+	answered map[string]string    // by wait id: the expected output, or "cancelled"
+	deadline map[string]time.Time // that was confirmed, by wait id
+	feed     []string             // wait ids in the order in which the follower received them
 	cursor   string
 }
 
@@ -37,16 +40,17 @@ func (l *ledger) note(waitID, ended string) {
 
 var crashes = flag.Int("crashes", 8, "how often TestCrashes kills the server")
 
-// TestCrashes kills the server several times at random moments, while it opens, settles, holds
-// and cancels waits, rivals settle the same state, lists make it fold, a backup is made, and a
-// follower reads the outcomes feed. After the crashes, no confirmed outcome is lost or changed,
-// and the lists have what they must. The follower's cursor stays valid after each restart, and the follower
+// TestCrashes kills the server several times at random moments, while it opens, settles, holds,
+// extends and cancels waits, with schemas and by links too, rivals settle the same state, lists make
+// it fold, a backup is made, and a follower reads the outcomes feed. After the crashes, no confirmed
+// outcome or deadline is lost or changed, no output breaks its schema, and the lists have what they
+// must. The follower's cursor stays valid after each restart, and the follower
 // receives every outcome in the order of the feed.
 func TestCrashes(t *testing.T) {
 	rounds := *crashes
 	const senders = 16
 	engine := file(t)
-	l := &ledger{answered: map[string]string{}}
+	l := &ledger{answered: map[string]string{}, deadline: map[string]time.Time{}}
 	for round := range rounds {
 		s := servertest.Start(t, "--engine", engine, "--unknown", "hold")
 		c := newClient(t, s, client.WithRetry(0))
@@ -96,6 +100,12 @@ func TestCrashes(t *testing.T) {
 		}
 		if place[id] == 0 {
 			t.Errorf("wait %s with outcome %s is not in the feed", id, ended)
+		}
+		if deadline, ok := l.deadline[id]; ok && !wait.ExpiresAt.Equal(deadline) {
+			t.Errorf("deadline of wait %s = %s; want the confirmed %s", id, wait.ExpiresAt, deadline)
+		}
+		if wait.OutputSchema != nil && wait.Status == waits.Success && strings.Contains(got, "rival") {
+			t.Errorf("wait %s has the output %s, which breaks its schema", id, got)
 		}
 	}
 	for _, status := range []waits.Status{waits.Success, waits.Cancelled, waits.Waiting} {
@@ -150,8 +160,23 @@ func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 		for range c.Waits.List(ctx, client.Filter{Status: waits.Fail}) { // folds
 		}
 	}
-	wait, err := c.Waits.Open(ctx, client.State{Workflow: "w", Run: "r", State: state}, client.OpenOptions{})
+	options := client.OpenOptions{Tags: []string{"crash"}}
+	if rand.IntN(3) == 0 { // refuses the rival below
+		options.OutputSchema = []byte(`{"type":"object","required":["state"]}`)
+	}
+	wait, err := c.Waits.Open(ctx, ids, options)
 	if err != nil {
+		return
+	}
+	if rand.IntN(4) == 0 {
+		if moved, err := c.Waits.Extend(ctx, wait.WaitID, 100*time.Hour); err == nil {
+			l.mu.Lock()
+			l.deadline[wait.WaitID] = moved.ExpiresAt
+			l.mu.Unlock()
+		}
+	}
+	if rand.IntN(5) == 0 {
+		l.settleByLink(ctx, c, wait.WaitID, output)
 		return
 	}
 	if rand.IntN(3) == 0 {
@@ -173,6 +198,27 @@ func (l *ledger) work(ctx context.Context, c *client.Client, state string) {
 		})
 	}
 	group.Wait()
+}
+
+// settleByLink makes a link to a wait, and settles it by the link.
+func (l *ledger) settleByLink(ctx context.Context, c *client.Client, waitID, output string) {
+	link, err := c.Waits.Link(ctx, waitID, client.LinkOptions{To: "somebody"})
+	if err != nil {
+		return
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, link.URL+"/success", strings.NewReader(output))
+	if err != nil {
+		return
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusOK {
+		l.note(waitID, output)
+	}
 }
 
 // follow reads the feed from the last stored cursor until the server is killed.
