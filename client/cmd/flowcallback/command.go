@@ -65,6 +65,7 @@ type app struct {
 
 // run executes the command line until it is done or ctx ends.
 func (a *app) run(ctx context.Context, args []string) error {
+	cli.HelpPrinter = printHelp
 	command := &cli.Command{
 		Name:            "flowcallback",
 		Usage:           "call back a flow that waits",

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mattn/go-isatty"
-	"golang.org/x/term"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
@@ -24,15 +23,11 @@ func isTerminal(w io.Writer) bool {
 // table fits the terminal; 0 means any number.
 func (a *app) idWidth() int {
 	const others, least = 40, 8 // the other columns and the spaces in between
-	file, ok := a.stdout.(*os.File)
-	if !ok || !isTerminal(a.stdout) || a.wide {
+	width := columns(a.stdout)
+	if width == 0 || a.wide {
 		return 0
 	}
-	columns, _, err := term.GetSize(int(file.Fd()))
-	if err != nil || columns <= 0 {
-		return 0
-	}
-	return max(least, (columns-others)/4)
+	return max(least, (width-others)/4)
 }
 
 // hasColor reports whether output to w may have colour: on a terminal, unless NO_COLOR is set

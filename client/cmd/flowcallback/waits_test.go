@@ -257,3 +257,25 @@ func TestSuggestions(t *testing.T) {
 		}
 	}
 }
+
+// On a terminal, help fits its width, and goes on below where the text of a line begins.
+func TestHelpFitsTheTerminal(t *testing.T) {
+	for _, arguments := range [][]string{{"--help"}, {"waits", "list", "--help"}, {"waits", "follow", "--help"}} {
+		command := (shell{}).command(t, arguments...)
+		command.Stdin = nil
+		terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: 24, Cols: 80})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer terminal.Close()
+		text := seen(terminal)
+		for _, line := range strings.Split(text, "\r\n") {
+			if n := len([]rune(line)); n > 80 && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("%q printed a line of %d columns on a terminal of 80: %s", arguments, n, line)
+			}
+		}
+		if len(arguments) == 3 && arguments[1] == "list" {
+			wantParts(t, "waits list --help", text, "--status STATUS           only waits with this STATUS: waiting, success,\r\n                             fail, expired or cancelled")
+		}
+	}
+}
