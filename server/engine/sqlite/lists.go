@@ -26,7 +26,7 @@ const (
 
 const (
 	deadlineOf     = `SELECT expires_at FROM waits WHERE id = ?`
-	deadlinesAfter = `SELECT expires_at, id FROM waits WHERE project = ? AND (expires_at, id) > (?, ?) ORDER BY expires_at, id LIMIT ?`
+	deadlinesAfter = `SELECT expires_at, id FROM waits WHERE project = ? AND (expires_at, id) > (?, ?) ORDER BY expires_at, id`
 	openedFrom     = `SELECT id, created_at FROM waits WHERE id >= ? ORDER BY id LIMIT 1`
 )
 
@@ -364,23 +364,27 @@ func (q *listQuery) isAfter(p place) bool {
 }
 
 func (c *conn) byIndex(s *search, q listQuery, bound int64) (places []place, stopped *place, err error) {
-	var all []place
+	walked := 0
 	err = c.query(deadlinesAfter, func(row *sqlite3.Stmt) error {
-		all = append(all, place{row.ColumnInt64(1), row.ColumnInt64(0)})
-		return nil
-	}, s.project, q.after, q.from, maxIndex)
-	for _, p := range all {
-		if err != nil || p.expiresAt >= q.expiresBefore || len(places) > q.limit {
-			return places, nil, err
+		p := place{row.ColumnInt64(1), row.ColumnInt64(0)}
+		if p.expiresAt >= q.expiresBefore {
+			return errStop
 		}
-		has := false
-		if has, err = s.has(p.wait); has && p.wait < bound {
+		has, err := s.has(p.wait)
+		if err != nil {
+			return err
+		}
+		if has && p.wait < bound {
 			places = append(places, p)
 		}
-	}
-	if len(all) == maxIndex {
-		stopped = &all[maxIndex-1]
-	}
+		if walked++; walked == maxIndex {
+			stopped = &p
+		}
+		if len(places) > q.limit || stopped != nil {
+			return errStop
+		}
+		return nil
+	}, s.project, q.after, q.from)
 	return places, stopped, err
 }
 

@@ -150,7 +150,7 @@ func (e *Engine) forget(ctx context.Context, project int64, olds []forgotten) er
 		for _, o := range known {
 			edits.forget(o.entry)
 		}
-		err = edits.apply(e.foldStep, do)
+		err = edits.apply(func() int { return retentionPace.step }, do)
 	}
 	if err == nil {
 		err = e.forgetRows(ctx, olds)
