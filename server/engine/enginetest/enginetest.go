@@ -51,7 +51,7 @@ type WaitsEngine interface {
 
 // A WaitsSubject is such an engine under test.
 type WaitsSubject struct {
-	Engine  WaitsEngine
+	Engine  WaitsEngine // which judges outputs with Judge
 	Advance func(t *testing.T, d time.Duration)
 	Reopen  func(t *testing.T)
 	// Another is optional, as in Subject.

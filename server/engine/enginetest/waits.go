@@ -52,6 +52,8 @@ func Waits(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"cancelled waits keep the reason and who gave it":  keepsReason,
 		"opened waits can be followed":                     followsOpened,
 		"counts are exact up to the limit":                 counts,
+		"outputs that break the schema leave no trace":     judgesOutputs,
+		"racing callbacks of a typed state settle it once": racesTyped,
 		"cursor of another server is refused":              foreignCursors,
 	}
 	for name, run := range cases {

@@ -61,6 +61,7 @@ func TestCallbacks(t *testing.T) {
 
 func startWaits(options sqlite.Options) func(t *testing.T) *enginetest.WaitsSubject {
 	return func(t *testing.T) *enginetest.WaitsSubject {
+		options.Judge = enginetest.Judge
 		f := newFile(t, options)
 		s := &enginetest.WaitsSubject{Engine: f.Engine, Advance: f.advance}
 		s.Reopen = func(t *testing.T) { f.reopen(t); s.Engine = f.Engine }
