@@ -35,6 +35,12 @@ type Settled struct {
 	Cursor string
 }
 
+// Now returns the cursor behind the newest outcome, for Outcomes.
+func (w *Waits) Now(ctx context.Context) (cursor string, err error) {
+	page, err := read[waits.OutcomePage](w.waits.ListOutcomes(ctx, w.projectID, &waits.ListOutcomesParams{After: new("now"), Limit: new(1)}))(http.StatusOK)
+	return page.Next, err
+}
+
 // Outcomes iterates over the project's outcomes feed, in order, starting after the cursor
 // (empty: at the oldest outcome that the server keeps). It waits for further outcomes, and
 // ends only with an error, such as that of ctx, or ErrCursor if outcomes may have been missed.

@@ -185,7 +185,11 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		p.Problem = err.Error()
 	case errors.Is(err, engine.ErrConflict), errors.Is(err, engine.ErrExpired), errors.Is(err, engine.ErrCancelled), errors.Is(err, engine.ErrNotFound):
 		// Somebody was faster.
-		if f, err = l.follow(ctx, r.Token); err != nil {
+		f, err = l.follow(ctx, r.Token)
+		if gone, name := endOf(err, 1); gone != nil {
+			return render(pageOfNoLink, gone, name)
+		}
+		if err != nil {
 			return 0, nil, err
 		}
 		decision := p.Decision

@@ -50,7 +50,7 @@ func (j *OutputJudge) Judge(schema, output []byte) error {
 	if err := decoder.Decode(&value); err != nil {
 		return err
 	}
-	broken := exactNumbers(s.exact, &value, "output")
+	broken := s.exact.check(&value, "output")
 	err := s.VisitJSON(value, s.options...)
 	switch {
 	case err == nil && broken == nil:
@@ -72,7 +72,7 @@ func (j *OutputJudge) Judge(schema, output []byte) error {
 type outputSchema struct {
 	openapi3.Schema
 	options []openapi3.SchemaValidationOption
-	exact   map[string]any // the schema with every digit
+	exact   *exactSchema
 }
 
 // textRule is the rule that a text breaks.
@@ -86,11 +86,11 @@ func compileOutputSchema(text []byte, maxPatternText int) (*outputSchema, error)
 	if err := json.Unmarshal(text, &s.Schema); err != nil {
 		return nil, fmt.Errorf("reading an output schema: %w", err)
 	}
-	exact := json.NewDecoder(bytes.NewReader(text))
-	exact.UseNumber()
-	if err := exact.Decode(&s.exact); err != nil {
+	exact, err := readExactSchema(text)
+	if err != nil {
 		return nil, fmt.Errorf("reading an output schema: %w", err)
 	}
+	s.exact = exact
 	var failures []error
 	walk(&s.Schema, func(path string, schema *openapi3.Schema) {
 		if schema.Pattern == "" {
@@ -121,6 +121,17 @@ func compileOutputSchema(text []byte, maxPatternText int) (*outputSchema, error)
 	return s, errors.Join(failures...)
 }
 
+// readExactSchema returns what a schema says of numbers, with every digit.
+func readExactSchema(text []byte) (*exactSchema, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var schema map[string]any
+	if err := decoder.Decode(&schema); err != nil {
+		return nil, err
+	}
+	return newExactSchema(schema), nil
+}
+
 // walk visits a schema and those inside of it, with their places.
 func walk(schema *openapi3.Schema, visit func(path string, schema *openapi3.Schema)) {
 	var inside func(path string, schema *openapi3.Schema)
@@ -145,6 +156,9 @@ func checkOutputSchema(name string, rule *openapi3.Schema, text []byte) error {
 	var schema openapi3.Schema
 	if err := json.Unmarshal(text, &schema); err != nil {
 		return &Violation{Member: name, Rule: "cannot be read"}
+	}
+	if exact, err := readExactSchema(text); err != nil || exact.hasFarNumbers() {
+		return &Violation{Member: name, Rule: "has a number that is too close to zero"}
 	}
 	var found *Violation
 	steps := limit(rule, "x-max-pattern-size")

@@ -82,6 +82,8 @@ func TestOutputSchemas(t *testing.T) {
 		{object(`{"type":"string","pattern":"a{49}"}`), ""},
 		{`{"type":"object","properties":{"` + strings.Repeat("é", 200) + `":{"type":"string"}}}`, ""},
 		{`{"type":"object","properties":{"` + strings.Repeat("é", 201) + `":{"type":"string"}}}`, "output_schema: the name of a member must have at most 200 characters"},
+		{object(`{"type":"number","minimum":1e-450}`), "output_schema: has a number that is too close to zero"},
+		{object(`{"type":"number","enum":[1e-450]}`), "output_schema: has a number that is too close to zero"},
 		{object(`{"type":"array","items":[]}`), "output_schema.properties.m.items: must be an object"},
 		{`{"type":"object","required":["a","a"]}`, "output_schema.required: must not have an item twice"},
 	} {
@@ -129,6 +131,7 @@ func TestJudge(t *testing.T) {
 		{object(`{"type":"integer"}`), `{"m":10e-1}`, ""},
 		{object(`{"type":"integer"}`), `{"m":1.00000000000000000001}`, "output.m: must be an integer"},
 		{object(`{"type":"integer"}`), `{"m":9007199254740993.5}`, "output.m: must be an integer"},
+		{object(`{"type":"integer"}`), `{"m":1` + strings.Repeat("0", 450) + `.5}`, "output.m: must be an integer"},
 		{object(`{"type":"integer"}`), `{"m":1e-999999999999}`, "output.m: must be an integer"},
 		{object(`{"type":"number"}`), `{"m":-1e400}`, ""},
 		{object(`{"type":"number","maximum":1}`), `{"m":1.00000000000000000001}`, "output.m: must be at most 1"},

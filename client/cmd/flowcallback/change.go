@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -73,6 +74,12 @@ Examples:
 	one := command.Action
 	command.ArgsUsage = "[WAIT_ID]"
 	command.Action = func(ctx context.Context, c *cli.Command) error {
+		if err := refuseEmpty(c); err != nil {
+			return err
+		}
+		if slices.Contains(a.args, "") {
+			return fmt.Errorf("%w: an argument is empty", errUsage)
+		}
 		if c.StringArg("WAIT_ID") == "" && filter != (client.Filter{}) && !c.Args().Present() {
 			return a.cancelAll(ctx, filter, reason, yes)
 		}
@@ -104,13 +111,27 @@ func (a *app) cancelAll(ctx context.Context, filter client.Filter, reason string
 			return err
 		}
 	}
-	for i, id := range ids {
-		if err := c.Waits.Cancel(ctx, id, reason); err != nil {
-			return fmt.Errorf("wait %s: %w (%d of %d were cancelled before it)", id, err, i, len(ids))
+	cancelled := 0
+	for _, id := range ids {
+		err := c.Waits.Cancel(ctx, id, reason)
+		var wait waits.Wait
+		if err == nil {
+			wait, err = c.Waits.Get(ctx, id)
 		}
-		if err := write(a.stdout, id); err != nil {
-			return err
+		switch {
+		case err != nil:
+			return fmt.Errorf("wait %s: %w (%d of %d were cancelled before it)", id, err, cancelled, len(ids))
+		case wait.Status != waits.Cancelled:
+			fmt.Fprintf(a.stderr, "flowcallback: wait %s: not cancelled: %s\n", id, wait.Status)
+		default:
+			cancelled++
+			if err := write(a.stdout, id); err != nil {
+				return err
+			}
 		}
+	}
+	if left := len(ids) - cancelled; left > 0 {
+		return fmt.Errorf("%s not cancelled: %w", counted(left, "wait"), errNotWaiting)
 	}
 	return nil
 }

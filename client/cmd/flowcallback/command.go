@@ -57,6 +57,7 @@ type app struct {
 	retryNotFound               time.Duration
 	json, wide                  bool
 	caCertificate               string
+	args                        []string // of the command line
 
 	credentials     []client.Option
 	credentialsFrom string // where the credentials were found, for doctor
@@ -65,7 +66,7 @@ type app struct {
 
 // run executes the command line until it is done or ctx ends.
 func (a *app) run(ctx context.Context, args []string) error {
-	cli.HelpPrinter = printHelp
+	cli.HelpPrinter, a.args = printHelp, args
 	command := &cli.Command{
 		Name:            "flowcallback",
 		Usage:           "call back a flow that waits",

@@ -96,6 +96,9 @@ var flagValues = map[string][]string{
 }
 
 func candidates(root *cli.Command, words []string) (found []candidate) {
+	if n := len(words); n > 0 && words[n-1] == "=" { // bash, after --flag=
+		words = append(words[:n:n], "")
+	}
 	words = slices.DeleteFunc(slices.Clone(words), func(word string) bool { return word == "=" }) // bash splits --flag=value
 	if len(words) == 0 {
 		words = []string{""}

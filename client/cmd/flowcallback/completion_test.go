@@ -92,6 +92,7 @@ func TestCompletionInRealShells(t *testing.T) {
 			"flowcallback waits list --status canc\t":           "--status cancelled",
 			"flowcallback --json waits list --status=exp\t":     "--status=expired",
 			"flowcallback succeed --workflow-id waits --wait\t": "--wait-id",
+			"flowcallback waits list --status=\t\t":             "cancelled",
 			"flowcallback completion fi\t":                      "completion fish",
 		} {
 			inShell(t, name, keys, want)

@@ -70,7 +70,10 @@ Examples:
 			&cli.StringFlag{Name: "exec", Destination: &f.program, Usage: "`COMMAND` of the shell to run for each outcome"},
 			&cli.StringFlag{Name: "forward-to", Destination: &f.destination, Usage: "`URL` to send each outcome to"},
 		},
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) (err error) {
+		Action: noArguments(func(ctx context.Context, c *cli.Command) (err error) {
+			if err := refuseEmpty(c); err != nil {
+				return err
+			}
 			secret = os.Getenv("FLOWCALLBACK_WEBHOOK_SECRET")
 			if f.secret, err = webhookSecret(secret); err != nil {
 				return fmt.Errorf("%w: FLOWCALLBACK_WEBHOOK_SECRET: %w", errUsage, err)
@@ -99,7 +102,9 @@ func (f *follower) run(ctx context.Context) error {
 	if f.cursorFile != "" {
 		switch kept, err := os.ReadFile(f.cursorFile); {
 		case err == nil:
-			f.after = strings.TrimSpace(string(kept))
+			if f.after = strings.TrimSpace(string(kept)); f.after == "" {
+				return fmt.Errorf("%w: --cursor-file %s is empty: delete it, or write a cursor into it", errUsage, f.cursorFile)
+			}
 		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%w: --cursor-file: %w", errUsage, err)
 		}
@@ -107,6 +112,14 @@ func (f *follower) run(ctx context.Context) error {
 	c, err := f.app.client()
 	if err != nil {
 		return err
+	}
+	if f.after == "now" { // as of this start, also if this run ends before the first outcome
+		if f.after, err = c.Waits.Now(ctx); err == nil && f.cursorFile != "" {
+			err = keep(f.cursorFile, f.after)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	for settled, err := range c.Waits.Outcomes(ctx, f.after) {
 		if err != nil {
@@ -133,6 +146,7 @@ func (f *follower) handOn(ctx context.Context, settled client.Settled) error {
 	}
 	if f.program != "" {
 		command := exec.CommandContext(ctx, "sh", "-c", f.program)
+		command.WaitDelay = 3 * time.Second // for what the command has started and left behind
 		command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(outcome), f.app.stdout, f.app.stderr
 		if err := command.Run(); err != nil {
 			return fmt.Errorf("%w: --exec for wait %s: %w", errHandOn, settled.WaitID, err)

@@ -25,6 +25,17 @@ func filterFlags(f *client.Filter) []cli.Flag {
 	}
 }
 
+// refuseEmpty returns an error if a filter is empty, which is what a variable of the shell that is not
+// set leaves: it would select everything.
+func refuseEmpty(c *cli.Command) error {
+	for _, name := range []string{"workflow-id", "workflow-prefix", "run-id", "state-id", "tag", "status"} {
+		if c.IsSet(name) && c.String(name) == "" {
+			return fmt.Errorf("%w: --%s is empty", errUsage, name)
+		}
+	}
+	return nil
+}
+
 func (a *app) list() *cli.Command {
 	var filter client.Filter
 	var oldest, deadline bool
@@ -48,6 +59,9 @@ Examples:
 			&cli.BoolFlag{Name: "wide", Destination: &a.wide, Usage: "show ids whole"},
 		),
 		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
+			if err := refuseEmpty(c); err != nil {
+				return err
+			}
 			switch {
 			case oldest && deadline:
 				return fmt.Errorf("%w: --oldest and --deadline: want one order", errUsage)
@@ -92,7 +106,10 @@ func (a *app) count() *cli.Command {
 Example:
   flowcallback waits count --workflow-id order-approval`,
 		Flags: filterFlags(&filter),
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
+		Action: noArguments(func(ctx context.Context, c *cli.Command) error {
+			if err := refuseEmpty(c); err != nil {
+				return err
+			}
 			caller, err := a.client()
 			if err != nil {
 				return err

@@ -92,6 +92,15 @@ func TestCancelByFilter(t *testing.T) {
 	wantParts(t, "waits cancel in a pipe", refused, "Cancel 3 waits?", "--yes")
 	s.run(t, 2, "waits", "cancel")
 	s.run(t, 2, "waits", "cancel", "some-id", "--run-id", "run")
+	for _, arguments := range [][]string{ // of variables of the shell that are not set
+		{"waits", "cancel", "", "--run-id", "run", "--yes"},
+		{"waits", "cancel", "--run-id", "", "--workflow-id", "workflow", "--yes"},
+		{"waits", "list", "--run-id", ""},
+		{"waits", "follow", "--workflow-id", ""},
+	} {
+		_, refused := s.run(t, 2, arguments...)
+		wantParts(t, strings.Join(arguments, " "), refused, "is empty")
+	}
 
 	command := s.command(t, "waits", "cancel", "--run-id", "run")
 	command.Stdin = nil
@@ -166,6 +175,31 @@ func TestFollowExec(t *testing.T) {
 	text, err := os.ReadFile(log)
 	if err != nil || strings.Count(string(text), `"state_id":"one"`) != 2 || strings.Count(string(text), `"output":{"n":1.10}`) != 4 {
 		t.Errorf("the commands received\n%s\n%v; want both outcomes twice, with every digit", text, err)
+	}
+}
+
+// now is when the command was first started, also if that run has handed nothing on.
+func TestFollowFromNow(t *testing.T) {
+	s := start(t)
+	s.environment = append(s.environment, "PATH="+os.Getenv("PATH"))
+	cursor, log := filepath.Join(t.TempDir(), "cursor"), filepath.Join(t.TempDir(), "log")
+	s.run(t, 0, "succeed", "--wait-id", s.open(t, "before"))
+	first := s.command(t, "waits", "follow", "--after", "now", "--cursor-file", cursor)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { _, err := os.Stat(cursor); return err == nil })
+	interrupt(t, first)
+	id := s.open(t, "between")
+	s.run(t, 0, "succeed", "--wait-id", id)
+	second := s.command(t, "waits", "follow", "--after", "now", "--cursor-file", cursor, "--exec", "cat > "+log+".new; mv "+log+".new "+log)
+	if err := second.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { _, err := os.Stat(log); return err == nil })
+	interrupt(t, second)
+	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), id) {
+		t.Errorf("the command received %s, %v; want the outcome of %s", text, err, id)
 	}
 }
 

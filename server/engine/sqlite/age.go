@@ -22,7 +22,7 @@ type age struct {
 	start   int64 // at Open
 	options *Options
 	begin   time.Duration // Options.Uptime at Open
-	ahead   atomic.Int64  // of the machine's clock, when that was looked at last; nanoseconds
+	ahead   atomic.Int64  // of the machine's clock, as it was stored last; nanoseconds
 }
 
 // loadAge sets the clock to where the last run left it, or to the machine's clock.
@@ -44,14 +44,15 @@ func (a *age) aheadOfIt() time.Duration {
 	return time.Duration(a.options.Now().UnixMilli()-a.now()) * time.Millisecond
 }
 
-// jumped returns by how much the machine's clock has jumped since the last look; 0 if it has not.
-func (a *age) jumped() time.Duration {
+// jumped returns by how much the machine's clock has jumped since the last jump that was stored, 0
+// if it has not, and a function to call when this one is stored.
+func (a *age) jumped() (jump time.Duration, stored func()) {
 	before, ahead := a.ahead.Load(), a.aheadOfIt()
-	jump := ahead - time.Duration(before)
-	if jump.Abs() < jumpTolerance || !a.ahead.CompareAndSwap(before, int64(ahead)) {
-		return 0
+	jump = ahead - time.Duration(before)
+	if jump.Abs() < jumpTolerance {
+		return 0, nil
 	}
-	return jump
+	return jump, func() { a.ahead.CompareAndSwap(before, int64(ahead)) }
 }
 
 // storeAge stores the clock for the next run.

@@ -62,11 +62,7 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 		// next time, so that a wait whose outcome is here is shown as settled everywhere.
 		last := e.catalog.last()
 		return c.snapshot(func() error { // retention may delete outcomes in the meantime
-			var floor int64
-			err := c.query(floorOf, func(row *sqlite3.Stmt) error {
-				floor = row.ColumnInt64(0)
-				return nil
-			}, *project)
+			floor, err := c.floor(*project)
 			switch {
 			case err != nil:
 				return err
@@ -91,6 +87,15 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 	})
 	answer.Next = e.epochs.cursor(after)
 	return answer, err
+}
+
+// floor returns the last position of a project that retention has deleted.
+func (c *conn) floor(project int64) (floor int64, err error) {
+	err = c.query(floorOf, func(row *sqlite3.Stmt) error {
+		floor = row.ColumnInt64(0)
+		return nil
+	}, project)
+	return floor, err
 }
 
 // snapshot runs reads that see the file as of one instant.

@@ -264,3 +264,19 @@ func TestMigrationDoesNotReuseHeldIDs(t *testing.T) {
 		t.Errorf("ListHeld = %+v, %v; want one with the id 3", page, err)
 	}
 }
+
+// Workflows whose ids begin with each other migrate.
+func TestMigrationOfSimilarWorkflows(t *testing.T) {
+	path := fixture(t, "testdata/schema2.sqlite")
+	execute(t, path, "INSERT INTO lists SELECT project, 'w' || workflow_id, status, chunk, waits FROM lists WHERE workflow_id <> ''")
+	e, err := sqlite.Open(t.Context(), path, sqlite.Options{Now: afterFixture, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, workflow := range []string{"order-approval", "worder-approval"} {
+		if page, err := e.ListWaits(t.Context(), "shop", waits.ListWaitsParams{WorkflowID: &workflow, Limit: new(100)}, 0); err != nil || len(page.Waits) != 4 {
+			t.Errorf("ListWaits of %s = %d waits, %v; want 4", workflow, len(page.Waits), err)
+		}
+	}
+}

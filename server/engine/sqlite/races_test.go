@@ -267,3 +267,58 @@ func TestFollowersBesideFolds(t *testing.T) {
 	opening.Wait()
 	following.Wait()
 }
+
+// A list without a filter has every wait, also those that are settled while it is read.
+func TestListsBesideSettles(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	const all, senders = 1200, 4
+	for i := range all {
+		openState(t, f.Engine, fmt.Sprint(i), "")
+	}
+	var next atomic.Int64
+	var settling sync.WaitGroup
+	for range senders {
+		settling.Go(func() {
+			for i := next.Add(1) - 1; i < all; i = next.Add(1) - 1 {
+				settle(t, f, fmt.Sprint(i))
+			}
+		})
+	}
+	for reading := 0; next.Load() < all || reading < 2; reading++ {
+		for _, order := range []waits.Order{waits.Newest, waits.Oldest, waits.Deadline} {
+			params := waits.ListWaitsParams{Order: &order, Limit: new(100)}
+			seen := map[string]bool{}
+			for range all {
+				page, err := f.ListWaits(t.Context(), "p", params, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, wait := range page.Waits {
+					seen[wait.WaitID] = true
+				}
+				if page.NextCursor == nil || params.Cursor != nil && *params.Cursor == *page.NextCursor {
+					break
+				}
+				params.Cursor = page.NextCursor
+			}
+			if len(seen) != all {
+				t.Fatalf("order %s: the list has %d waits, want %d", order, len(seen), all)
+			}
+		}
+	}
+	settling.Wait()
+}
+
+// A deadline that is moved leaves nothing behind.
+func TestMovedDeadlinesLeaveNoRows(t *testing.T) {
+	f := newFile(t, sqlite.Options{})
+	wait := openState(t, f.Engine, "s", "")
+	for i := range 50 {
+		if _, err := f.ChangeWait(t.Context(), "p", wait.WaitID, waits.ChangeWaitRequest{TimeoutSeconds: 1000 + i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := query(t, f.path, "SELECT count(*) FROM deadlines"); n != "1" {
+		t.Errorf("one wait has %s deadlines, want 1", n)
+	}
+}

@@ -139,8 +139,16 @@ func (e *Engine) record(c *conn, statement string, arguments ...any) (r record, 
 			}
 		}
 	}
-	found, err = c.complete(&r, x)
-	return r, found, err
+	if found, err = c.complete(&r, x); err != nil || found {
+		return r, found, err
+	}
+	// Retention has deleted the outcome, or it is of a commit after the snapshot that is read.
+	floor, err := c.floor(r.project)
+	if err != nil || x.seq <= floor {
+		return r, false, err
+	}
+	r.status, r.seq = waiting, 0
+	return r, true, nil
 }
 
 func instant(milliseconds int64) time.Time { return time.UnixMilli(milliseconds).UTC() }

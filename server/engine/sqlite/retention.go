@@ -69,12 +69,16 @@ func (e *Engine) Forget(ctx context.Context) error {
 
 // watchClock stores retention's clock if the machine's clock has jumped, and says so.
 func (e *Engine) watchClock(ctx context.Context) error {
-	jump := e.age.jumped()
+	jump, stored := e.age.jumped()
 	if jump == 0 {
 		return nil
 	}
+	if err := e.writer.do(ctx, func(t *tx) error { return t.storeAge(&e.age) }); err != nil {
+		return err
+	}
+	stored()
 	e.options.Logger.Warn("the clock has jumped; retention does not count the jump", "by", jump.Round(time.Second).String())
-	return e.writer.do(ctx, func(t *tx) error { return t.storeAge(&e.age) })
+	return nil
 }
 
 // forgotten is a wait that retention deletes.

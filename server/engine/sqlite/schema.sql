@@ -55,8 +55,8 @@ CREATE TABLE inputs (
   input TEXT NOT NULL
 ) STRICT;
 
--- Deadlines for the sweeper. A settle leaves its row here, and so does a deadline that is moved;
--- at the deadline the sweeper finds nothing to expire and deletes the row.
+-- Deadlines for the sweeper. A settle leaves its row here; at the deadline the sweeper finds
+-- nothing to expire and deletes the row.
 CREATE TABLE deadlines (
   expires_at INTEGER NOT NULL,
   wait       INTEGER NOT NULL, -- waits.id

@@ -36,9 +36,18 @@ CREATE TABLE schemas (
   schema TEXT NOT NULL
 ) STRICT;
 
-ALTER TABLE lists RENAME COLUMN workflow_id TO name;
-DELETE FROM lists WHERE name <> '' AND status <> 0;
-UPDATE lists SET name = 'w' || name WHERE name <> '';
+CREATE TABLE lists3 (
+  project INTEGER NOT NULL,
+  name    TEXT    NOT NULL,
+  status  INTEGER NOT NULL,
+  chunk   INTEGER NOT NULL,
+  waits   BLOB    NOT NULL,
+  PRIMARY KEY (project, name, status, chunk)
+) STRICT, WITHOUT ROWID;
+INSERT INTO lists3 SELECT project, CASE workflow_id WHEN '' THEN '' ELSE 'w' || workflow_id END, status, chunk, waits
+  FROM lists WHERE workflow_id = '' OR status = 0;
+DROP TABLE lists;
+ALTER TABLE lists3 RENAME TO lists;
 
 -- Links to waits. digest is the SHA-256 of the secret in the URL. allow: 1 success, 2 fail, 3 both.
 CREATE TABLE links (

@@ -218,6 +218,9 @@ func (e *Engine) ChangeWait(ctx context.Context, projectID, waitID string, reque
 			err = t.execute(moveKey, expiresAt, digest(w.key))
 		}
 		if err == nil {
+			err = t.execute(dropDeadline, w.expiresAt, w.wait)
+		}
+		if err == nil {
 			err = t.execute(insertDeadline, expiresAt, w.wait)
 		}
 		return err
