@@ -271,7 +271,7 @@ func TestFollowersBesideFolds(t *testing.T) {
 // A list without a filter has every wait, also those that are settled while it is read.
 func TestListsBesideSettles(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
-	const all, senders = 1200, 4
+	const all, senders = 4000, 2
 	for i := range all {
 		openState(t, f.Engine, fmt.Sprint(i), "")
 	}
@@ -286,7 +286,7 @@ func TestListsBesideSettles(t *testing.T) {
 	}
 	for reading := 0; next.Load() < all || reading < 2; reading++ {
 		for _, order := range []waits.Order{waits.Newest, waits.Oldest, waits.Deadline} {
-			params := waits.ListWaitsParams{Order: &order, Limit: new(100)}
+			params := waits.ListWaitsParams{Order: &order, Limit: new(1000)}
 			seen := map[string]bool{}
 			for range all {
 				page, err := f.ListWaits(t.Context(), "p", params, 0)
