@@ -21,7 +21,7 @@ type LinkOptions struct {
 	Timeout time.Duration
 }
 
-// Link makes a link to a wait. Whoever has its URL can see the wait and decide it, on a page or by
+// Link makes a link to a wait. The holder of its URL can see the wait and decide it, on a page or by
 // sending a POST. The server cannot show the URL again.
 func (w *Waits) Link(ctx context.Context, waitID string, options LinkOptions) (_ waits.CreatedLink, err error) {
 	defer forWait(&err, "link", waitID)

@@ -27,15 +27,16 @@ var linkPages = template.Must(template.New("").Funcs(template.FuncMap{
 
 // linkPage is what the template shows.
 type linkPage struct {
-	Root     string // the way from the page to the server's root
-	Page     string // the way from the page to the link's page
-	Workflow string
-	Question string
-	To       string
-	By       string // who decides, for the record
-	Until    time.Time
-	Values   []labelled
-	Raw      string
+	Root      string // the way from the page to the server's root
+	Page      string // the way from the page to the link's page
+	Workflow  string
+	Question  string
+	To        string
+	By        string // who decides, for the record
+	MaxReason int    // characters
+	Until     time.Time
+	Values    []labelled
+	Raw       string
 
 	CanApprove, CanReject bool
 	HasSchema             bool
@@ -48,12 +49,15 @@ type linkPage struct {
 	SettledAt time.Time
 }
 
-// newLinkPage returns the page of a link. depth is the number of slashes after /l/.
-func newLinkPage(f *followed, depth int) *linkPage {
-	p := &linkPage{Root: "../", Page: f.wait.WaitID}
-	if depth > 0 {
-		p.Root = "../../"
-	}
+// The ways from the pages of a link to the server's root: from /l/{token}, and from a path below it.
+const (
+	rootOfLink     = "../"
+	rootOfDecision = "../../"
+)
+
+// newLinkPage returns the page of a link.
+func newLinkPage(f *followed, root string) *linkPage {
+	p := &linkPage{Root: root, MaxReason: callback.ReasonMaxLength}
 	w := f.wait
 	p.Workflow, p.Question, p.To, p.Until = w.WorkflowID, w.Title, f.To, f.ExpiresAt
 	if p.Question == "" {
@@ -83,11 +87,8 @@ func (p *linkPage) render(name string) (io.Reader, error) {
 }
 
 // endOf returns the page for a link that cannot be used, or nil for another error.
-func endOf(err error, depth int) (*linkPage, string) {
-	p := &linkPage{Root: "../"}
-	if depth > 0 {
-		p.Root = "../../"
-	}
+func endOf(err error, root string) (*linkPage, string) {
+	p := &linkPage{Root: root}
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 		return p, "unknown"
@@ -100,14 +101,14 @@ func endOf(err error, depth int) (*linkPage, string) {
 // ShowLink implements the operation showLink.
 func (l links) ShowLink(ctx context.Context, r waitsserver.ShowLinkRequestObject) (waitsserver.ShowLinkResponseObject, error) {
 	f, err := l.follow(ctx, r.Token)
-	if p, name := endOf(err, 0); p != nil {
+	if p, name := endOf(err, rootOfLink); p != nil {
 		body, err := p.render(name)
 		return waitsserver.ShowLink404TextHTMLResponse{Body: body, Headers: waitsserver.ShowLink404ResponseHeaders{XRequestID: requestOf(ctx).id}}, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	p := newLinkPage(f, 0)
+	p := newLinkPage(f, rootOfLink)
 	p.Page = r.Token
 	p.Decision.Output = "{}"
 	name := "question"
@@ -148,13 +149,13 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		return kind, body, err
 	}
 	f, err := l.follow(ctx, r.Token)
-	if p, name := endOf(err, 1); p != nil {
+	if p, name := endOf(err, rootOfDecision); p != nil {
 		return render(pageOfNoLink, p, name)
 	}
 	if err != nil {
 		return 0, nil, err
 	}
-	p := newLinkPage(f, 1)
+	p := newLinkPage(f, rootOfDecision)
 	p.Page, p.Decision = "../"+r.Token, *r.Body
 	if p.Decision.Output == "" {
 		p.Decision.Output = "{}"
@@ -186,14 +187,14 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	case errors.Is(err, engine.ErrConflict), errors.Is(err, engine.ErrExpired), errors.Is(err, engine.ErrCancelled), errors.Is(err, engine.ErrNotFound):
 		// Somebody was faster.
 		f, err = l.follow(ctx, r.Token)
-		if gone, name := endOf(err, 1); gone != nil {
+		if gone, name := endOf(err, rootOfDecision); gone != nil {
 			return render(pageOfNoLink, gone, name)
 		}
 		if err != nil {
 			return 0, nil, err
 		}
 		decision := p.Decision
-		p = newLinkPage(f, 1)
+		p = newLinkPage(f, rootOfDecision)
 		p.Decision = decision
 		return render(pageOfAnswer, p, "decided")
 	default:
@@ -209,7 +210,7 @@ func (l links) answer(ctx context.Context, secret string, before *followed, p *l
 	after, err := l.follow(ctx, secret)
 	if err == nil {
 		decision := p.Decision
-		p = newLinkPage(after, 1)
+		p = newLinkPage(after, rootOfDecision)
 		p.Decision = decision
 		if after.wait.SettledBy != before.principal() {
 			name = "decided"

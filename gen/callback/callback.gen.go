@@ -201,6 +201,9 @@ type ProjectID = string
 // Example: payment declined
 type Reason = string
 
+// ReasonMaxLength is the largest length of Reason, in Unicode code points.
+const ReasonMaxLength = 64
+
 // RequestID **Added**, from the vendor's definition: the id of one HTTP request.
 //
 // Example: 0d1c4a1e2f3b4c5d6e7f8a9b0c1d2e3f

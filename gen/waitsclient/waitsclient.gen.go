@@ -338,8 +338,8 @@ type ClientInterface interface {
 
 	// CreateLinkWithBody Make a link to a wait
 	//
-	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// The holder of the URL can see the wait and decide it, without credentials. The link
+	// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 	// `link:#` and the id of the link.
 	//
@@ -354,8 +354,8 @@ type ClientInterface interface {
 
 	// CreateLink Make a link to a wait
 	//
-	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// The holder of the URL can see the wait and decide it, without credentials. The link
+	// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 	// `link:#` and the id of the link.
 	//
@@ -841,8 +841,8 @@ func (c *Client) ListLinks(ctx context.Context, projectID externalRef0.ProjectID
 
 // CreateLinkWithBody Make a link to a wait
 //
-// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-// the wait. The server keeps only a hash of it, so the URL is in this response and
+// The holder of the URL can see the wait and decide it, without credentials. The link
+// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 // `link:#` and the id of the link.
 //
@@ -867,8 +867,8 @@ func (c *Client) CreateLinkWithBody(ctx context.Context, projectID externalRef0.
 
 // CreateLink Make a link to a wait
 //
-// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-// the wait. The server keeps only a hash of it, so the URL is in this response and
+// The holder of the URL can see the wait and decide it, without credentials. The link
+// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 // `link:#` and the id of the link.
 //
@@ -2370,8 +2370,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateLinkWithBodyWithResponse Make a link to a wait
 	//
-	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// The holder of the URL can see the wait and decide it, without credentials. The link
+	// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 	// `link:#` and the id of the link.
 	//
@@ -2386,8 +2386,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateLinkWithResponse Make a link to a wait
 	//
-	// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-	// the wait. The server keeps only a hash of it, so the URL is in this response and
+	// The holder of the URL can see the wait and decide it, without credentials. The link
+	// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 	// nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 	// `link:#` and the id of the link.
 	//
@@ -4382,8 +4382,8 @@ func (c *ClientWithResponses) ListLinksWithResponse(ctx context.Context, project
 
 // CreateLinkWithBodyWithResponse Make a link to a wait
 //
-// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-// the wait. The server keeps only a hash of it, so the URL is in this response and
+// The holder of the URL can see the wait and decide it, without credentials. The link
+// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 // `link:#` and the id of the link.
 //
@@ -4404,8 +4404,8 @@ func (c *ClientWithResponses) CreateLinkWithBodyWithResponse(ctx context.Context
 
 // CreateLinkWithResponse Make a link to a wait
 //
-// Whoever has the URL can see the wait and decide it, without credentials. It ends with
-// the wait. The server keeps only a hash of it, so the URL is in this response and
+// The holder of the URL can see the wait and decide it, without credentials. The link
+// ends with the wait. The server keeps only a hash of it, so the URL is in this response and
 // nowhere else. `settled_by` of the wait is then `link:` and the name in `to`, or
 // `link:#` and the id of the link.
 //

@@ -68,7 +68,7 @@ func (j *OutputJudge) Judge(schema, output []byte) error {
 }
 
 // outputSchema is a compiled schema. Its patterns are formats, because kin-openapi keeps every
-// pattern that it has compiled for ever.
+// pattern that it has compiled forever.
 type outputSchema struct {
 	openapi3.Schema
 	options []openapi3.SchemaValidationOption

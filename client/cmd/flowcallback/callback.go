@@ -179,3 +179,12 @@ func (a *app) readValue(value string) ([]byte, error) {
 		return data, nil
 	}
 }
+
+// stateOf returns the state of a wait, for commands that take --wait-id instead of three ids.
+func stateOf(ctx context.Context, c *client.Client, waitID string) (client.State, error) {
+	wait, err := c.Waits.Get(ctx, waitID)
+	if err != nil {
+		return client.State{}, fmt.Errorf("wait %s: %w", waitID, err)
+	}
+	return client.State{Workflow: wait.WorkflowID, Run: string(wait.RunID), State: string(wait.StateID)}, nil
+}

@@ -161,7 +161,8 @@ func (c *conn) keyed(key []byte) (k keyed, found bool, err error) {
 	return k, found, err
 }
 
-// settle moves a wait out of waiting as of the time at, and appends it to the feed. sent is nil if the wait expired; of a cancelled one it has the reason and the principal.
+// settle moves a wait out of waiting as of the time at, and appends it to the feed. sent is nil if
+// the wait expired; of a cancelled one it has the reason and the principal.
 func (t *tx) settle(x entry, s status, sent *sentOutcome, at int64) error {
 	if sent == nil {
 		sent = &sentOutcome{}

@@ -14,29 +14,6 @@ type entry struct {
 	seq     int64   // its position in outcomes; 0 while waiting
 }
 
-// labels are what a wait is found by.
-type labels struct {
-	workflow, run, state string
-	tags                 []string
-}
-
-// The first letters of the names of lists.
-const (
-	ofWorkflow = "w"
-	ofRun      = "r"
-	ofState    = "s"
-	withTag    = "t"
-)
-
-// names returns the names of the lists that a wait is in.
-func (l *labels) names() []string {
-	names := []string{ofWorkflow + l.workflow, ofRun + l.run, ofState + l.state}
-	for _, tag := range l.tags {
-		names = append(names, withTag+tag)
-	}
-	return names
-}
-
 // counts are numbers of waits by status.
 type counts [cancelled + 1]int64
 

@@ -137,11 +137,6 @@ func (t *tx) insert(key []byte, x entry, wait *waits.Wait) error {
 	return nil
 }
 
-// labelsOf returns what a wait is found by.
-func labelsOf(wait *waits.Wait) *labels {
-	return &labels{wait.WorkflowID, string(wait.RunID), string(wait.StateID), wait.Tags}
-}
-
 // reopen expires the wait of a key that is opened again, if it is due.
 func (t *tx) reopen(k keyed, now int64) error {
 	if k.expiresAt > now {
