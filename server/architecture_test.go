@@ -35,7 +35,7 @@ type rule struct {
 }
 
 // heavy are the dependencies that only the server or an engine needs.
-var heavy = []string{"github.com/labstack", "github.com/ncruces", "go.temporal.io", "github.com/prometheus"}
+var heavy = []string{"github.com/labstack", "github.com/ncruces", "github.com/jackc", "go.temporal.io", "github.com/prometheus"}
 
 // and returns a list with more elements.
 func and(list []string, more ...string) []string { return slices.Concat(list, more) }
@@ -64,8 +64,12 @@ var rules = []rule{
 	{"server/auth", []string{"openapi/signature", "server", "server/attempts"}, []string{"github.com/ncruces", "go.temporal.io"}, "authentication does not depend on the engine"},
 	{"server/console", nil, and(heavy, "github.com"), "the pages are files"},
 	{"server/engine", []string{"gen/callback", "gen/waits"}, and(heavy, "net/http", "github.com", "database/sql"), "the interfaces and their semantics are free of any technology"},
+	{"server/engine/store", []string{"gen/waits", "server/engine"}, and(heavy, "net/http", "github.com", "database/sql"), "what engines share knows no database"},
 	{"server/engine/...", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin"}, "an engine knows neither the server nor another engine"},
 	{"server/engine/enginetest", []string{"gen/callback", "gen/waits", "server/engine"}, heavy, "the suite works for any engine"},
+	{"server/engine/sqlite", []string{"gen/callback", "gen/waits", "server/engine", "server/engine/store"}, []string{"github.com/labstack", "github.com/getkin", "go.temporal.io", "github.com/jackc"}, "an engine knows neither the server nor another engine"},
+	{"server/engine/postgres", []string{"gen/callback", "gen/waits", "server/engine", "server/engine/store"}, []string{"github.com/labstack", "github.com/getkin", "go.temporal.io", "github.com/ncruces"}, "an engine knows neither the server nor another engine"},
+	{"server/engine/postgres/postgrestest", nil, []string{"github.com/labstack", "github.com/getkin", "go.temporal.io", "github.com/ncruces", "github.com/prometheus"}, "it starts servers, and knows nothing of the engine"},
 	{"server/engine/temporal", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin", "github.com/ncruces", "go.temporal.io/sdk/worker"}, "an engine knows neither the server nor another engine, and a server must not link a worker"},
 	{"server/engine/temporal/flow", []string{"gen/callback", "gen/waits", "server/engine"}, []string{"github.com/labstack", "github.com/getkin", "github.com/ncruces"}, "a worker must not link the server"},
 	{"server/engine/temporal/flow/example", []string{"gen/waits", "server/engine/temporal/flow"}, []string{"github.com/labstack", "github.com/getkin"}, "the example is what a user writes"},
@@ -101,8 +105,9 @@ var exclusive = []struct {
 	{"github.com/labstack", []string{"gen/callbackserver", "gen/waitsserver", "server"}, "the web framework stays in the handler"},
 	{"database/sql", nil, "storage is private to its engine"},
 	{"github.com/ncruces", []string{"server/engine/sqlite"}, "storage is private to its engine"},
+	{"github.com/jackc", []string{"server/engine/postgres", "server/engine/postgres/postgrestest"}, "storage is private to its engine"},
 	{"go.temporal.io", []string{"server/engine/temporal", "server/engine/temporal/flow", "server/engine/temporal/flow/example"}, "Temporal is private to its engine"},
-	{"github.com/prometheus", []string{"server", "server/engine/sqlite", "server/cmd/flowcallbackd"}, "a package that has metrics registers its own"},
+	{"github.com/prometheus", []string{"server", "server/engine/sqlite", "server/engine/postgres", "server/cmd/flowcallbackd"}, "a package that has metrics registers its own"},
 	{"github.com/urfave", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},
 	{"os/signal", []string{"server/cmd/flowcallbackd", "server/cmd/dist", "client/cmd/flowcallback", "server/engine/temporal/flow/example"}, "only commands handle signals"},
 	{
@@ -233,18 +238,18 @@ func TestImportsFindsPlantedViolations(t *testing.T) {
 		name, imports string
 		lines         int
 	}{
-		"client":                 {"client", "github.com/labstack/echo/v4", 2},
-		"openapi":                {"openapi", "net/http", 2},
-		"gen/callback":           {"callback", module + "openapi", 1},
-		"gen/callbackclient":     {"callbackclient", module + "gen/callbackserver", 2},
-		"server":                 {"server", module + "server/engine/sqlite", 2},
-		"server/engine":          {"engine", "net/http", 2},
-		"server/engine/sqlite":   {"sqlite", module + "openapi/contract", 2},
-		"server/engine/postgres": {"postgres", "net/http " + module + "server " + module + "server/engine/sqlite", 3},
-		"client/precheck":        {"precheck", module + "server", 2},
-		"openapi/contract":       {"contract", "os/signal", 1},
-		"client/newpackage":      {"newpackage", "fmt", 1},
-		"server/auth/ldap":       {"ldap", "fmt", 1},
+		"client":                {"client", "github.com/labstack/echo/v4", 2},
+		"openapi":               {"openapi", "net/http", 2},
+		"gen/callback":          {"callback", module + "openapi", 1},
+		"gen/callbackclient":    {"callbackclient", module + "gen/callbackserver", 2},
+		"server":                {"server", module + "server/engine/sqlite", 2},
+		"server/engine":         {"engine", "net/http", 2},
+		"server/engine/sqlite":  {"sqlite", module + "openapi/contract", 2},
+		"server/engine/planted": {"planted", "net/http " + module + "server " + module + "server/engine/sqlite", 3},
+		"client/precheck":       {"precheck", module + "server", 2},
+		"openapi/contract":      {"contract", "os/signal", 1},
+		"client/newpackage":     {"newpackage", "fmt", 1},
+		"server/auth/ldap":      {"ldap", "fmt", 1},
 	} {
 		source := "package " + test.name + "\n"
 		for _, imported := range strings.Fields(test.imports) {

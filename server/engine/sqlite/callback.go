@@ -9,6 +9,7 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -49,7 +50,7 @@ type answer struct {
 // Callback implements engine.Engine.
 func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID string, err error) {
 	sent := sentOutcome{engine.OutcomeOf(c.Request), c.Principal}
-	key := digest(c.Key)
+	key := store.Digest(c.Key)
 	a, err := e.settleKey(ctx, key, c, sent, 0)
 	for err == nil && a.typed != 0 { // again if the key has another wait in the meantime
 		// Judging takes long, so the writer leaves it to the caller.
@@ -105,7 +106,7 @@ func (e *Engine) judgeOutput(ctx context.Context, projectID string, wait int64, 
 func judge(stored, sent waits.Outcome) error {
 	_, err := engine.Decide(engine.Stored{Status: waits.Status(stored.Result), Same: engine.Same(stored, sent)}, time.Time{})
 	if err != nil {
-		return refuse(err, "callback of a settled state")
+		return store.Refuse(err, "callback of a settled state")
 	}
 	return nil
 }
@@ -127,29 +128,29 @@ func (e *Engine) callback(t *tx, key []byte, ids engine.Key, sent sentOutcome, j
 		return a, err
 	}
 	switch x.status {
-	case success, fail:
+	case store.Success, store.Fail:
 		a.earlier = earlier{project: k.project, seq: x.seq}
 		return a, nil
-	case waiting, expired, cancelled:
+	case store.Waiting, store.Expired, store.Cancelled:
 	default: // retention is about to delete its key
-		return a, refuse(engine.ErrNotFound, "callback of a forgotten state")
+		return a, store.Refuse(engine.ErrNotFound, "callback of a forgotten state")
 	}
 	now := e.now()
-	settle, refusal := engine.Decide(engine.Stored{Status: x.status.name(), Deadline: instant(k.expiresAt)}, instant(now))
+	settle, refusal := engine.Decide(engine.Stored{Status: x.status.Name(), Deadline: instant(k.expiresAt)}, instant(now))
 	switch {
 	case settle && k.typed && sent.Result == callback.Success && judged != k.wait: // a fail is not judged
 		a.typed = k.wait
 		return a, nil
 	case settle:
-		return a, t.settle(x, statusOf(waits.Status(sent.Result)), &sent, now)
-	case x.status == waiting:
+		return a, t.settle(x, store.StatusOf(waits.Status(sent.Result)), &sent, now)
+	case x.status == store.Waiting:
 		// The sweeper has not seen the wait yet. The expiry becomes durable with the
 		// refusal, so that a clock that is set back cannot revive the wait.
-		if err := t.settle(x, expired, nil, k.expiresAt); err != nil {
+		if err := t.settle(x, store.Expired, nil, k.expiresAt); err != nil {
 			return a, err
 		}
 	}
-	return a, refuse(refusal, "callback of wait %d", k.wait)
+	return a, store.Refuse(refusal, "callback of wait %d", k.wait)
 }
 
 // keyed returns the wait with the given key, if there is one.
@@ -163,7 +164,7 @@ func (c *conn) keyed(key []byte) (k keyed, found bool, err error) {
 
 // settle moves a wait out of waiting as of the time at, and appends it to the feed. sent is nil if
 // the wait expired; of a cancelled one it has the reason and the principal.
-func (t *tx) settle(x entry, s status, sent *sentOutcome, at int64) error {
+func (t *tx) settle(x entry, s store.Status, sent *sentOutcome, at int64) error {
 	if sent == nil {
 		sent = &sentOutcome{}
 	}
@@ -175,7 +176,7 @@ func (t *tx) settle(x entry, s status, sent *sentOutcome, at int64) error {
 	t.seq = seq
 	x.status, x.seq = s, seq
 	t.note(x)
-	t.counts[waiting]--
+	t.counts[store.Waiting]--
 	t.counts[s]++
 	t.ended[s]++
 	t.woken = append(t.woken, topic{wait: x.wait}, topic{feed: x.project})
@@ -186,12 +187,12 @@ func (t *tx) settle(x entry, s status, sent *sentOutcome, at int64) error {
 func (e *Engine) outcome(ctx context.Context, projectID string, at earlier) (outcome *waits.Outcome, err error) {
 	err = e.readers.read(ctx, projectID, func(c *conn) error {
 		return c.query(selectOutcome, func(row *sqlite3.Stmt) error {
-			outcome = &waits.Outcome{Result: callback.Result(status(row.ColumnInt(0)).name()), Error: row.ColumnText(1), Output: text(row, 2)}
+			outcome = &waits.Outcome{Result: callback.Result(store.Status(row.ColumnInt(0)).Name()), Error: row.ColumnText(1), Output: text(row, 2)}
 			return nil
 		}, at.project, at.seq)
 	})
 	if err == nil && outcome == nil {
-		err = refuse(engine.ErrNotFound, "callback of a forgotten state")
+		err = store.Refuse(engine.ErrNotFound, "callback of a forgotten state")
 	}
 	return outcome, err
 }

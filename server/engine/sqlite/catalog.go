@@ -2,25 +2,27 @@ package sqlite
 
 import (
 	"sync"
+
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 // An entry is a wait that was opened or left waiting after the last fold.
 type entry struct {
 	wait    int64
 	project int64
-	labels  *labels // if it was opened since the fold
-	opened  bool    // since the fold
-	status  status  // as of now
-	seq     int64   // its position in outcomes; 0 while waiting
+	labels  *labels      // if it was opened since the fold
+	opened  bool         // since the fold
+	status  store.Status // as of now
+	seq     int64        // its position in outcomes; 0 while waiting
 }
 
 // counts are numbers of waits by status.
-type counts [cancelled + 1]int64
+type counts [store.Cancelled + 1]int64
 
 // add adds what an entry changes since the fold.
 func (c *counts) add(e entry) {
 	if !e.opened {
-		c[waiting]--
+		c[store.Waiting]--
 	}
 	c[e.status]++
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -119,7 +120,7 @@ func bind(s *sqlite3.Stmt, parameter int, value any) error {
 		return s.BindInt64(parameter, v)
 	case int:
 		return s.BindInt(parameter, v)
-	case status:
+	case store.Status:
 		return s.BindInt(parameter, int(v))
 	case string:
 		return s.BindText(parameter, v)

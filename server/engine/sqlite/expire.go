@@ -8,6 +8,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 // sweepInterval is the longest time after a deadline until the wait expires, unless a call
@@ -82,10 +83,10 @@ func (t *tx) expire(wait, now int64) error {
 		return err
 	}
 	known, err := t.entry(wait, x.project)
-	if err != nil || known.status != waiting {
+	if err != nil || known.status != store.Waiting {
 		return err
 	}
-	return t.settle(known, expired, nil, expiresAt)
+	return t.settle(known, store.Expired, nil, expiresAt)
 }
 
 // cannotWrite reports whether a change was refused because the store cannot take it now. Waits

@@ -9,6 +9,7 @@ import (
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -29,15 +30,15 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 		position = e.catalog.last()
 	default:
 		var err error
-		if position, err = e.epochs.position(after, e.catalog.last()); err != nil {
+		if position, err = e.epochs.Position(after, e.catalog.last()); err != nil {
 			return waits.OutcomePage{}, errors.Join(err, e.ended(ctx))
 		}
 	}
-	timeout, stop := timeoutAfter(wait)
+	timeout, stop := store.TimeoutAfter(wait)
 	defer stop()
 	var project int64
 	for {
-		woken, leave := e.hub.subscribe(topic{feed: project}) // of project 0, when there is a new one
+		woken, leave := e.hub.Subscribe(topic{feed: project}) // of project 0, when there is a new one
 		subscribed := project
 		page, err := e.outcomes(ctx, projectID, &project, position, after == "", limit)
 		again := err == nil && len(page.Outcomes) == 0 && (project != subscribed || e.pause(ctx, woken, timeout))
@@ -69,11 +70,11 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 			case fromOldest:
 				after = floor
 			case after < floor:
-				return &engine.CursorGoneError{Oldest: e.epochs.cursor(floor)}
+				return &engine.CursorGoneError{Oldest: e.epochs.Cursor(floor)}
 			}
 			size := 0
 			return c.query(feedAfter, func(row *sqlite3.Stmt) error {
-				if size > pageBytes {
+				if size > store.PageBytes {
 					return errStop
 				}
 				r := scanWait(row)
@@ -85,7 +86,7 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, project *int64,
 			}, *project, after, last, limit)
 		})
 	})
-	answer.Next = e.epochs.cursor(after)
+	answer.Next = e.epochs.Cursor(after)
 	return answer, err
 }
 

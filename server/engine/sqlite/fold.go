@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -169,7 +170,7 @@ func (e *Engine) foldStep() int {
 type list struct {
 	project int64
 	name    string
-	status  status
+	status  store.Status
 	chunk   int64
 }
 
@@ -186,12 +187,12 @@ type edits struct {
 // fold adds what follows from an entry.
 func (e *edits) fold(x entry) {
 	if x.opened {
-		e.bit(x.project, "", anyStatus, x.wait, true)
+		e.bit(x.project, "", store.AnyStatus, x.wait, true)
 		e.named(x, true)
 	}
 	e.bit(x.project, "", x.status, x.wait, true)
-	if x.status != waiting {
-		e.bit(x.project, "", waiting, x.wait, false)
+	if x.status != store.Waiting {
+		e.bit(x.project, "", store.Waiting, x.wait, false)
 	}
 	if x.seq != 0 {
 		e.seq(x.wait, x.seq)
@@ -200,7 +201,7 @@ func (e *edits) fold(x entry) {
 
 // forget adds what takes a wait that left waiting out of the lists.
 func (e *edits) forget(x entry) {
-	e.bit(x.project, "", anyStatus, x.wait, false)
+	e.bit(x.project, "", store.AnyStatus, x.wait, false)
 	e.bit(x.project, "", x.status, x.wait, false)
 	e.named(x, false)
 }
@@ -208,11 +209,11 @@ func (e *edits) forget(x entry) {
 // named adds the lists that the wait is in by its ids and tags.
 func (e *edits) named(x entry, is bool) {
 	for _, name := range x.labels.names() {
-		e.bit(x.project, name, anyStatus, x.wait, is)
+		e.bit(x.project, name, store.AnyStatus, x.wait, is)
 	}
 }
 
-func (e *edits) bit(project int64, name string, s status, wait int64, is bool) {
+func (e *edits) bit(project int64, name string, s store.Status, wait int64, is bool) {
 	if e.bits == nil {
 		e.bits = map[list]map[int64]bool{}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOutcome) (executionID string, held *waits.Outcome, err error) {
 	if !e.options.HoldUnknown {
 		_, err := engine.Decide(engine.Stored{}, time.Time{})
-		return "", nil, refuse(err, "callback of an unknown state")
+		return "", nil, store.Refuse(err, "callback of an unknown state")
 	}
 	known, found, err := t.held(key)
 	if err != nil || found {
@@ -47,12 +48,12 @@ func (e *Engine) callbackUnknown(t *tx, key []byte, ids engine.Key, sent sentOut
 		return nil
 	}, project)
 	if err == nil && full {
-		return "", nil, refuse(engine.ErrOverloaded, "the project has %d held callbacks, which is the limit; drop those that nobody will open", e.options.MaxHeld)
+		return "", nil, store.Refuse(engine.ErrOverloaded, "the project has %d held callbacks, which is the limit; drop those that nobody will open", e.options.MaxHeld)
 	}
 	executionID = engine.ExecutionID(ids.RunID)
 	if err == nil {
 		err = t.execute(insertHeld, key, project, ids.WorkflowID, string(ids.RunID), string(ids.StateID), executionID,
-			statusOf(waits.Status(sent.Result)), optional(sent.Error), jsonText(sent.Output), optional(sent.principal), e.now(), e.age.now())
+			store.StatusOf(waits.Status(sent.Result)), optional(sent.Error), jsonText(sent.Output), optional(sent.principal), e.now(), e.age.now())
 	}
 	if err == nil {
 		err = t.execute(countHeld, 1, project)
@@ -71,7 +72,7 @@ type heldCallback struct {
 func (t *tx) held(key []byte) (h heldCallback, found bool, err error) {
 	err = t.query(heldByKey, func(row *sqlite3.Stmt) error {
 		h, found = heldCallback{
-			sentOutcome{waits.Outcome{Result: callback.Result(status(row.ColumnInt(0)).name()), Error: row.ColumnText(1), Output: text(row, 2)}, row.ColumnText(4)},
+			sentOutcome{waits.Outcome{Result: callback.Result(store.Status(row.ColumnInt(0)).Name()), Error: row.ColumnText(1), Output: text(row, 2)}, row.ColumnText(4)},
 			row.ColumnText(3), row.ColumnInt64(5),
 		}, true
 		return nil
@@ -112,7 +113,7 @@ func (e *Engine) ListHeld(ctx context.Context, projectID string, params waits.Li
 	var from int64
 	if params.Cursor != nil {
 		var err error
-		if from, err = parsePosition(*params.Cursor); err != nil {
+		if from, err = store.ParsePosition(*params.Cursor); err != nil {
 			return answer, err
 		}
 	}
@@ -133,7 +134,7 @@ func (e *Engine) ListHeld(ctx context.Context, projectID string, params waits.Li
 			}
 			answer.Held = append(answer.Held, waits.HeldCallback{
 				HeldID: row.ColumnText(0), WorkflowID: row.ColumnText(1), RunID: callback.RunID(row.ColumnText(2)), StateID: callback.StateID(row.ColumnText(3)),
-				ExecutionID: row.ColumnText(4), Result: callback.Result(status(row.ColumnInt(5)).name()), Error: row.ColumnText(6),
+				ExecutionID: row.ColumnText(4), Result: callback.Result(store.Status(row.ColumnInt(5)).Name()), Error: row.ColumnText(6),
 				OutputBytes: row.ColumnInt(7), SentBy: row.ColumnText(8), HeldAt: instant(row.ColumnInt64(9)),
 			})
 			return nil
@@ -162,7 +163,7 @@ func (e *Engine) DropHeld(ctx context.Context, projectID, heldID string) error {
 		case err != nil:
 			return err
 		case key == nil:
-			return refuse(engine.ErrNotFound, "held callback %s", heldID)
+			return store.Refuse(engine.ErrNotFound, "held callback %s", heldID)
 		default:
 			return t.unhold(key, project)
 		}

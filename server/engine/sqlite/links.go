@@ -12,6 +12,7 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -61,8 +62,8 @@ func (e *Engine) CreateLink(ctx context.Context, projectID, waitID string, link 
 		switch {
 		case err != nil:
 			return created, err
-		case w.status != waiting:
-			return created, refuse(engine.ErrNotWaiting, "wait %s", waitID)
+		case w.status != store.Waiting:
+			return created, store.Refuse(engine.ErrNotWaiting, "wait %s", waitID)
 		}
 		full := false
 		err = t.query(linkNumber, func(row *sqlite3.Stmt) error {
@@ -70,7 +71,7 @@ func (e *Engine) CreateLink(ctx context.Context, projectID, waitID string, link 
 			return nil
 		}, w.wait)
 		if err == nil && full {
-			err = refuse(engine.ErrLinks, "wait %s", waitID)
+			err = store.Refuse(engine.ErrLinks, "wait %s", waitID)
 		}
 		if err != nil {
 			return created, err
@@ -133,7 +134,7 @@ func (e *Engine) WithdrawLink(ctx context.Context, projectID, waitID, linkID str
 			err = t.execute(deleteLink, id, waitID, project)
 		}
 		if err == nil && t.Changes() == 0 {
-			err = refuse(engine.ErrNotFound, "link %s", linkID)
+			err = store.Refuse(engine.ErrNotFound, "link %s", linkID)
 		}
 		return err
 	})
@@ -191,11 +192,11 @@ func (e *Engine) checkLink(t *tx, digest [32]byte, key []byte) error {
 		return err
 	}
 	if isOver {
-		return refuse(engine.ErrExpired, "callback by a link")
+		return store.Refuse(engine.ErrExpired, "callback by a link")
 	}
 	k, _, err := t.keyed(key)
 	if err == nil && (wait == 0 || k.wait != wait) {
-		err = refuse(engine.ErrNotFound, "callback by a link")
+		err = store.Refuse(engine.ErrNotFound, "callback by a link")
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 // ListWaits implements engine.Reader. Its cursors are row ids, or deadlines with row ids. It
@@ -21,11 +22,11 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 	if err != nil {
 		return waits.WaitPage{}, err
 	}
-	timeout, stop := timeoutAfter(wait)
+	timeout, stop := store.TimeoutAfter(wait)
 	defer stop()
 	var project int64
 	for {
-		woken, leave := e.hub.subscribe(topic{opened: project}) // of project 0, when there is a new one
+		woken, leave := e.hub.Subscribe(topic{opened: project}) // of project 0, when there is a new one
 		subscribed := project
 		page, err := e.listPage(ctx, projectID, &project, q)
 		isLast := err == nil && q.order == waits.Oldest && *page.NextCursor == strconv.FormatInt(q.from, 10)
@@ -81,9 +82,9 @@ func (e *Engine) listPage(ctx context.Context, projectID string, project *int64,
 
 // upToDate brings the sets up to date, as of the returned time. A store that cannot be written
 // can still be read.
-func (e *Engine) upToDate(ctx context.Context, s status) (now int64, err error) {
+func (e *Engine) upToDate(ctx context.Context, s store.Status) (now int64, err error) {
 	now = e.now()
-	if s == waiting || s == expired {
+	if s == store.Waiting || s == store.Expired {
 		err = e.expireDue(ctx)
 	}
 	if err == nil {
@@ -99,7 +100,7 @@ func (e *Engine) upToDate(ctx context.Context, s status) (now int64, err error) 
 type listQuery struct {
 	filter
 	order         waits.Order
-	status        status
+	status        store.Status
 	openedBefore  int64 // instants in milliseconds
 	expiresBefore int64
 	from, after   int64 // the row id and, in the order of deadlines, the deadline of the last wait of the page before
@@ -147,17 +148,17 @@ func queryOf(params waits.ListWaitsParams) (q listQuery, err error) {
 			if !ok {
 				return q, engine.ErrCursor // of another order
 			}
-			if q.after, err = parsePosition(deadline); err != nil {
+			if q.after, err = store.ParsePosition(deadline); err != nil {
 				return q, err
 			}
 			id = rest
 		}
-		if q.from, err = parsePosition(id); err != nil {
+		if q.from, err = store.ParsePosition(id); err != nil {
 			return q, err
 		}
 	}
 	if params.Status != nil {
-		q.status = statusOf(*params.Status)
+		q.status = store.StatusOf(*params.Status)
 	}
 	if params.OpenedBefore != nil {
 		q.openedBefore = params.OpenedBefore.UnixMilli()
@@ -209,7 +210,7 @@ func (e *Engine) list(c *conn, project int64, q listQuery, found *page) error {
 	}
 	size := 0
 	for i, p := range places {
-		if i == q.limit || size > pageBytes {
+		if i == q.limit || size > store.PageBytes {
 			found.next = q.cursor(places[i-1])
 			return nil
 		}
@@ -218,7 +219,7 @@ func (e *Engine) list(c *conn, project int64, q listQuery, found *page) error {
 			return err
 		}
 		// Else it has changed since the fold.
-		if ok && (q.status == anyStatus || r.status == q.status) && r.wait.CreatedAt.UnixMilli() < q.openedBefore {
+		if ok && (q.status == store.AnyStatus || r.status == q.status) && r.wait.CreatedAt.UnixMilli() < q.openedBefore {
 			found.records = append(found.records, r)
 			size += r.size()
 		}

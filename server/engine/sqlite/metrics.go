@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 // scrapeTimeout limits how long a scrape waits for the file.
@@ -56,9 +57,9 @@ func (e *Engine) countEnded(changed *counts) {
 	if e.endedTotal == nil {
 		return
 	}
-	for status := success; status <= cancelled; status++ {
+	for status := store.Success; status <= store.Cancelled; status++ {
 		if n := changed[status]; n > 0 {
-			e.endedTotal.WithLabelValues(string(status.name())).Add(float64(n))
+			e.endedTotal.WithLabelValues(string(status.Name())).Add(float64(n))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -92,7 +93,7 @@ func (t *tx) listIDs() error {
 			after = row.ColumnInt64(0)
 			n++
 			for _, name := range [...]string{ofRun + row.ColumnText(2), ofState + row.ColumnText(3)} {
-				edits.bit(row.ColumnInt64(1), name, anyStatus, after, true)
+				edits.bit(row.ColumnInt64(1), name, store.AnyStatus, after, true)
 			}
 			return nil
 		}, after, catalogLimit)

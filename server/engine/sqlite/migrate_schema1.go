@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
 )
@@ -161,7 +162,7 @@ func (t *tx) foldOld(logger *slog.Logger) error {
 		var edits edits
 		err := t.query(`SELECT w.id, w.project, w.workflow_id, w.run_id, w.state_id, coalesce(o.seq, 0), CASE w2.status WHEN 'waiting' THEN 1 WHEN 'success' THEN 2 WHEN 'fail' THEN 3 WHEN 'expired' THEN 4 ELSE 5 END
 			FROM waits w JOIN old.waits w2 ON w2.id = w.id LEFT JOIN old.outcomes o ON o.project_id = w2.project_id AND o.seq = w2.seq WHERE w.id > ? ORDER BY w.id LIMIT ?`, func(row *sqlite3.Stmt) error {
-			x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), seq: row.ColumnInt64(5), status: status(row.ColumnInt(6)), opened: true}
+			x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), seq: row.ColumnInt64(5), status: store.Status(row.ColumnInt(6)), opened: true}
 			x.labels = &labels{workflow: row.ColumnText(2), run: row.ColumnText(3), state: row.ColumnText(4)}
 			edits.fold(x)
 			changed.add(x)

@@ -3,12 +3,11 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"time"
 
-	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 // readers are the connections that read. They see only commits. Each belongs to a goroutine
@@ -20,10 +19,7 @@ type readers struct {
 	jobs    chan job
 	stop    chan struct{}
 	running sync.WaitGroup
-
-	mu   sync.Mutex
-	busy map[string]chan struct{} // by project: a place for each of its reads that may run
-	use  map[string]int           // by project: reads that run or wait
+	turns   *store.Turns
 }
 
 // job is a read for a caller.
@@ -35,7 +31,7 @@ type job struct {
 
 // openReaders opens n connections.
 func openReaders(path string, busy time.Duration, n int) (*readers, error) {
-	r := &readers{path: path, jobs: make(chan job), stop: make(chan struct{}), busy: map[string]chan struct{}{}, use: map[string]int{}}
+	r := &readers{path: path, jobs: make(chan job), stop: make(chan struct{}), turns: store.NewTurns(n)}
 	for range n {
 		c, err := connect(path, busy, "query_only = 1")
 		if err != nil {
@@ -78,7 +74,7 @@ func (r *readers) close() error {
 // It returns ctx.Err() if ctx ends first. do may run several statements, each of which sees
 // the commits before it.
 func (r *readers) read(ctx context.Context, project string, do func(*conn) error) error {
-	leave, err := r.enter(ctx, project)
+	leave, err := r.turns.Enter(ctx, project, r.stop)
 	if err != nil {
 		return err
 	}
@@ -89,7 +85,7 @@ func (r *readers) read(ctx context.Context, project string, do func(*conn) error
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-r.stop:
-		return errClosed
+		return store.ErrClosed
 	}
 	err = <-j.done
 	switch {
@@ -99,37 +95,5 @@ func (r *readers) read(ctx context.Context, project string, do func(*conn) error
 		return ctx.Err()
 	default:
 		return explain(r.path, err)
-	}
-}
-
-var errClosed = fmt.Errorf("closed: %w", engine.ErrUnavailable)
-
-// enter waits until the project may use another connection.
-func (r *readers) enter(ctx context.Context, project string) (leave func(), err error) {
-	r.mu.Lock()
-	places := r.busy[project]
-	if places == nil {
-		places = make(chan struct{}, max(1, len(r.conns)-1))
-		r.busy[project] = places
-	}
-	r.use[project]++
-	r.mu.Unlock()
-	forget := func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.use[project]--; r.use[project] == 0 {
-			delete(r.use, project)
-			delete(r.busy, project)
-		}
-	}
-	select {
-	case places <- struct{}{}:
-		return func() { <-places; forget() }, nil
-	case <-ctx.Done():
-		forget()
-		return nil, ctx.Err()
-	case <-r.stop:
-		forget()
-		return nil, errClosed
 	}
 }

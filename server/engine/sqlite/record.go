@@ -8,11 +8,8 @@ import (
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
-
-// pageBytes limits the JSON of a page, whatever its limit: a page ends early rather than
-// take much memory on both sides.
-const pageBytes = 512 << 10
 
 const (
 	waitColumns = `
@@ -72,15 +69,15 @@ func scanWait(row *sqlite3.Stmt) record {
 
 // scanOutcome adds outcomeColumns, from the given column on.
 func (r *record) scanOutcome(row *sqlite3.Stmt, column int) {
-	r.status = status(row.ColumnInt(column))
-	r.wait.Status = r.status.name()
+	r.status = store.Status(row.ColumnInt(column))
+	r.wait.Status = r.status.Name()
 	if output := text(row, column+2); output != nil {
 		r.wait.Outcome = &waits.Outcome{Result: callback.Result(r.wait.Status), Error: row.ColumnText(column + 1), Output: output}
 	}
 	at := instant(row.ColumnInt64(column + 3))
 	r.wait.SettledAt = &at
 	r.wait.SettledBy = row.ColumnText(column + 4)
-	if r.status == cancelled {
+	if r.status == store.Cancelled {
 		r.wait.CancelReason = row.ColumnText(column + 1)
 	}
 }
@@ -147,7 +144,7 @@ func (e *Engine) record(c *conn, statement string, arguments ...any) (r record, 
 	if err != nil || x.seq <= floor {
 		return r, false, err
 	}
-	r.status, r.seq = waiting, 0
+	r.status, r.seq = store.Waiting, 0
 	return r, true, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -105,7 +106,7 @@ func (e *Engine) oldest(ctx context.Context, project, horizon int64) (olds []for
 			if row.ColumnInt64(3) > horizon || row.ColumnInt64(0) > foldedTo {
 				return errStop
 			}
-			olds = append(olds, forgotten{entry: entry{project: project, seq: row.ColumnInt64(0), wait: row.ColumnInt64(1), status: status(row.ColumnInt(2))}})
+			olds = append(olds, forgotten{entry: entry{project: project, seq: row.ColumnInt64(0), wait: row.ColumnInt64(1), status: store.Status(row.ColumnInt(2))}})
 			return nil
 		}, project, forgetBatch)
 	})
@@ -124,7 +125,7 @@ func (c *conn) identify(olds []forgotten) error {
 		err := c.query(waitToForget, func(row *sqlite3.Stmt) error {
 			l := &labels{row.ColumnText(1), row.ColumnText(2), row.ColumnText(3), tagsFrom(row.ColumnText(4))}
 			olds[i].labels = l
-			olds[i].key = digest(engine.Key{ProjectID: row.ColumnText(0), WorkflowID: l.workflow, RunID: callback.RunID(l.run), StateID: callback.StateID(l.state)})
+			olds[i].key = store.Digest(engine.Key{ProjectID: row.ColumnText(0), WorkflowID: l.workflow, RunID: callback.RunID(l.run), StateID: callback.StateID(l.state)})
 			return nil
 		}, olds[i].wait)
 		if err != nil {

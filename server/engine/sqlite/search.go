@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -33,21 +34,21 @@ type search struct {
 // A set names the rows of lists with its waits.
 type set struct {
 	name   string
-	status status
+	status store.Status
 }
 
 // newSearch returns a search for the waits of a project with a filter and a status.
-func (c *conn) newSearch(project int64, f filter, s status) (*search, error) {
+func (c *conn) newSearch(project int64, f filter, s store.Status) (*search, error) {
 	found := &search{c: c, project: project, windows: map[int64][]uint64{}}
 	err := c.query(foldedUpTo, func(row *sqlite3.Stmt) error {
 		found.upTo = row.ColumnInt64(0)
 		return nil
 	})
-	if s != anyStatus || len(f.names) == 0 {
+	if s != store.AnyStatus || len(f.names) == 0 {
 		found.sets = append(found.sets, set{"", s})
 	}
 	for _, name := range f.names {
-		found.sets = append(found.sets, set{name, anyStatus})
+		found.sets = append(found.sets, set{name, store.AnyStatus})
 	}
 	if err != nil || f.prefix == "" {
 		return found, err

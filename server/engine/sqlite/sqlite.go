@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 var (
@@ -127,7 +128,7 @@ type Engine struct {
 	age     age
 
 	catalog  *catalog
-	epochs   epochs
+	epochs   store.Epochs
 	projects *lru.Cache[string, int64]
 	folding  chan struct{} // holds an element while a fold runs
 	sweeping chan struct{} // holds an element while a sweep runs
@@ -139,7 +140,7 @@ type Engine struct {
 	own        *readers // for readiness, metrics and the background work
 	writer     *writer
 	probe      probe
-	hub        *hub
+	hub        *store.Hub[topic]
 	closed     chan struct{}
 	close      func() error
 	endedTotal *prometheus.CounterVec // waits that left waiting; nil without metrics
@@ -157,7 +158,7 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: options, projects: projects, hub: newHub(), closed: make(chan struct{}), folding: make(chan struct{}, 1), sweeping: make(chan struct{}, 1)}
+	e := &Engine{options: options, projects: projects, hub: &store.Hub[topic]{}, closed: make(chan struct{}), folding: make(chan struct{}, 1), sweeping: make(chan struct{}, 1)}
 	var undo closers
 	file, err := lockFile(path)
 	if err != nil {
@@ -245,7 +246,7 @@ func (e *Engine) load(c *conn) error {
 	}
 	k.wait, k.seq = max(k.wait, k.foldedWait), k.foldedSeq
 	err = c.query(openedSince, func(row *sqlite3.Stmt) error {
-		x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), opened: true, status: waiting}
+		x := entry{wait: row.ColumnInt64(0), project: row.ColumnInt64(1), opened: true, status: store.Waiting}
 		x.labels = &labels{row.ColumnText(2), row.ColumnText(3), row.ColumnText(4), tagsFrom(row.ColumnText(5))}
 		k.entries[x.wait] = x
 		return nil
@@ -265,7 +266,7 @@ func (e *Engine) load(c *conn) error {
 		}
 		err = c.query(settledSince, func(row *sqlite3.Stmt) error {
 			x := k.entries[row.ColumnInt64(0)] // if it was opened since the fold
-			x.wait, x.project, x.status, x.seq = row.ColumnInt64(0), project, status(row.ColumnInt(1)), row.ColumnInt64(2)
+			x.wait, x.project, x.status, x.seq = row.ColumnInt64(0), project, store.Status(row.ColumnInt(1)), row.ColumnInt64(2)
 			k.entries[x.wait] = x
 			k.seq = max(k.seq, x.seq)
 			return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -49,12 +50,12 @@ type Stats struct {
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{
 		Waits:  map[waits.Status]int64{},
-		Queued: len(e.writer.queue), QueueCapacity: queueLength,
+		Queued: len(e.writer.queue.Items), QueueCapacity: store.QueueLength,
 		FileBytes: sizeOf(e.writer.path), LogBytes: sizeOf(e.writer.path + "-wal"),
 	}
 	e.catalog.mu.RLock()
-	for status := waiting; status <= cancelled; status++ {
-		s.Waits[status.name()] = e.catalog.counts[status]
+	for status := store.Waiting; status <= store.Cancelled; status++ {
+		s.Waits[status.Name()] = e.catalog.counts[status]
 	}
 	e.catalog.mu.RUnlock()
 	if err := e.foldFresh(ctx); err != nil && !cannotWrite(err) {
@@ -105,7 +106,7 @@ func (e *Engine) deadlineShare(c *conn, now int64) (share float64, err error) {
 		if !ok {
 			x, err = c.folded(n.wait, n.project)
 		}
-		if x.status == waiting {
+		if x.status == store.Waiting {
 			share = max(share, float64(now-n.createdAt)/float64(max(1, n.expiresAt-n.createdAt)))
 		}
 	}

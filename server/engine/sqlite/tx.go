@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -47,11 +48,11 @@ func (t *tx) transact(work func() error) error {
 func (t *tx) run(batch []*request) (answers []error, failed int, err error) {
 	answers = make([]error, len(batch))
 	for i, r := range batch {
-		if answers[i] = r.ctx.Err(); answers[i] != nil {
+		if answers[i] = r.Context.Err(); answers[i] != nil {
 			continue
 		}
-		err := r.change(t)
-		if err != nil && !errors.As(err, new(refusal)) {
+		err := r.Change(t)
+		if err != nil && !errors.As(err, new(store.Refusal)) {
 			return nil, i, err
 		}
 		answers[i] = err
@@ -79,7 +80,7 @@ func (t *tx) entry(wait, project int64) (e entry, err error) {
 // folded returns the status and the position of a wait without an entry in the catalog. The
 // catalog must have been asked before.
 func (c *conn) folded(wait, project int64) (entry, error) {
-	e := entry{wait: wait, project: project, status: waiting}
+	e := entry{wait: wait, project: project, status: store.Waiting}
 	err := c.query(seqOfWait, func(row *sqlite3.Stmt) error {
 		e.seq = seqFrom(row.ColumnRawBlob(0))
 		return nil
@@ -87,9 +88,9 @@ func (c *conn) folded(wait, project int64) (entry, error) {
 	if err != nil || e.seq == 0 {
 		return e, err
 	}
-	e.status = anyStatus // forgotten, if there is no outcome
+	e.status = store.AnyStatus // forgotten, if there is no outcome
 	err = c.query(statusOfSettle, func(row *sqlite3.Stmt) error {
-		e.status = status(row.ColumnInt(0))
+		e.status = store.Status(row.ColumnInt(0))
 		return nil
 	}, project, e.seq)
 	return e, err

@@ -11,6 +11,7 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -30,7 +31,7 @@ func (e *Engine) OpenWait(ctx context.Context, projectID string, request waits.O
 	if request.OutputSchema != nil && e.options.Judge == nil {
 		return waits.Wait{}, false, fmt.Errorf("output_schema without Options.Judge: %w", errors.ErrUnsupported)
 	}
-	key := digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
+	key := store.Digest(engine.Key{ProjectID: projectID, WorkflowID: request.WorkflowID, RunID: request.RunID, StateID: request.StateID})
 	type answer struct {
 		wait  waits.Wait
 		known int64 // the row of a wait that is open already
@@ -86,14 +87,14 @@ func (e *Engine) openWait(t *tx, key []byte, projectID string, request waits.Ope
 		ExecutionID: executionID, Status: waits.Waiting, Title: request.Title, Tags: request.Tags, Input: request.Input, OutputSchema: request.OutputSchema,
 		OpenedBy: principal, CreatedAt: instant(now), ExpiresAt: instant(now + int64(request.TimeoutSeconds)*1000),
 	}
-	x := entry{wait: t.wait + 1, project: project, labels: labelsOf(&wait), opened: true, status: waiting}
+	x := entry{wait: t.wait + 1, project: project, labels: labelsOf(&wait), opened: true, status: store.Waiting}
 	if err := t.insert(key, x, &wait); err != nil {
 		return wait, 0, err
 	}
 	if !isHeld {
 		return wait, 0, nil
 	}
-	err = t.settle(x, statusOf(waits.Status(held.sent.Result)), &held.sent, now)
+	err = t.settle(x, store.StatusOf(waits.Status(held.sent.Result)), &held.sent, now)
 	if err == nil {
 		err = t.unhold(key, held.project)
 	}
@@ -132,7 +133,7 @@ func (t *tx) insert(key []byte, x entry, wait *waits.Wait) error {
 	}
 	t.wait = x.wait
 	t.note(x)
-	t.counts[waiting]++
+	t.counts[store.Waiting]++
 	t.woken = append(t.woken, topic{opened: x.project})
 	return nil
 }
@@ -143,10 +144,10 @@ func (t *tx) reopen(k keyed, now int64) error {
 		return nil
 	}
 	x, err := t.entry(k.wait, k.project)
-	if err != nil || x.status != waiting {
+	if err != nil || x.status != store.Waiting {
 		return err
 	}
-	return t.settle(x, expired, nil, k.expiresAt)
+	return t.settle(x, store.Expired, nil, k.expiresAt)
 }
 
 // changing is a wait that a caller changes.
@@ -173,11 +174,11 @@ func (e *Engine) changing(t *tx, projectID, waitID string) (w changing, err erro
 	case err != nil:
 		return w, err
 	case !found:
-		return w, refuse(engine.ErrNotFound, "wait %s", waitID)
+		return w, store.Refuse(engine.ErrNotFound, "wait %s", waitID)
 	}
 	w.entry, err = t.entry(w.wait, project)
-	if err == nil && w.status == waiting && w.expiresAt <= e.now() {
-		err = t.settle(w.entry, expired, nil, w.expiresAt)
+	if err == nil && w.status == store.Waiting && w.expiresAt <= e.now() {
+		err = t.settle(w.entry, store.Expired, nil, w.expiresAt)
 		w.entry = t.entries[w.wait]
 	}
 	return w, err
@@ -187,10 +188,10 @@ func (e *Engine) changing(t *tx, projectID, waitID string) (w changing, err erro
 func (e *Engine) CancelWait(ctx context.Context, projectID, waitID, reason, principal string) error {
 	return e.writer.do(ctx, func(t *tx) error {
 		w, err := e.changing(t, projectID, waitID)
-		if err != nil || w.status != waiting {
+		if err != nil || w.status != store.Waiting {
 			return err
 		}
-		return t.settle(w.entry, cancelled, &sentOutcome{waits.Outcome{Error: reason}, principal}, e.now())
+		return t.settle(w.entry, store.Cancelled, &sentOutcome{waits.Outcome{Error: reason}, principal}, e.now())
 	})
 }
 
@@ -201,8 +202,8 @@ func (e *Engine) ChangeWait(ctx context.Context, projectID, waitID string, reque
 		switch {
 		case err != nil:
 			return err
-		case w.status != waiting:
-			return refuse(engine.ErrNotWaiting, "wait %s", waitID)
+		case w.status != store.Waiting:
+			return store.Refuse(engine.ErrNotWaiting, "wait %s", waitID)
 		}
 		expiresAt := e.now() + int64(request.TimeoutSeconds)*1000
 		if expiresAt == w.expiresAt {
@@ -210,7 +211,7 @@ func (e *Engine) ChangeWait(ctx context.Context, projectID, waitID string, reque
 		}
 		err = t.execute(moveDeadline, expiresAt, w.wait)
 		if err == nil {
-			err = t.execute(moveKey, expiresAt, digest(w.key))
+			err = t.execute(moveKey, expiresAt, store.Digest(w.key))
 		}
 		if err == nil {
 			err = t.execute(dropDeadline, w.expiresAt, w.wait)
@@ -246,9 +247,9 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait tim
 
 // await blocks until a wait has left waiting, or for at most the given time.
 func (e *Engine) await(ctx context.Context, projectID string, known *entry, wait time.Duration) error {
-	timeout, stop := timeoutAfter(wait)
+	timeout, stop := store.TimeoutAfter(wait)
 	defer stop()
-	woken, leave := e.hub.subscribe(topic{wait: known.wait})
+	woken, leave := e.hub.Subscribe(topic{wait: known.wait})
 	defer leave()
 	isWaiting, err := e.isWaiting(ctx, projectID, known) // it may have left waiting before the subscription
 	if err == nil && isWaiting {
@@ -261,24 +262,13 @@ func (e *Engine) await(ctx context.Context, projectID string, known *entry, wait
 func (e *Engine) isWaiting(ctx context.Context, projectID string, known *entry) (bool, error) {
 	x, ok := e.catalog.get(known.wait)
 	if ok {
-		return x.status == waiting, nil
+		return x.status == store.Waiting, nil
 	}
 	err := e.readers.read(ctx, projectID, func(c *conn) (err error) {
 		x, err = c.folded(known.wait, known.project)
 		return err
 	})
-	return x.status == waiting, err
-}
-
-// timeoutAfter returns a channel that receives after d, or that is closed if d is 0.
-func timeoutAfter(d time.Duration) (timeout <-chan time.Time, stop func()) {
-	if d <= 0 {
-		closed := make(chan time.Time)
-		close(closed)
-		return closed, func() {}
-	}
-	timer := time.NewTimer(d)
-	return timer.C, func() { timer.Stop() }
+	return x.status == store.Waiting, err
 }
 
 // wait reads a wait as it is now.
@@ -333,7 +323,7 @@ func (e *Engine) pause(ctx context.Context, woken <-chan struct{}, timeout <-cha
 func (e *Engine) ended(ctx context.Context) error {
 	select {
 	case <-e.closed:
-		return errClosed
+		return store.ErrClosed
 	default:
 		return ctx.Err()
 	}

@@ -4,59 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
-const (
-	// queueLength limits the changes that wait for the writer. More are refused with
-	// engine.ErrOverloaded, so that memory is bounded and senders learn early.
-	queueLength = 4096
-	// batchLength limits the changes of a transaction, and so the time that the first of
-	// them waits for the last.
-	batchLength = 256
-	// slowCommit is the time of a commit after which callers watch their contexts.
-	slowCommit = 10 * time.Millisecond
-)
+// slowCommit is the time of a commit after which callers watch their contexts.
+const slowCommit = 10 * time.Millisecond
+
+// A request is a change that a caller has queued.
+type request = store.Item[change]
 
 // A change is the part of a transaction that serves one caller. It may run twice, because a
 // transaction may be rolled back and its changes run again. If it returns a refusal, that is
 // the caller's answer, and the transaction continues. Any other error rolls it back.
 type change func(*tx) error
 
-// A refusal is an answer of the engine, not a failure of the store.
-type refusal struct{ error }
-
-func (r refusal) Unwrap() error { return r.error }
-
-// refuse wraps a sentinel of package engine with what was tried.
-func refuse(sentinel error, format string, arguments ...any) error {
-	return refusal{fmt.Errorf("%s: %w", fmt.Sprintf(format, arguments...), sentinel)}
-}
-
 // writer is the only goroutine that writes. It takes the queued changes, commits them in one
 // transaction and answers each.
 type writer struct {
-	path    string
-	conn    *conn
-	hub     *hub
-	queue   chan *request
-	steps   chan *request // of the fold
-	alone   chan func()   // work outside of transactions
-	many    chan struct{} // receives when the catalog has many entries
-	stop    chan struct{}
-	stopped chan struct{}
-	closing sync.Once
+	path  string
+	conn  *conn
+	hub   *store.Hub[topic]
+	queue *store.Queue[change]
+	steps chan *request // of the fold
+	alone chan func()   // work outside of transactions
+	many  chan struct{} // receives when the catalog has many entries
 
 	committed func(changes int, took time.Duration)
 	ended     func(counts *counts)
 
-	slow     slowness
 	watchdog *time.Timer // of a commit that takes long
 
 	catalog *catalog
@@ -64,13 +44,6 @@ type writer struct {
 	file    *lockedFile
 	busy    time.Duration
 	health  atomic.Pointer[health] // of the last commit
-}
-
-type request struct {
-	ctx    context.Context
-	change change
-	taken  atomic.Bool // by the writer, which will answer, or by its caller, which withdraws it
-	answer chan error  // buffered, so that the writer never waits for a caller
 }
 
 // health is the result of a commit, and its time.
@@ -81,90 +54,15 @@ type health struct {
 
 // start starts the goroutine. From then on it owns the connection.
 func (w *writer) start() {
-	w.queue, w.steps = make(chan *request, queueLength), make(chan *request)
+	w.queue, w.steps = store.NewQueue[change](), make(chan *request)
 	w.many, w.alone = make(chan struct{}, 1), make(chan func())
-	w.stop, w.stopped = make(chan struct{}), make(chan struct{})
-	w.slow.end()
-	w.watchdog = time.AfterFunc(slowCommit, w.slow.begin)
+	w.watchdog = time.AfterFunc(slowCommit, w.queue.Slow.Begin)
 	w.watchdog.Stop()
 	go w.loop()
 }
 
-// slowness tells those who wait for an answer that it takes long, so that they watch their
-// contexts too.
-type slowness struct {
-	mu    sync.Mutex
-	begun chan struct{} // closed while it lasts
-	lasts bool
-}
-
-func (s *slowness) channel() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.begun
-}
-
-func (s *slowness) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.lasts {
-		close(s.begun)
-		s.lasts = true
-	}
-}
-
-func (s *slowness) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lasts || s.begun == nil {
-		s.begun, s.lasts = make(chan struct{}), false
-	}
-}
-
-// do commits a change. It returns nil when the change is durable, or the refusal, or why the
-// change could not be stored. If ctx ends while the change is queued, do withdraws it and
-// returns ctx.Err(). After the writer has taken it, do waits for the result.
-func (w *writer) do(ctx context.Context, c change) error {
-	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
-	slow := w.slow.channel()
-	select {
-	case <-w.stop:
-		return errClosed
-	default:
-	}
-	select {
-	case w.queue <- r:
-	default:
-		return fmt.Errorf("%d changes are queued: %w", queueLength, engine.ErrOverloaded)
-	}
-	select { // without ctx, whose Done may start a timer
-	case err := <-r.answer:
-		return err
-	case <-slow:
-	case <-w.stopped:
-	}
-	select {
-	case err := <-r.answer:
-		return err
-	case <-ctx.Done():
-		if r.taken.CompareAndSwap(false, true) {
-			r.change = nil // frees what the change holds
-			return ctx.Err()
-		}
-	case <-w.stopped:
-	}
-	select {
-	case err := <-r.answer:
-		return err
-	case <-w.stopped:
-	}
-	select { // the last batch may have answered
-	case err := <-r.answer:
-		return err
-	default:
-		return errClosed
-	}
-}
+// do commits a change (store.Queue.Do).
+func (w *writer) do(ctx context.Context, c change) error { return w.queue.Do(ctx, c) }
 
 // commit is do for a change that also returns a result. The result is read only after the
 // change is durable, never while the writer may still run it.
@@ -182,18 +80,17 @@ func commit[T any](ctx context.Context, w *writer, c func(*tx) (T, error)) (T, e
 
 // close commits the queued changes and ends the goroutine.
 func (w *writer) close() error {
-	w.closing.Do(func() { close(w.stop) })
-	<-w.stopped
+	w.queue.Close()
 	return w.conn.Close()
 }
 
 func (w *writer) loop() {
-	defer close(w.stopped)
+	defer w.queue.End()
 	for {
-		queue := w.queue
+		queue := w.queue.Items
 		if w.catalog.len() >= catalogLimit {
 			queue = nil // changes wait for the fold
-			w.slow.begin()
+			w.queue.Slow.Begin()
 		}
 		select {
 		case first := <-queue:
@@ -207,10 +104,10 @@ func (w *writer) loop() {
 			w.watchdog.Reset(slowCommit)
 			work()
 			w.watchdog.Stop()
-			w.slow.end()
-		case <-w.stop:
+			w.queue.Slow.End()
+		case <-w.queue.Stop():
 			select {
-			case first := <-w.queue:
+			case first := <-w.queue.Items:
 				w.commitBatch(w.collect(first))
 			default:
 				return
@@ -219,22 +116,9 @@ func (w *writer) loop() {
 	}
 }
 
-// collect takes the queued changes that were not withdrawn, and a step of the fold. It does not
-// wait for more, but it yields the processor once, so that callers that are about to queue a
-// change can do so: a commit costs about as much for one change as for many.
-func (w *writer) collect(first *request) (batch []*request) {
-	for next := first; next != nil; {
-		if next.taken.CompareAndSwap(false, true) {
-			batch = append(batch, next)
-		}
-		if len(batch) == batchLength {
-			break
-		}
-		if next = w.next(); next == nil {
-			runtime.Gosched()
-			next = w.next()
-		}
-	}
+// collect takes the queued changes (store.Queue.Collect), and a step of the fold.
+func (w *writer) collect(first *request) []*request {
+	batch := w.queue.Collect(first)
 	select {
 	case step := <-w.steps:
 		batch = append(batch, step)
@@ -245,23 +129,23 @@ func (w *writer) collect(first *request) (batch []*request) {
 
 // refuseQueued answers the queued changes with an error.
 func (w *writer) refuseQueued(err error) {
-	for r := w.next(); r != nil; r = w.next() {
-		if r.taken.CompareAndSwap(false, true) {
-			r.answer <- err
+	for r := w.queue.Next(); r != nil; r = w.queue.Next() {
+		if r.Take() {
+			r.Answer(err)
 		}
 	}
 }
 
 // step commits a step of the fold, before the queued changes if those wait for it.
 func (w *writer) step(ctx context.Context, c change) error {
-	r := &request{ctx: ctx, change: c, answer: make(chan error, 1)}
+	r := store.NewItem(ctx, c)
 	select {
 	case w.steps <- r:
-		return <-r.answer
+		return <-r.Answered()
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.stopped:
-		return errClosed
+	case <-w.queue.Stopped():
+		return store.ErrClosed
 	}
 }
 
@@ -273,18 +157,8 @@ func (w *writer) outside(ctx context.Context, work func(*conn) error) error {
 		return <-done
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.stopped:
-		return errClosed
-	}
-}
-
-// next returns the first queued change, or nil.
-func (w *writer) next() *request {
-	select {
-	case r := <-w.queue:
-		return r
-	default:
-		return nil
+	case <-w.queue.Stopped():
+		return store.ErrClosed
 	}
 }
 
@@ -300,12 +174,12 @@ func (w *writer) commitBatch(batch []*request) {
 		switch {
 		case err == nil:
 			for i, r := range batch {
-				r.answer <- answers[i]
+				r.Answer(answers[i])
 			}
 			batch = nil
 		case len(batch) == 1 || errors.Is(err, errBegin):
 			for _, r := range batch {
-				r.answer <- err
+				r.Answer(err)
 			}
 			batch = nil
 		case failed >= 0 && len(alone) < maxAlone:
@@ -335,7 +209,7 @@ var (
 func (w *writer) commit(batch []*request) (answers []error, failed int, err error) {
 	start := time.Now()
 	w.watchdog.Reset(slowCommit)
-	defer func() { w.watchdog.Stop(); w.slow.end() }()
+	defer func() { w.watchdog.Stop(); w.queue.Slow.End() }()
 	t := w.begin()
 	failed = -1
 	err = w.file.check()
@@ -363,7 +237,7 @@ func (w *writer) commit(batch []*request) (answers []error, failed int, err erro
 	}
 	w.ended(&t.ended)
 	for _, topic := range t.woken {
-		w.hub.publish(topic)
+		w.hub.Publish(topic)
 	}
 	return answers, -1, nil
 }

@@ -1,4 +1,4 @@
-package sqlite
+package store
 
 import (
 	"crypto/sha256"
@@ -7,10 +7,10 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 )
 
-// digest returns the form of a key in the store: the SHA-256 of its ids, each after its
+// Digest returns the form of a key in a store: the SHA-256 of its ids, each after its
 // length, so that different keys have different digests. It keeps the index small, however
 // long the ids are; every callback reads that index.
-func digest(key engine.Key) []byte {
+func Digest(key engine.Key) []byte {
 	ids := [...]string{key.ProjectID, key.WorkflowID, string(key.RunID), string(key.StateID)}
 	var buffer [256]byte
 	text := buffer[:0]
