@@ -1,0 +1,137 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// connectTimeout limits how long connecting to one host may take, if the URL does not say so.
+const connectTimeout = 5 * time.Second
+
+// defaultReaders is the number of connections that read, if the URL does not say so.
+const defaultReaders = 8
+
+// ownReaders is the number of connections for the engine's own reads.
+const ownReaders = 3
+
+// A location says how to connect.
+type location struct{ config *pgxpool.Config }
+
+func parse(url string) (location, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return location{}, fmt.Errorf("postgres: %w", withoutURL(err))
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		config.MaxConns = defaultReaders
+	}
+	c := &config.ConnConfig.Config
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	if c.ValidateConnect == nil {
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	return location{config}, nil
+}
+
+// withoutURL returns the reason of a parse error without the URL, which may have a password.
+func withoutURL(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) && parse.Unwrap() != nil {
+		return fmt.Errorf("the URL is not valid: %w; want postgres://USER@HOST:PORT/DATABASE", parse.Unwrap())
+	}
+	return errors.New("the URL is not valid; want postgres://USER@HOST:PORT/DATABASE")
+}
+
+// Describe returns where a URL points to, without its password and its other parameters.
+func Describe(url string) string {
+	l, err := parse(url)
+	if err != nil {
+		return "postgres"
+	}
+	c := l.config.ConnConfig
+	hosts := []string{net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))}
+	for _, f := range c.Fallbacks {
+		if host := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); host != hosts[len(hosts)-1] {
+			hosts = append(hosts, host)
+		}
+	}
+	return "postgres://" + strings.Join(hosts, ",") + "/" + c.Database
+}
+
+// pool returns connections that read. They are made when they are needed.
+func (l location) pool(ctx context.Context, connections int32) (*pgxpool.Pool, error) {
+	config := l.config.Copy()
+	config.MaxConns = connections
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// mayDial marks the contexts in which a connection that writes may dial.
+type mayDial struct{}
+
+// connect returns a connection that writes. It never sends a cancel request, as pgx does when it
+// loses a connection: to cancel a commit that waits for its standby is to have it seen and not replicated.
+// doubt receives the text of a warning.
+func (l location) connect(ctx context.Context, doubt func(string)) (*pgx.Conn, error) {
+	c := l.config.ConnConfig.Copy()
+	dial := c.DialFunc
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if ctx.Value(mayDial{}) == nil {
+			return nil, errors.New("commits are not cancelled")
+		}
+		return dial(ctx, network, address)
+	}
+	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" {
+			doubt(n.Message)
+		}
+	}
+	return pgx.ConnectConfig(context.WithValue(ctx, mayDial{}, true), c)
+}
+
+// isLost reports whether the connection is lost, or the server stops or starts. A change may have
+// been committed all the same.
+func isLost(err error) bool {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return true
+	}
+	switch answer.Code[:2] {
+	case "08", "57": // connection exceptions; the operator stops the server, or it recovers
+		return true
+	default:
+		return false
+	}
+}
+
+// isPassing reports whether a transaction was rolled back for a reason that may pass at once.
+func isPassing(err error) bool {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return false
+	}
+	switch answer.Code {
+	case "40001", "40P01", // serialization failure, deadlock
+		"25006", // read-only: the server was demoted
+		"53300": // too many connections
+		return true
+	default:
+		return false
+	}
+}
+
+// isPooled reports whether a statement that was prepared on one connection ran on another.
+func isPooled(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && (answer.Code == "26000" || answer.Code == "42P05" || answer.Code == "08P01" && strings.Contains(answer.Message, "prepared statement"))
+}

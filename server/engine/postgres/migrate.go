@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/flowcallback/flowcallback/server/engine/store"
+)
+
+//go:embed schema.sql
+var schema string
+
+//go:embed functions.sql
+var functions string
+
+// version is the version of the tables that this release makes. A release must also work with
+// the tables of the one before, and leave its functions in place, so that copies can be replaced one by one.
+const version = 1
+
+const (
+	// Of copies that start at once, one makes the tables.
+	lockMigration = `SELECT pg_advisory_xact_lock(hashtext('flowcallback'))`
+	hasTables     = `SELECT to_regclass('flowcallback.version') IS NOT NULL`
+	createVersion = `
+CREATE SCHEMA IF NOT EXISTS flowcallback;
+CREATE TABLE flowcallback.version (
+  one     boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version integer NOT NULL,
+  oldest  integer NOT NULL -- the oldest version that a copy may be made for
+)`
+	insertVersion = `INSERT INTO flowcallback.version (version, oldest) VALUES ($1, $1)`
+	selectVersion = `SELECT version, oldest FROM flowcallback.version`
+	firstFeed     = `INSERT INTO flowcallback.feed (project, identity, base, floor) VALUES (0, flowcallback.identity(), 0, 0)`
+	firstEpoch    = `INSERT INTO flowcallback.epochs (project, first, id) VALUES (0, 0, $1)`
+)
+
+// prepare checks the server, and creates the tables if there are none.
+func (e *Engine) prepare(ctx context.Context) error {
+	c, err := e.location.connect(ctx, func(string) {})
+	if err != nil {
+		return fmt.Errorf("PostgreSQL: %w", err)
+	}
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	s, err := readServer(ctx, c)
+	if err == nil {
+		err = s.check(e.options.Durability)
+	}
+	if err != nil {
+		return err
+	}
+	e.options.Logger.Info("connected to PostgreSQL", "version", s.version, "an answered callback survives", s.survives(e.options.Durability))
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return migrate(ctx, tx) })
+}
+
+func migrate(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, lockMigration); err != nil {
+		return err
+	}
+	var exists bool
+	if err := tx.QueryRow(ctx, hasTables).Scan(&exists); err != nil {
+		return err
+	}
+	if !exists {
+		return create(ctx, tx)
+	}
+	var stored, oldest int
+	if err := tx.QueryRow(ctx, selectVersion).Scan(&stored, &oldest); err != nil {
+		return err
+	}
+	if oldest > version {
+		return fmt.Errorf("the tables are of a newer release (version %d; this release has %d): start that release", stored, version)
+	}
+	return nil
+}
+
+// create creates the tables. Several statements at once need the simple protocol.
+func create(ctx context.Context, tx pgx.Tx) error {
+	for _, script := range []string{createVersion, schema, functions} {
+		if _, err := tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
+			var answer *pgconn.PgError
+			if errors.As(err, &answer) && answer.Code == "42501" {
+				return fmt.Errorf("creating the schema flowcallback: %w: GRANT CREATE ON DATABASE to this role, or create the schema for it", err)
+			}
+			return fmt.Errorf("creating the tables: %w", err)
+		}
+	}
+	if _, err := tx.Exec(ctx, insertVersion, version); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, firstFeed); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, firstEpoch, store.NewEpochID())
+	return err
+}

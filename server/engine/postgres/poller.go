@@ -1,0 +1,304 @@
+package postgres
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// A topic is an event that long-polls wait for: a wait with the given row leaves waiting, the feed
+// of a project grows, or a wait of it is opened.
+type topic struct {
+	project string
+	wait    int64
+	opened  bool
+}
+
+// wake wakes the long-polls of this copy.
+func (e *Engine) wake(topics ...topic) {
+	for _, t := range topics {
+		e.hub.Publish(t)
+	}
+}
+
+const (
+	// The poller's pauses while somebody waits: at first and after news, and at most.
+	shortPause = 10 * time.Millisecond
+	longPause  = 50 * time.Millisecond
+	// The pause while notifications are known to arrive.
+	notifiedPause = time.Second
+	// newsLimit is the number of new outcomes of a project whose waits are woken one by one.
+	newsLimit = 1000
+
+	channel = "flowcallback"
+	notify  = `SELECT pg_notify('flowcallback', $1)`
+	// The ends of feeds and of lists.
+	ends = `
+SELECT p.name, p.id, flowcallback.last(p.id), coalesce((SELECT max(id) FROM flowcallback.waits WHERE project = p.id), 0)
+FROM flowcallback.projects p WHERE p.name = ANY ($1)`
+	news = `SELECT wait FROM flowcallback.outcomes WHERE project = $1 AND position > $2 ORDER BY position LIMIT $3`
+)
+
+// A poller wakes the long-polls of this copy when another copy has made a change. It asks the database,
+// and only while somebody waits. Notifications make it ask at once; it relies on them only while
+// the notifications that it sends to itself arrive.
+type poller struct {
+	watched  chan struct{} // receives when somebody begins to wait
+	notified chan struct{} // receives with a notification
+	told     chan struct{} // receives when this copy has made a change
+	listens  atomic.Bool   // notifications arrive
+
+	known map[string]end // of the projects that were asked for last
+	self  string         // names this copy
+}
+
+// end is where the feed and the list of a project end.
+type end struct{ project, position, wait int64 }
+
+// watch tells the poller that somebody waits.
+func (p *poller) watch() { signal(p.watched) }
+
+// tell tells the other copies that this one has made a change.
+func (p *poller) tell() { signal(p.told) }
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is signalled already
+	}
+}
+
+func (p *poller) start() {
+	p.watched, p.notified, p.told = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	p.self = strconv.FormatUint(rand.Uint64(), 36)
+}
+
+// poll asks for news until ctx ends.
+func (e *Engine) poll(ctx context.Context) {
+	p := &e.poller
+	pause := shortPause
+	for ctx.Err() == nil {
+		topics := e.hub.Topics()
+		if len(topics) == 0 {
+			p.known = nil
+			select {
+			case <-p.watched:
+				pause = shortPause
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if e.askForNews(ctx, topics) {
+			pause = shortPause
+		} else {
+			pause = min(2*pause, longPause)
+		}
+		next := pause
+		if p.listens.Load() {
+			next = notifiedPause
+		}
+		select {
+		case <-time.After(next):
+		case <-p.watched: // perhaps of another project
+		case <-p.notified:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// askForNews wakes those who wait for what has changed, and reports whether something has. Of a
+// project that was not asked for before, everybody is woken: what it changed since
+// they read is not known.
+func (e *Engine) askForNews(ctx context.Context, topics []topic) (isNews bool) {
+	waiting := map[string][]topic{}
+	for _, t := range topics {
+		waiting[t.project] = append(waiting[t.project], t)
+	}
+	names := make([][]byte, 0, len(waiting))
+	for name := range waiting {
+		names = append(names, []byte(name))
+	}
+	found := map[string]end{}
+	err := e.background(ctx, func(c *pgxpool.Conn) error {
+		rows, err := c.Query(ctx, ends, names)
+		if err != nil {
+			return err
+		}
+		var name []byte
+		var x end
+		_, err = pgx.ForEachRow(rows, []any{&name, &x.project, &x.position, &x.wait}, func() error {
+			found[string(name)] = x
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return false
+	}
+	before := e.poller.known
+	e.poller.known = found
+	for name, all := range waiting {
+		was, isKnown := before[name]
+		now := found[name] // the zero value if it does not exist yet
+		found[name] = now
+		switch {
+		case !isKnown:
+			e.wake(all...)
+		case was == now:
+			continue
+		default:
+			e.wakeChanged(ctx, name, all, was, now)
+		}
+		isNews = true
+	}
+	return isNews
+}
+
+// wakeChanged wakes those who wait for what has changed in a project.
+func (e *Engine) wakeChanged(ctx context.Context, name string, all []topic, was, now end) {
+	if now.wait != was.wait {
+		e.wake(topic{project: name, opened: true})
+	}
+	if now.position == was.position {
+		return
+	}
+	var left []int64
+	err := e.background(ctx, func(c *pgxpool.Conn) error {
+		rows, err := c.Query(ctx, news, now.project, was.position, newsLimit)
+		if err == nil {
+			left, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		}
+		return err
+	})
+	if err != nil || len(left) == newsLimit {
+		e.wake(all...)
+		return
+	}
+	for _, wait := range left {
+		e.wake(topic{project: name, wait: wait})
+	}
+	e.wake(topic{project: name})
+}
+
+// background runs do with a connection that reads, for work of the engine itself.
+func (e *Engine) background(ctx context.Context, do func(*pgxpool.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return e.own.AcquireFunc(ctx, do)
+}
+
+const (
+	// tellPause is the least time between two notifications of a copy.
+	tellPause = 2 * time.Millisecond
+	// proveEach is how often a copy proves that notifications arrive.
+	proveEach = 10 * time.Second
+	// proveFor is how long such a notification may take.
+	proveFor = 2 * time.Second
+)
+
+// notifyOthers sends a notification after changes of this copy, until ctx ends. The changes are
+// committed: a notification in their transaction would cost most of the rate.
+func (e *Engine) notifyOthers(ctx context.Context) {
+	for {
+		select {
+		case <-e.poller.told:
+		case <-ctx.Done():
+			return
+		}
+		_ = e.background(ctx, func(c *pgxpool.Conn) error { // without it the others find out a little later
+			_, err := c.Exec(ctx, notify, e.poller.self)
+			return err
+		})
+		select {
+		case <-time.After(tellPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// listen receives notifications until ctx ends, on a connection of its own.
+func (e *Engine) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = e.listenOnce(ctx) // the poller asks without notifications, too
+		e.poller.listens.Store(false)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (e *Engine) listenOnce(ctx context.Context) error {
+	c, err := pgx.ConnectConfig(ctx, e.location.config.ConnConfig.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = c.Close(ctx)
+	}()
+	if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	proven := &proof{}
+	stop := make(chan struct{})
+	var proving sync.WaitGroup
+	proving.Go(func() { e.prove(ctx, stop, proven) })
+	defer proving.Wait()
+	defer close(stop)
+	for {
+		n, err := c.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		switch n.Payload {
+		case e.poller.self: // its long-polls were woken already
+		case e.poller.self + proofMark:
+			proven.at.Store(time.Now().UnixNano())
+			e.poller.listens.Store(true)
+		default:
+			signal(e.poller.notified)
+		}
+	}
+}
+
+// proofMark tells the notifications that prove something from those of changes.
+const proofMark = "?"
+
+// proof is when the copy's own notification arrived last.
+type proof struct{ at atomic.Int64 }
+
+// prove sends a notification to this copy now and then. If one does not arrive, the poller no longer
+// relies on them: a pooler in transaction mode delivers nothing and says nothing.
+func (e *Engine) prove(ctx context.Context, stop <-chan struct{}, proven *proof) {
+	pause := func(d time.Duration) bool {
+		select {
+		case <-time.After(d):
+			return true
+		case <-stop:
+		case <-ctx.Done():
+		}
+		return false
+	}
+	for {
+		sent := time.Now().UnixNano()
+		_ = e.background(ctx, func(c *pgxpool.Conn) error { _, err := c.Exec(ctx, notify, e.poller.self+proofMark); return err })
+		if !pause(proveFor) {
+			return
+		}
+		if proven.at.Load() < sent {
+			e.poller.listens.Store(false)
+		}
+		if !pause(proveEach - proveFor) {
+			return
+		}
+	}
+}

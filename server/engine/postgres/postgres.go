@@ -1,0 +1,220 @@
+// Package postgres stores waits in PostgreSQL. Any number of copies of the server share one
+// database, and hold nothing themselves.
+//
+// A call returns after its change is committed, with what the server's settings say of a commit
+// (durability.go). Each copy settles all queued callbacks with one statement, so that many share one
+// commit. Deadlines count by the database's clock.
+//
+// The package needs PostgreSQL 14 or later. Its tables are in the schema flowcallback.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
+)
+
+var (
+	_ engine.Engine = (*Engine)(nil)
+	_ engine.Opener = (*Engine)(nil)
+	_ engine.Reader = (*Engine)(nil)
+	_ engine.Feed   = (*Engine)(nil)
+	_ engine.Holder = (*Engine)(nil)
+	_ engine.Linker = (*Engine)(nil)
+)
+
+// DefaultMaxHeld is the default of Options.MaxHeld.
+const DefaultMaxHeld = 10_000
+
+// patience limits how long a caller waits for the database. After that it is refused with
+// engine.ErrUnavailable.
+const patience = 10 * time.Second
+
+// Options configure Open. A zero field has the default that its comment names.
+type Options struct {
+	// Durability is what must survive of an answered callback. Open and Ready refuse a server
+	// whose settings promise less. Default: Machine.
+	Durability Durability
+
+	// HoldUnknown holds callbacks for unknown states, and hands a callback over when the
+	// wait is opened. Held callbacks count against Retention. Default: callbacks for
+	// unknown states are refused with engine.ErrNotFound.
+	HoldUnknown bool
+
+	// MaxHeld is the largest number of held callbacks of a project. One more is refused with
+	// engine.ErrOverloaded. Default: DefaultMaxHeld.
+	MaxHeld int
+
+	// Retention is how long a wait is kept after it left waiting, and a held callback
+	// after it arrived. Default: 0, without limit.
+	Retention time.Duration
+
+	// Judge returns an engine.OutputError if the output of a callback is not what the schema of
+	// its wait asks for. Both are JSON. It may run at once for many callers. Default: waits with
+	// a schema are refused with errors.ErrUnsupported.
+	Judge func(schema, output []byte) error
+
+	// Ahead is how far the engine's clock is ahead of the database's, for tests. Default: 0.
+	Ahead func() time.Duration
+
+	// Metrics registers the metrics of the engine (metrics.go). Default: no metrics.
+	Metrics prometheus.Registerer
+
+	// Logger receives what the server's settings promise, and failures of the background work,
+	// which no caller sees. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	if o.Durability == "" {
+		o.Durability = Machine
+	}
+	if o.MaxHeld == 0 {
+		o.MaxHeld = DefaultMaxHeld
+	}
+	if o.Ahead == nil {
+		o.Ahead = func() time.Duration { return 0 }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+// Engine is a copy's connections to a database. It implements all interfaces of package engine.
+type Engine struct {
+	options  Options
+	location location
+	readers  *pgxpool.Pool // for callers
+	own      *pgxpool.Pool // for readiness, metrics and the background work
+	turns    *store.Turns
+
+	settles *writer[*settling]
+	opens   *writer[*opening]
+	changes *writer[change]
+
+	hub     store.Hub[topic]
+	poller  poller
+	probe   probe
+	counted counted
+	metrics metrics
+
+	closed chan struct{}
+	close  func() error
+}
+
+// Open connects to the database at url, creates or migrates the tables, and starts the background
+// work, which Close ends. The url, the variables PG… and the file .pgpass are as for all programs of
+// PostgreSQL; the parameters pool_max_conns and default_query_exec_mode are those of pgx. With a
+// pooler in transaction mode, default_query_exec_mode must be exec.
+func Open(ctx context.Context, url string, options Options) (*Engine, error) {
+	options.setDefaults()
+	l, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{options: options, location: l, closed: make(chan struct{})}
+	if err := e.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if e.readers, err = l.pool(ctx, l.config.MaxConns); err != nil {
+		return nil, err
+	}
+	if e.own, err = l.pool(ctx, ownReaders); err != nil {
+		return nil, err
+	}
+	e.poller.start()
+	e.turns = store.NewTurns(int(e.readers.Config().MaxConns))
+	e.metrics.start(options.Metrics)
+	e.settles, e.opens, e.changes = newWriter(e, e.settle), newWriter(e, e.open), newWriter(e, e.change)
+	stopBackground := e.startBackground()
+	e.close = sync.OnceValue(func() error {
+		close(e.closed)
+		stopBackground()
+		e.settles.close()
+		e.opens.close()
+		e.changes.close()
+		e.readers.Close()
+		e.own.Close()
+		return nil
+	})
+	if options.Metrics != nil {
+		if err := options.Metrics.Register(collector{e}); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
+	return e, nil
+}
+
+// Close answers the queued changes, and closes the connections.
+func (e *Engine) Close() error { return e.close() }
+
+// newWaitID returns a new wait id: a UUID of version 7.
+func newWaitID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// ahead is the first argument of most functions.
+func (e *Engine) ahead() int64 { return e.options.Ahead().Milliseconds() }
+
+// ended returns why a call must end, or nil if the engine is open and ctx has not ended.
+func (e *Engine) ended(ctx context.Context) error {
+	select {
+	case <-e.closed:
+		return store.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// read runs do with a connection that reads, for a project.
+func (e *Engine) read(ctx context.Context, project string, do func(*pgxpool.Conn) error) error {
+	if err := e.ended(ctx); err != nil {
+		return err
+	}
+	leave, err := e.turns.Enter(ctx, project, e.closed)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for try := 0; ; try++ {
+		err = e.readers.AcquireFunc(patient, do)
+		// A connection of the pool may have ended since it was used last.
+		if err == nil || try == readTries || patient.Err() != nil || !isLost(err) {
+			break
+		}
+	}
+	var refusal store.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &refusal):
+		return err
+	case e.ended(ctx) != nil:
+		return e.ended(ctx)
+	default:
+		return explain(err)
+	}
+}
+
+// readTries is the number of connections that a read may find broken before it fails.
+const readTries = 8
+
+// explain wraps an error of the database.
+func explain(err error) error {
+	if isPooled(err) {
+		return fmt.Errorf("%w: PostgreSQL: %w: a pooler in transaction mode needs the parameter default_query_exec_mode=exec in the URL", engine.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: PostgreSQL: %w", engine.ErrUnavailable, err)
+}

@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/store"
+)
+
+const (
+	// replayFor limits how long a batch is tried again while the database is away.
+	replayFor = patience - 2*time.Second
+	// stuckAfter is how long a statement may take before its connection is given up. A commit
+	// that waits for a standby may go on in the database.
+	stuckAfter = 30 * time.Second
+)
+
+// A writer commits the queued changes of one kind, each batch with one statement on a connection of
+// its own. If the connection is lost, it tries the same batch again: the functions find
+// out what the lost attempt has done.
+type writer[T any] struct {
+	engine *Engine
+	queue  *store.Queue[T]
+	run    func(ctx context.Context, c *pgx.Conn, batch []*store.Item[T]) ([]error, error)
+
+	conn  *pgx.Conn
+	doubt atomic.Pointer[string] // the last warning of the connection
+	last  atomic.Pointer[health]
+}
+
+// health is the result of a commit, and its time.
+type health struct {
+	at  time.Time
+	err error
+}
+
+func newWriter[T any](e *Engine, run func(context.Context, *pgx.Conn, []*store.Item[T]) ([]error, error)) *writer[T] {
+	w := &writer[T]{engine: e, queue: store.NewQueue[T](), run: run}
+	w.queue.Patience = patience
+	w.queue.Slow.Begin() // callers always watch their contexts
+	go w.loop()
+	return w
+}
+
+// do commits a change (store.Queue.Do).
+func (w *writer[T]) do(ctx context.Context, change T) error { return w.queue.Do(ctx, change) }
+
+// close commits the queued changes and ends the goroutine.
+func (w *writer[T]) close() { w.queue.Close() }
+
+func (w *writer[T]) loop() {
+	defer w.queue.End()
+	defer w.disconnect()
+	for {
+		select {
+		case first := <-w.queue.Items:
+			w.commit(w.queue.Collect(first))
+		case <-w.queue.Stop():
+			first := w.queue.Next()
+			if first == nil {
+				return
+			}
+			w.commit(w.queue.Collect(first))
+		}
+	}
+}
+
+// commit commits a batch. If the database refuses it, the batch is split, so that only the change
+// that is the cause fails.
+func (w *writer[T]) commit(batch []*store.Item[T]) {
+	if len(batch) == 0 {
+		return
+	}
+	start := time.Now()
+	answers, err := w.replay(batch)
+	w.last.Store(&health{time.Now(), err})
+	if err != nil && len(batch) > 1 && !isLost(err) && !isPassing(err) {
+		w.commit(batch[:len(batch)/2])
+		w.commit(batch[len(batch)/2:])
+		return
+	}
+	if err == nil {
+		w.engine.metrics.committed(len(batch), time.Since(start))
+	}
+	for i, item := range batch {
+		if err != nil {
+			item.Answer(explain(err))
+		} else {
+			item.Answer(answers[i])
+		}
+	}
+}
+
+// replay runs a batch, again if the attempt was lost.
+func (w *writer[T]) replay(batch []*store.Item[T]) (answers []error, err error) {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = 10*time.Millisecond, 500*time.Millisecond
+	for start := time.Now(); ; {
+		answers, err = w.attempt(batch)
+		if err == nil || !isLost(err) && !isPassing(err) || errors.Is(err, errDoubt) || time.Since(start) > replayFor {
+			return answers, err
+		}
+		select {
+		case <-time.After(pauses.NextBackOff()):
+		case <-w.queue.Stop():
+			return nil, err
+		}
+	}
+}
+
+// errDoubt means that the change is committed, but may not be where it must be.
+var errDoubt = fmt.Errorf("committed on one server only: %w", engine.ErrUnavailable)
+
+// attempt runs a batch once. The statement has no caller's context: a caller that leaves must not
+// cancel the changes of others.
+func (w *writer[T]) attempt(batch []*store.Item[T]) (answers []error, err error) {
+	if w.conn == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), replayFor)
+		defer cancel()
+		conn, err := w.engine.location.connect(ctx, func(warning string) { w.doubt.Store(&warning) })
+		if err != nil {
+			return nil, err
+		}
+		w.conn = conn
+	}
+	w.doubt.Store(nil)
+	raw := w.conn.PgConn().Conn()
+	stuck := time.AfterFunc(stuckAfter, func() { _ = raw.Close() })
+	answers, err = w.run(context.Background(), w.conn, batch)
+	stuck.Stop()
+	if err != nil && (isLost(err) || isPassing(err)) {
+		w.disconnect()
+	}
+	// PostgreSQL reports a commit that its standby may not have as a success with a warning.
+	if warning := w.doubt.Load(); err == nil && warning != nil {
+		err = fmt.Errorf("%w: %s", errDoubt, *warning)
+	}
+	return answers, err
+}
+
+func (w *writer[T]) disconnect() {
+	if w.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = w.conn.Close(ctx) // it is lost, or has nothing to say
+	w.conn = nil
+}
