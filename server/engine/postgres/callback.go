@@ -48,11 +48,9 @@ type found struct {
 	wait        int64 // 0: the key is unknown
 	settled     bool
 	pending     bool
-	held        bool
 	status      store.Status
 	same        bool
 	executionID string
-	typed       bool
 	linked      int64
 	linkIsOver  bool
 }
@@ -80,28 +78,24 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 		case f.settled && f.status == s.status:
 			return f.executionID, nil
 		case f.pending:
-			// It has a schema that the output was not judged by, or another callback of the same
-			// batch was first.
-			if f.typed && sent.Result == callback.Success && s.judged != f.wait {
-				if err := e.judge(ctx, c.ProjectID, f.wait, sent.Output); err != nil {
-					return "", err
-				}
+			// It has a schema that the output was not judged by, or it was opened at this moment.
+			if err := e.judge(ctx, c.ProjectID, f.wait, sent.Output); err != nil {
+				return "", err
 			}
-			s.judged = f.wait
 			again := *s
+			again.judged = f.wait
 			s = &again
-			continue
 		case f.wait == 0 && e.options.HoldUnknown:
 			executionID, isKnown, err := e.hold(ctx, s, c.Key)
 			if err != nil || !isKnown {
 				return executionID, err
 			}
-			continue
+		default:
+			if err := e.decide(ctx, s, sent); err != nil {
+				return "", err
+			}
+			return f.executionID, nil
 		}
-		if err := e.decide(ctx, s, sent); err != nil {
-			return "", err
-		}
-		return f.executionID, nil
 	}
 }
 
@@ -109,13 +103,17 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 func (e *Engine) judge(ctx context.Context, projectID string, wait int64, output []byte) error {
 	var schema []byte
 	err := e.read(ctx, projectID, func(c *pgxpool.Conn) error {
-		return c.QueryRow(ctx, selectSchema, wait).Scan(&schema)
+		err := c.QueryRow(ctx, selectSchema, wait).Scan(&schema)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
 	})
 	switch {
-	case errors.Is(err, pgx.ErrNoRows): // retention has deleted it, and the next attempt will say so
-		return nil
 	case err != nil:
 		return err
+	case schema == nil: // it has none, or retention has deleted it, and the next attempt will say so
+		return nil
 	case e.options.Judge == nil:
 		return fmt.Errorf("output_schema without Options.Judge: %w", errors.ErrUnsupported)
 	}
@@ -181,14 +179,14 @@ func (e *Engine) settle(ctx context.Context, c *pgx.Conn, batch []*store.Item[*s
 	for rows.Next() {
 		var i int64
 		var wait, linked *int64
-		var settled, pending, held bool
+		var settled, pending bool
 		var status *int16
-		var same, typed, over *bool
+		var same, over *bool
 		var execution []byte
-		if err := rows.Scan(&i, &wait, &settled, &pending, &held, &status, &same, &execution, &typed, &linked, &over); err != nil {
+		if err := rows.Scan(&i, &wait, &settled, &pending, &status, &same, &execution, &linked, &over); err != nil {
 			return nil, err
 		}
-		f := found{wait: or(wait), settled: settled, pending: pending, held: held, same: or(same), executionID: string(execution), typed: or(typed), linked: or(linked), linkIsOver: or(over), status: store.Status(or(status))}
+		f := found{wait: or(wait), settled: settled, pending: pending, same: or(same), executionID: string(execution), linked: or(linked), linkIsOver: or(over), status: store.Status(or(status))}
 		committed, repeated = committed || settled, repeated || f.same
 		all[i-1] = f
 	}

@@ -85,58 +85,67 @@ END $$;
 --   judged    the row of the wait by whose schema the output was judged, or NULL
 --   digests   of links, or NULL
 --
--- The answer: wait is NULL if the key is unknown. settled says that this callback has moved the wait,
--- to status. pending says that the wait waits still, or that another callback of this call has just
--- moved it. Else status is the stored one, and same says that the stored outcome has the same bytes.
+-- The answer: settled says that this callback has moved the wait, to status. Else wait is NULL if the key
+-- is unknown; pending says that the wait waits still; status is the stored one, and same says that the stored
+-- outcome has the same bytes.
 CREATE FUNCTION flowcallback.settle(ahead bigint, keys bytea[], wants bigint[], statuses smallint[], errors bytea[], outputs bytea[], callers bytea[], judged bigint[], digests bytea[])
-RETURNS TABLE (n bigint, wait bigint, settled boolean, pending boolean, held boolean, status smallint, same boolean, execution_id bytea, typed boolean, linked bigint, link_is_over boolean) LANGUAGE plpgsql
+RETURNS TABLE (n bigint, wait bigint, settled boolean, pending boolean, status smallint, same boolean, execution_id bytea, linked bigint, link_is_over boolean) LANGUAGE plpgsql
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   moment   timestamptz;
   self     text;
   involved bigint[];
+  done     bigint[] := '{}';
+  moved    bigint[];
+  became   smallint[];
+  resumed  bytea[];
 BEGIN
   involved := ARRAY(SELECT DISTINCT p.project FROM flowcallback.pending p WHERE p.key = ANY (keys));
   IF involved <> '{}' THEN
     PERFORM FROM flowcallback.feed f WHERE f.project = ANY (involved) ORDER BY f.project FOR UPDATE;
     self := flowcallback.identity();
     PERFORM flowcallback.begin_epoch(f.project, self) FROM flowcallback.feed f WHERE f.project = ANY (involved) AND f.identity <> self;
+    moment := flowcallback.now(ahead);
+    WITH picked AS (
+      SELECT DISTINCT ON (i.key) i.n, p.key, p.wait, p.project, p.execution_id, p.deadline <= moment AS due,
+        CASE WHEN p.deadline <= moment THEN 4::smallint ELSE i.status END AS status, i.error, i.output, i.caller
+      FROM unnest(keys, wants, statuses, errors, outputs, callers, judged, digests)
+        WITH ORDINALITY AS i (key, want, status, error, output, caller, judged, digest, n)
+      JOIN flowcallback.pending p ON p.key = i.key
+      WHERE p.project = ANY (involved) -- not one that was opened since
+        AND (i.digest IS NULL OR EXISTS (SELECT FROM flowcallback.links l WHERE l.digest = i.digest AND l.wait = p.wait AND (l.expires_at <= moment) IS NOT TRUE))
+        AND (p.deadline <= moment OR i.status <> 4 AND (i.want IS NULL OR i.want = p.wait) AND (NOT p.typed OR i.status <> 2 OR i.judged = p.wait))
+      ORDER BY i.key, i.n
+    ), gone AS (
+      DELETE FROM flowcallback.pending p USING picked k WHERE p.key = k.key
+    ), ends AS (
+      SELECT x.project, flowcallback.last(x.project) AS position FROM unnest(involved) AS x (project)
+    ), added AS (
+      INSERT INTO flowcallback.outcomes (project, position, wait, at, status, error, output, caller)
+      SELECT k.project, e.position + row_number() OVER (PARTITION BY k.project ORDER BY k.n), k.wait, moment, k.status,
+        CASE WHEN k.due THEN NULL ELSE k.error END, CASE WHEN k.due THEN NULL ELSE k.output END, CASE WHEN k.due THEN NULL ELSE k.caller END
+      FROM picked k JOIN ends e ON e.project = k.project
+    )
+    SELECT coalesce(array_agg(k.n), '{}'), array_agg(k.wait), array_agg(k.status), array_agg(k.execution_id) INTO done, moved, became, resumed FROM picked k;
+    RETURN QUERY
+    SELECT d.n, d.wait, true, false, d.status, false, d.execution_id, d.wait, false FROM unnest(done, moved, became, resumed) AS d (n, wait, status, execution_id);
+  END IF;
+  IF cardinality(done) = cardinality(keys) THEN
+    RETURN;
   END IF;
   moment := flowcallback.now(ahead);
   RETURN QUERY
-  WITH input AS (
-    SELECT u.*, l.wait AS linked, l.expires_at <= moment AS link_is_over
-    FROM unnest(keys, wants, statuses, errors, outputs, callers, judged, digests)
-      WITH ORDINALITY AS u (key, want, status, error, output, caller, judged, digest, n)
-    LEFT JOIN flowcallback.links l ON l.digest = u.digest
-  ), picked AS (
-    SELECT DISTINCT ON (i.key) i.n, p.key, p.wait, p.project, p.execution_id, p.deadline <= moment AS due,
-      CASE WHEN p.deadline <= moment THEN 4::smallint ELSE i.status END AS status, i.error, i.output, i.caller
-    FROM input i JOIN flowcallback.pending p ON p.key = i.key
-    WHERE p.project = ANY (involved) -- not one that was opened since
-      AND (i.digest IS NULL OR i.linked = p.wait AND i.link_is_over IS NOT TRUE)
-      AND (p.deadline <= moment OR i.status <> 4 AND (i.want IS NULL OR i.want = p.wait) AND (NOT p.typed OR i.status <> 2 OR i.judged = p.wait))
-    ORDER BY i.key, i.n
-  ), gone AS (
-    DELETE FROM flowcallback.pending p USING picked k WHERE p.key = k.key
-  ), ends AS (
-    SELECT x.project, flowcallback.last(x.project) AS position FROM unnest(involved) AS x (project)
-  ), added AS (
-    INSERT INTO flowcallback.outcomes (project, position, wait, at, status, error, output, caller)
-    SELECT k.project, e.position + row_number() OVER (PARTITION BY k.project ORDER BY k.n), k.wait, moment, k.status,
-      CASE WHEN k.due THEN NULL ELSE k.error END, CASE WHEN k.due THEN NULL ELSE k.output END, CASE WHEN k.due THEN NULL ELSE k.caller END
-    FROM picked k JOIN ends e ON e.project = k.project
-  )
-  SELECT i.n, coalesce(k.wait, w.id), k.n IS NOT NULL, p.key IS NOT NULL, h.wait IS NOT NULL, coalesce(k.status, o.status, h.status),
+  SELECT i.n, w.id, false, p.key IS NOT NULL, coalesce(o.status, h.status),
     i.status = coalesce(o.status, h.status) AND i.error IS NOT DISTINCT FROM coalesce(o.error, h.error) AND i.output = coalesce(o.output, h.output),
-    coalesce(k.execution_id, w.execution_id), p.typed, i.linked, i.link_is_over
-  FROM input i
-  LEFT JOIN picked k ON k.n = i.n
-  LEFT JOIN flowcallback.waits w ON k.n IS NULL AND w.key = i.key
-  LEFT JOIN flowcallback.pending p ON k.n IS NULL AND p.key = i.key
+    w.execution_id, l.wait, l.expires_at <= moment
+  FROM unnest(keys, statuses, errors, outputs, digests) WITH ORDINALITY AS i (key, status, error, output, digest, n)
+  LEFT JOIN flowcallback.links l ON l.digest = i.digest
+  LEFT JOIN flowcallback.waits w ON w.key = i.key
+  LEFT JOIN flowcallback.pending p ON p.key = i.key
   LEFT JOIN flowcallback.outcomes o ON o.project = w.project AND o.status IN (2, 3, 4, 5) AND o.wait = w.id
-  LEFT JOIN flowcallback.held h ON w.project IS NULL AND h.wait = w.id;
+  LEFT JOIN flowcallback.held h ON w.project IS NULL AND h.wait = w.id
+  WHERE i.n <> ALL (done);
 END $$;
 
 -- Holds a callback for an unknown state: 0 if the state is known, 1 if the project has as many held

@@ -196,7 +196,7 @@ func (e *Engine) background(ctx context.Context, do func(*pgxpool.Conn) error) e
 
 const (
 	// tellPause is the least time between two notifications of a copy.
-	tellPause = 2 * time.Millisecond
+	tellPause = 10 * time.Millisecond
 	// proveEach is how often a copy proves that notifications arrive.
 	proveEach = 10 * time.Second
 	// proveFor is how long such a notification may take.

@@ -1,0 +1,115 @@
+package postgres_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/postgres"
+	"github.com/flowcallback/flowcallback/server/engine/postgres/postgrestest"
+)
+
+// balanced sends each call to the next of several copies, as a load balancer does.
+type balanced struct {
+	copies []*postgres.Engine
+	next   atomic.Int64
+}
+
+func (b *balanced) one() *postgres.Engine { return b.copies[b.next.Add(1)%int64(len(b.copies))] }
+
+func (b *balanced) Callback(ctx context.Context, c engine.Callback) (string, error) { return b.one().Callback(ctx, c) }
+func (b *balanced) Ready(ctx context.Context) error                                 { return b.one().Ready(ctx) }
+func (b *balanced) OpenWait(ctx context.Context, project string, r waits.OpenWaitRequest, principal string) (waits.Wait, bool, error) {
+	return b.one().OpenWait(ctx, project, r, principal)
+}
+
+func (b *balanced) ChangeWait(ctx context.Context, project, id string, r waits.ChangeWaitRequest) (waits.Wait, error) {
+	return b.one().ChangeWait(ctx, project, id, r)
+}
+
+func (b *balanced) CancelWait(ctx context.Context, project, id, reason, principal string) error {
+	return b.one().CancelWait(ctx, project, id, reason, principal)
+}
+
+func (b *balanced) GetWait(ctx context.Context, project, id string, d time.Duration) (waits.Wait, error) {
+	return b.one().GetWait(ctx, project, id, d)
+}
+
+func (b *balanced) ListWaits(ctx context.Context, project string, p waits.ListWaitsParams, d time.Duration) (waits.WaitPage, error) {
+	return b.one().ListWaits(ctx, project, p, d)
+}
+
+func (b *balanced) CountWaits(ctx context.Context, project string, p waits.CountWaitsParams) (waits.WaitCounts, error) {
+	return b.one().CountWaits(ctx, project, p)
+}
+
+func (b *balanced) ListOutcomes(ctx context.Context, project, after string, limit int, d time.Duration) (waits.OutcomePage, error) {
+	return b.one().ListOutcomes(ctx, project, after, limit, d)
+}
+
+func (b *balanced) ListHeld(ctx context.Context, project string, p waits.ListHeldParams) (waits.HeldPage, error) {
+	return b.one().ListHeld(ctx, project, p)
+}
+
+func (b *balanced) DropHeld(ctx context.Context, project, id string) error {
+	return b.one().DropHeld(ctx, project, id)
+}
+
+func (b *balanced) CreateLink(ctx context.Context, project, id string, l engine.NewLink) (waits.Link, error) {
+	return b.one().CreateLink(ctx, project, id, l)
+}
+
+func (b *balanced) ListLinks(ctx context.Context, project, id string) (waits.Links, error) {
+	return b.one().ListLinks(ctx, project, id)
+}
+
+func (b *balanced) WithdrawLink(ctx context.Context, project, id, link string) error {
+	return b.one().WithdrawLink(ctx, project, id, link)
+}
+
+func (b *balanced) FollowLink(ctx context.Context, digest [32]byte) (waits.Link, waits.Wait, error) {
+	return b.one().FollowLink(ctx, digest)
+}
+
+// startBalanced returns subjects with two copies, on databases whose URLs url changes.
+func startBalanced(options postgres.Options, url func(*testing.T, string) string) func(t *testing.T) *enginetest.WaitsSubject {
+	return func(t *testing.T) *enginetest.WaitsSubject {
+		c := newCopies(t, url(t, database(t)), options)
+		start := func() *balanced { return &balanced{copies: []*postgres.Engine{c.start(t), c.start(t)}} }
+		s := &enginetest.WaitsSubject{Engine: start(), Advance: c.advance}
+		s.Reopen = func(t *testing.T) { c.close(t); s.Engine = start() }
+		s.Another = func(t *testing.T) enginetest.WaitsEngine { return c.start(t) }
+		return s
+	}
+}
+
+func directly(_ *testing.T, url string) string { return url }
+
+func TestTwoCopies(t *testing.T) {
+	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, directly)) })
+	t.Run("links", func(t *testing.T) { enginetest.Links(t, startBalanced(postgres.Options{}, directly)) })
+	t.Run("hold", func(t *testing.T) { enginetest.Hold(t, startBalanced(postgres.Options{HoldUnknown: true}, directly)) })
+}
+
+// A pooler in transaction mode gives each statement another connection, and delivers no notifications.
+func TestPooler(t *testing.T) {
+	_ = database(t)
+	pooler, err := postgrestest.StartPooler(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pooler.Stop)
+	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) + "?default_query_exec_mode=exec" }
+	t.Run("callbacks", func(t *testing.T) {
+		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
+			return subject(t, newCopies(t, pooled(t, database(t)), postgres.Options{}))
+		})
+	})
+	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, pooled)) })
+	t.Run("links", func(t *testing.T) { enginetest.Links(t, startBalanced(postgres.Options{}, pooled)) })
+	t.Run("hold", func(t *testing.T) { enginetest.Hold(t, startBalanced(postgres.Options{HoldUnknown: true}, pooled)) })
+}
