@@ -26,7 +26,8 @@ balancers notice. Then it stops: it accepts no new connections, answers long-pol
 have, finishes running requests and closes its file. SIGINT stops it without draining, and ends a drain.
 A further signal ends it immediately.
 
-Each flag has an environment variable; the flag wins. TLS and the API key of Temporal are set as
+Each flag has an environment variable; the flag wins. The password and the certificates of PostgreSQL are
+set as for all its programs: by variables that begin with PG, or in ~/.pgpass. TLS and the API key of Temporal are set as
 for all Temporal clients: by variables that begin with TEMPORAL_, or in its configuration file.
 
 Examples:
@@ -34,6 +35,7 @@ Examples:
   flowcallbackd --listen 127.0.0.1:9000 --engine sqlite:/var/lib/flowcallback/waits.db
   FLOWCALLBACKD_LOG_FORMAT=json flowcallbackd
   flowcallbackd --listen :8443 --auth auth.yaml --tls-cert cert.pem --tls-key key.pem
+  flowcallbackd --engine postgres://flowcallback@db.internal:5432/flowcallback
   flowcallbackd --engine temporal://localhost:7233/default`
 
 // run executes the command line until it is done or ctx ends.
@@ -89,7 +91,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			},
 			&cli.StringFlag{
 				Name: "engine", Value: "sqlite:flowcallback.db", Destination: &s.engine, Sources: variable("ENGINE"),
-				Usage: "`URL` of the store: sqlite:PATH stores waits in a file; temporal://HOST:PORT resumes activities of Temporal in the namespace with the name of the project; temporal://HOST:PORT/NAMESPACE resumes them in that namespace",
+				Usage: "`URL` of the store: sqlite:PATH stores waits in a file, for one server; postgres://USER@HOST:PORT/DATABASE stores them in PostgreSQL, for any number of servers; temporal://HOST:PORT resumes activities of Temporal in the namespace with the name of the project; temporal://HOST:PORT/NAMESPACE resumes them in that namespace",
+			},
+			&cli.StringFlag{
+				Name: "durability", Value: "machine", Destination: &s.durability, Sources: variable("DURABILITY"),
+				Usage: "what answered callbacks must survive with PostgreSQL: `machine|standby|external`. machine: a crash; standby: the loss of the machine, so a synchronous standby is demanded; external: what the operator of the database says. A database whose settings promise less is refused",
 			},
 			&cli.Int64Flag{
 				Name: "max-body", Value: server.DefaultMaxBody, Destination: &s.maxBody, Sources: variable("MAX_BODY"),
@@ -97,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			},
 			&cli.StringFlag{
 				Name: "unknown", Value: "reject", Destination: &s.unknown, Sources: variable("UNKNOWN"),
-				Usage: "what to do with a callback for an unknown state: `reject|hold`. hold stores it until the wait is opened (SQLite only)",
+				Usage: "what to do with a callback for an unknown state: `reject|hold`. hold stores it until the wait is opened (not with Temporal)",
 			},
 			&cli.IntFlag{
 				Name: "max-held", Value: sqlite.DefaultMaxHeld, Destination: &s.maxHeld, Sources: variable("MAX_HELD"),
@@ -105,7 +111,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			},
 			&cli.DurationFlag{
 				Name: "retention", Value: 7 * 24 * time.Hour, Destination: &s.retention, Sources: variable("RETENTION"),
-				Usage: "`DURATION` such as 168h for which settled waits and held callbacks are kept; 0 keeps them without limit (SQLite only: Temporal has its own retention)",
+				Usage: "`DURATION` such as 168h for which settled waits and held callbacks are kept; 0 keeps them without limit (not with Temporal, which has its own retention)",
 			},
 			&cli.DurationFlag{
 				Name: "drain", Value: 5 * time.Second, Destination: &s.drain, Sources: variable("DRAIN"),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flowcallback/flowcallback/server"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/postgres"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/engine/temporal"
 )
@@ -22,11 +23,67 @@ func openEngine(ctx context.Context, s settings, registry *prometheus.Registry, 
 	switch scheme, _, _ := strings.Cut(s.engine, ":"); {
 	case scheme == "sqlite" || s.temporary:
 		return openSQLite(ctx, s, registry, logger)
+	case isPostgres(scheme):
+		return openPostgres(ctx, s, registry, logger)
 	case scheme == "temporal":
 		return openTemporal(s, logger)
 	default:
-		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db, or temporal://HOST:PORT", s.engine)
+		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db, postgres://USER@HOST:PORT/DATABASE, or temporal://HOST:PORT", s.engine)
 	}
+}
+
+// isPostgres reports whether a scheme is one of PostgreSQL's.
+func isPostgres(scheme string) bool { return scheme == "postgres" || scheme == "postgresql" }
+
+// openPostgres connects to the database.
+func openPostgres(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
+	k, err := s.keeping()
+	if err != nil {
+		return nil, nil, err
+	}
+	durability, err := s.asked()
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := postgres.Open(ctx, s.engine, postgres.Options{
+		Durability: durability, HoldUnknown: k.hold, MaxHeld: s.maxHeld, Retention: s.retention, Judge: k.judge, Metrics: registry, Logger: logger,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("--engine %s: %w", s.engineName(), err)
+	}
+	return e, e.Close, nil
+}
+
+// asked returns what --durability asks for.
+func (s settings) asked() (postgres.Durability, error) {
+	for _, known := range []postgres.Durability{postgres.Machine, postgres.Standby, postgres.External} {
+		if s.durability == string(known) {
+			return known, nil
+		}
+	}
+	return "", fmt.Errorf("--durability %q: want machine, standby or external", s.durability)
+}
+
+// keeping is what the engines with a store of their own have in common.
+type keeping struct {
+	hold  bool
+	judge func(schema, output []byte) error
+}
+
+// keeping checks the flags about what is kept.
+func (s settings) keeping() (k keeping, err error) {
+	if s.maxHeld < 1 {
+		return k, fmt.Errorf("--max-held %d: want at least 1", s.maxHeld)
+	}
+	if s.retention < 0 {
+		return k, fmt.Errorf("--retention %s: want a positive duration such as 168h, or 0 for no limit", s.retention)
+	}
+	if s.unknown != "reject" && s.unknown != "hold" {
+		return k, fmt.Errorf("--unknown %q: want reject or hold", s.unknown)
+	}
+	k.hold = s.unknown == "hold"
+	k.judge, err = server.OutputJudge()
+	return k, err
 }
 
 // openTemporal prepares a connection to Temporal, which may be unreachable.
@@ -43,24 +100,11 @@ func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error,
 
 // openSQLite opens the SQLite file, or a temporary one for the demo.
 func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
-	if s.maxHeld < 1 {
-		return nil, nil, fmt.Errorf("--max-held %d: want at least 1", s.maxHeld)
-	}
-	judge, err := server.OutputJudge()
+	k, err := s.keeping()
 	if err != nil {
 		return nil, nil, err
 	}
-	options := sqlite.Options{Judge: judge, MaxHeld: s.maxHeld, Retention: s.retention, Metrics: registry, Logger: logger}
-	switch s.unknown {
-	case "reject":
-	case "hold":
-		options.HoldUnknown = true
-	default:
-		return nil, nil, fmt.Errorf("--unknown %q: want reject or hold", s.unknown)
-	}
-	if s.retention < 0 {
-		return nil, nil, fmt.Errorf("--retention %s: want a positive duration such as 168h, or 0 for no limit", s.retention)
-	}
+	options := sqlite.Options{HoldUnknown: k.hold, Judge: k.judge, MaxHeld: s.maxHeld, Retention: s.retention, Metrics: registry, Logger: logger}
 	if s.temporary {
 		return openTemporary(ctx, options)
 	}
@@ -99,6 +143,9 @@ func sharesNamespace(e engine.Engine) bool {
 func (s settings) engineName() string {
 	if s.temporary {
 		return "sqlite, temporary file"
+	}
+	if scheme, _, _ := strings.Cut(s.engine, ":"); isPostgres(scheme) {
+		return postgres.Describe(s.engine) // without the password
 	}
 	return s.engine
 }

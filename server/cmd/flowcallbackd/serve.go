@@ -19,6 +19,7 @@ import (
 // settings are the values of the flags.
 type settings struct {
 	listen, engine, unknown string
+	durability              string
 	logFormat, logLevel     string
 	maxBody                 int64
 	maxHeld                 int

@@ -21,8 +21,10 @@ type balanced struct {
 
 func (b *balanced) one() *postgres.Engine { return b.copies[b.next.Add(1)%int64(len(b.copies))] }
 
-func (b *balanced) Callback(ctx context.Context, c engine.Callback) (string, error) { return b.one().Callback(ctx, c) }
-func (b *balanced) Ready(ctx context.Context) error                                 { return b.one().Ready(ctx) }
+func (b *balanced) Callback(ctx context.Context, c engine.Callback) (string, error) {
+	return b.one().Callback(ctx, c)
+}
+func (b *balanced) Ready(ctx context.Context) error { return b.one().Ready(ctx) }
 func (b *balanced) OpenWait(ctx context.Context, project string, r waits.OpenWaitRequest, principal string) (waits.Wait, bool, error) {
 	return b.one().OpenWait(ctx, project, r, principal)
 }

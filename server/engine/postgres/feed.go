@@ -21,16 +21,16 @@ FROM flowcallback.feed f JOIN flowcallback.epochs e ON e.project IN (0, f.projec
 WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0)
 GROUP BY f.project, f.floor`
 
-	// The next outcomes, as many as a page may have, and what retention has deleted as of the same
-	// moment.
+	// The next outcomes, as many as a page may have, and the last position that retention had deleted
+	// then.
 	feedAfter = `
 SELECT f.floor, x.wait, x.position
 FROM flowcallback.feed f LEFT JOIN LATERAL (
   SELECT o.wait, o.position, sum(coalesce(octet_length(o.output), 0) + coalesce(octet_length(w.input), 0) + coalesce(octet_length(w.output_schema), 0)) OVER (ORDER BY o.position)
     - coalesce(octet_length(o.output), 0) - coalesce(octet_length(w.input), 0) - coalesce(octet_length(w.output_schema), 0) AS before
-  FROM (SELECT * FROM flowcallback.outcomes WHERE project = $1 AND position > $2 ORDER BY position LIMIT $3) o JOIN flowcallback.waits w ON w.id = o.wait
+  FROM (SELECT * FROM flowcallback.outcomes WHERE project = f.project AND position > greatest($2, f.floor) ORDER BY position LIMIT $3) o JOIN flowcallback.waits w ON w.id = o.wait
 ) x ON x.before <= $4
-WHERE f.project = $1 ORDER BY x.position`
+WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0) ORDER BY x.position`
 )
 
 // A feed is the state of a project's feed.
@@ -91,23 +91,17 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, fromOldest bool, limit int) (waits.OutcomePage, error) {
 	answer := waits.OutcomePage{Outcomes: []waits.Wait{}}
 	for {
-		f, err := e.feedOf(ctx, projectID)
-		if err != nil {
-			return answer, err
-		}
-		if fromOldest {
-			after = max(after, f.floor)
-		}
 		var rows []int64
+		var floor int64
 		end := after
-		err = e.read(ctx, projectID, func(c *pgxpool.Conn) error {
-			found, err := c.Query(ctx, feedAfter, f.project, after, limit, store.PageBytes)
+		err := e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+			found, err := c.Query(ctx, feedAfter, []byte(projectID), after, limit, store.PageBytes)
 			if err != nil {
 				return err
 			}
 			rows, end = nil, after
 			var wait, position *int64
-			_, err = pgx.ForEachRow(found, []any{&f.floor, &wait, &position}, func() error {
+			_, err = pgx.ForEachRow(found, []any{&floor, &wait, &position}, func() error {
 				if wait != nil {
 					rows, end = append(rows, *wait), *position
 				}
@@ -115,12 +109,17 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, fr
 			})
 			return err
 		})
+		if err != nil {
+			return answer, err
+		}
+		// After the page, so that these are the epochs of its positions.
+		f, err := e.feedOf(ctx, projectID)
 		switch {
 		case err != nil:
 			return answer, err
-		case after < f.floor && fromOldest:
-			continue // retention was faster
-		case after < f.floor:
+		case fromOldest && len(rows) == 0:
+			end = max(after, floor)
+		case !fromOldest && after < floor:
 			return answer, &engine.CursorGoneError{Oldest: f.epochs.Cursor(f.floor)}
 		}
 		all, err := e.inOrder(ctx, projectID, rows)
@@ -130,7 +129,6 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, fr
 		if len(all) < len(rows) {
 			continue // retention was faster, and the next read says so
 		}
-		// Epochs that began since are of positions behind the page.
 		for _, r := range all {
 			answer.Outcomes = append(answer.Outcomes, r.wait)
 		}
