@@ -43,10 +43,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	variable := func(name string) cli.ValueSourceChain { return cli.EnvVars("FLOWCALLBACKD_" + name) }
 	command := &cli.Command{
-		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout), compactCommand(&s, stdout, stderr), healthCommand(&s, stdout)},
+		Commands:        []*cli.Command{tokenCommand(stdout), backupCommand(&s, stdout), checkCommand(&s, stdout), compactCommand(&s, stdout, stderr), copyCommand(&s, stdout, stderr), healthCommand(&s, stdout)},
 		Name:            "flowcallbackd",
 		Usage:           "resume flows that wait for a callback",
-		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check\nflowcallbackd [--engine URL] compact\nflowcallbackd [--listen ADDRESS] health",
+		UsageText:       "flowcallbackd [flags]\nflowcallbackd token\nflowcallbackd [--engine URL] backup FILE\nflowcallbackd [--engine URL] check\nflowcallbackd [--engine URL] compact\nflowcallbackd copy sqlite:FILE postgres://…\nflowcallbackd [--listen ADDRESS] health",
 		Description:     description,
 		Version:         version(),
 		Writer:          stdout,

@@ -1,0 +1,108 @@
+package main_test
+
+import (
+	"fmt"
+	"os/exec"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+// TestCopy moves a server from a file to PostgreSQL: everything is there, and a follower goes on.
+func TestCopy(t *testing.T) {
+	cluster, name := startPostgres(t)
+	url := cluster.URL(name)
+	engine := file(t)
+	s := servertest.Start(t, "--engine", engine, "--unknown", "hold")
+	c := newClient(t, s)
+	var all []waits.Wait
+	for i := range 1200 { // more than one step of the copy
+		ids := client.State{Workflow: fmt.Sprint("w", i%3), Run: "r", State: fmt.Sprint(i)}
+		options := client.OpenOptions{Tags: []string{"é", "orders"}, Title: "May it?", Input: []byte(`{"n":1.10}`)}
+		if i%4 == 0 {
+			options = client.OpenOptions{OutputSchema: []byte(`{"type":"object"}`), Timeout: time.Hour}
+		}
+		wait, err := c.Waits.Open(t.Context(), ids, options)
+		if err == nil && i%3 == 0 {
+			_, err = c.Succeed(t.Context(), ids, []byte(`{"big":123456789012345678901234567890}`))
+		}
+		if err == nil && i%7 == 1 {
+			err = c.Waits.Cancel(t.Context(), wait.WaitID, "withdrawn")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, wait)
+	}
+	early := client.State{Workflow: "w", Run: "r", State: "early"}
+	if _, err := c.Succeed(t.Context(), early, []byte(`{"early":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	link, err := c.Waits.Link(t.Context(), all[2].WaitID, client.LinkOptions{To: "Ines"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		if all[i], err = c.Waits.Get(t.Context(), all[i].WaitID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var cursor string
+	followed := 0
+	for settled, err := range c.Waits.Outcomes(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if followed++; settled.Cursor != "" {
+			cursor = settled.Cursor
+			break
+		}
+	}
+	s.Stop(t)
+
+	command := exec.Command(servertest.Build(t, "server/cmd/flowcallbackd"), "copy", engine, url)
+	if output, err := command.CombinedOutput(); err != nil || !strings.Contains(string(output), "copied and compared 1200 waits") {
+		t.Fatalf("copy: %v\n%s", err, output)
+	}
+	command = exec.Command(servertest.Build(t, "server/cmd/flowcallbackd"), "copy", engine, url)
+	if output, err := command.CombinedOutput(); err == nil || !strings.Contains(string(output), "already has projects") {
+		t.Errorf("copy into a database with projects: %v\n%s", err, output)
+	}
+
+	s = servertest.Start(t, "--engine", url, "--unknown", "hold")
+	c = newClient(t, s)
+	for _, want := range all {
+		if got, err := c.Waits.Get(t.Context(), want.WaitID); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("wait in the copy = %+v, %v; want %+v", got, err, want)
+		}
+	}
+	if links, err := c.Waits.Links(t.Context(), all[2].WaitID); err != nil || len(links) != 1 || links[0].LinkID != link.LinkID {
+		t.Errorf("links in the copy = %+v, %v; want %+v", links, err, link)
+	}
+	if wait, err := c.Waits.Open(t.Context(), early, client.OpenOptions{}); err != nil || wait.Status != waits.Success {
+		t.Errorf("open of a state whose callback was held = %+v, %v; want success", wait, err)
+	}
+	if feed := readFeed(t, c); followed+len(after(t, c, cursor)) != len(feed)+1 {
+		t.Errorf("the cursor of the file is followed by %d outcomes, want %d", len(after(t, c, cursor)), len(feed)+1-followed)
+	}
+}
+
+// after returns the wait ids of the feed after a cursor, to the end that readFeed has marked.
+func after(t *testing.T, c *client.Client, cursor string) (ids []string) {
+	t.Helper()
+	for settled, err := range c.Waits.Outcomes(t.Context(), cursor) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, settled.WaitID)
+		if settled.StateID == "the end" {
+			return ids
+		}
+	}
+	return ids
+}
