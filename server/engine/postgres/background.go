@@ -30,7 +30,7 @@ const (
 	// transaction is open, so a search does not begin at the start of the index.
 	dueWaits = `
 SELECT p.key, p.wait, p.deadline, r.name FROM flowcallback.pending p JOIN flowcallback.projects r ON r.id = p.project
-WHERE p.deadline > $2 AND p.deadline <= flowcallback.now($1) ORDER BY p.deadline LIMIT $3`
+WHERE p.deadline > $2 AND p.deadline <= (SELECT flowcallback.now($1)) ORDER BY p.deadline LIMIT $3`
 
 	projectToForget = `
 SELECT f.project, flowcallback.now($1) FROM flowcallback.feed f

@@ -11,10 +11,11 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
+// The order makes PostgreSQL use the indexes, also where it expects that any rows will do.
 const countAll = `
-SELECT 1, (SELECT count(*) FROM (SELECT FROM flowcallback.pending WHERE project = p.id LIMIT $2) x) FROM flowcallback.projects p WHERE p.name = $1
+SELECT 1, (SELECT count(*) FROM (SELECT FROM flowcallback.pending WHERE project = p.id ORDER BY wait LIMIT $2) x) FROM flowcallback.projects p WHERE p.name = $1
 UNION ALL
-SELECT s, (SELECT count(*) FROM (SELECT FROM flowcallback.outcomes o WHERE o.project = p.id AND o.status = s LIMIT $2) x)
+SELECT s, (SELECT count(*) FROM (SELECT FROM flowcallback.outcomes o WHERE o.project = p.id AND o.status = s ORDER BY o.wait LIMIT $2) x)
 FROM flowcallback.projects p, unnest(ARRAY[2, 3, 4, 5]::smallint[]) s WHERE p.name = $1`
 
 // CountWaits implements engine.Reader. With a filter that many waits pass, it may stop early, and then

@@ -26,9 +26,12 @@ GROUP BY f.project, f.floor`
 	feedAfter = `
 SELECT f.floor, x.wait, x.position
 FROM flowcallback.feed f LEFT JOIN LATERAL (
-  SELECT o.wait, o.position, sum(coalesce(octet_length(o.output), 0) + coalesce(octet_length(w.input), 0) + coalesce(octet_length(w.output_schema), 0)) OVER (ORDER BY o.position)
-    - coalesce(octet_length(o.output), 0) - coalesce(octet_length(w.input), 0) - coalesce(octet_length(w.output_schema), 0) AS before
-  FROM (SELECT * FROM flowcallback.outcomes WHERE project = f.project AND position > greatest($2, f.floor) ORDER BY position LIMIT $3) o JOIN flowcallback.waits w ON w.id = o.wait
+  SELECT y.wait, y.position, sum(y.size) OVER (ORDER BY y.position) - y.size AS before
+  FROM (
+    SELECT o.wait, o.position, coalesce(octet_length(o.output), 0)
+      + (SELECT coalesce(octet_length(w.input), 0) + coalesce(octet_length(w.output_schema), 0) FROM flowcallback.waits w WHERE w.id = o.wait) AS size
+    FROM flowcallback.outcomes o WHERE o.project = f.project AND o.position > greatest($2, f.floor) ORDER BY o.position LIMIT $3
+  ) y
 ) x ON x.before <= $4
 WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0) ORDER BY x.position`
 )

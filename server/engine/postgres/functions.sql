@@ -33,7 +33,7 @@ END $$;
 
 -- Creates the projects that do not exist, and locks all of them for opening waits.
 CREATE FUNCTION flowcallback.enter(names bytea[]) RETURNS void LANGUAGE plpgsql
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   INSERT INTO flowcallback.projects (name)
   SELECT DISTINCT u.name FROM unnest(names) AS u (name)
@@ -52,7 +52,7 @@ END $$;
 CREATE FUNCTION flowcallback.open(ahead bigint, keys bytea[], names bytea[], wait_ids bytea[], workflows bytea[], runs bytea[], states bytea[],
   executions bytea[], timeouts bigint[], titles bytea[], tag_lists bytea[], principals bytea[], inputs bytea[], schemas bytea[], ns bigint[], tags bytea[])
 RETURNS TABLE (n bigint, wait bigint, created_at timestamptz) LANGUAGE plpgsql
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   moment timestamptz;
@@ -90,7 +90,7 @@ END $$;
 -- outcome has the same bytes.
 CREATE FUNCTION flowcallback.settle(ahead bigint, keys bytea[], wants bigint[], statuses smallint[], errors bytea[], outputs bytea[], callers bytea[], judged bigint[], digests bytea[])
 RETURNS TABLE (n bigint, wait bigint, settled boolean, pending boolean, status smallint, same boolean, execution_id bytea, linked bigint, link_is_over boolean) LANGUAGE plpgsql
-SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   moment   timestamptz;

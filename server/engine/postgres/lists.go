@@ -252,7 +252,7 @@ SELECT workflow_id FROM next WHERE substring(workflow_id FROM 1 FOR octet_length
 	passing = `
 SELECT w.id, w.expires_at, coalesce(octet_length(w.input), 0) + coalesce(octet_length(w.output_schema), 0) + coalesce(octet_length(o.output), 0), coalesce(o.status, 1)
 FROM unnest($2::bigint[]) WITH ORDINALITY AS x (id, n) JOIN flowcallback.waits w ON w.id = x.id AND w.project = $1
-LEFT JOIN flowcallback.outcomes o ON o.project = w.project AND o.status IN (2, 3, 4, 5) AND o.wait = w.id
+LEFT JOIN LATERAL (SELECT * FROM flowcallback.outcomes o WHERE o.project = w.project AND o.status IN (2, 3, 4, 5) AND o.wait = w.id LIMIT 1) o ON true
 WHERE ($3::smallint = 0 OR coalesce(o.status, 1) = $3::smallint)
   AND ($4::bytea IS NULL OR w.workflow_id = $4) AND ($5::bytea IS NULL OR substring(w.workflow_id FROM 1 FOR octet_length($5)) = $5)
   AND ($6::bytea IS NULL OR w.run_id = $6) AND ($7::bytea IS NULL OR w.state_id = $7)

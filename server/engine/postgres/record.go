@@ -20,7 +20,7 @@ const (
 SELECT w.id, w.key, w.wait_id, p.name, w.workflow_id, w.run_id, w.state_id, w.execution_id, w.created_at, w.expires_at, w.title, w.tags, w.opened_by, w.input, w.output_schema,
        o.position, o.status, o.at, o.error, o.output, o.caller, o.wait IS NULL AND w.expires_at <= flowcallback.now($1)
 FROM flowcallback.projects p JOIN flowcallback.waits w ON w.project = p.id
-LEFT JOIN flowcallback.outcomes o ON o.project = w.project AND o.status IN (2, 3, 4, 5) AND o.wait = w.id
+LEFT JOIN LATERAL (SELECT * FROM flowcallback.outcomes o WHERE o.project = w.project AND o.status IN (2, 3, 4, 5) AND o.wait = w.id LIMIT 1) o ON true
 WHERE p.name = $2 AND `
 	byID  = selectRecord + `w.wait_id = $3`
 	byKey = selectRecord + `w.key = $3`

@@ -176,6 +176,28 @@ func (c *Cluster) Remove() error {
 	return os.RemoveAll(c.folder)
 }
 
+// Save copies the disk of the server, which it stops meanwhile.
+func (c *Cluster) Save() (folder string, err error) {
+	c.Kill()
+	folder = filepath.Join(c.folder, "saved")
+	if output, err := exec.Command("cp", "-a", c.data(), folder).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, output)
+	}
+	return folder, c.Begin()
+}
+
+// Restore puts a copy of the disk back, and starts the server with it.
+func (c *Cluster) Restore(folder string) error {
+	c.Kill()
+	if err := os.RemoveAll(c.data()); err != nil {
+		return err
+	}
+	if err := os.Rename(folder, c.data()); err != nil {
+		return err
+	}
+	return c.Begin()
+}
+
 // Standby creates a standby of the server and starts it. name is its application_name.
 func (c *Cluster) Standby(name string) (*Cluster, error) {
 	s, err := newCluster()
