@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -143,4 +144,39 @@ func BenchmarkPostgres(b *testing.B) {
 	b.ReportMetric(held/again, "beside-a-snapshot")
 	b.ReportMetric(copies/again, "two-copies")
 	b.ReportMetric(wal, "wal-bytes/callback")
+}
+
+// BenchmarkWake measures how long a long-poll on one copy takes to return after the wait was settled
+// through another. It reports the 99th percentile.
+func BenchmarkWake(b *testing.B) {
+	c := newCopies(b, database(b), postgres.Options{})
+	here, there := c.start(b), c.start(b)
+	if err := here.WaitForNotifications(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	var took []time.Duration
+	for i := range b.N {
+		state := callback.StateID(fmt.Sprint(i))
+		wait, _, err := there.OpenWait(b.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: state, TimeoutSeconds: 3600}, "")
+		if err != nil {
+			b.Fatal(err)
+		}
+		woken := make(chan time.Time, 1)
+		go func() {
+			if got, err := here.GetWait(b.Context(), "p", wait.WaitID, time.Minute); err != nil || got.Status != waits.Success {
+				b.Errorf("GetWait = %+v, %v", got, err)
+			}
+			woken <- time.Now()
+		}()
+		<-time.After(20 * time.Millisecond) // so that it waits
+		start := time.Now()
+		if _, err := there.Callback(b.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: state}, Request: enginetest.Success(`{}`)}); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, (<-woken).Sub(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 }
