@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop contract-lint e2e browser-test dist dist-test bench crash soak fuzz vuln generate lint build clean
+.PHONY: help run test postgres postgres-test postgres-chaos interop contract-lint e2e browser-test dist dist-test bench crash soak fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,6 +18,19 @@ RACE := $(if $(shell command -v $$(go env CC)),-race)
 test: curl openssl strace zsh fish ## run all tests, with the race detector if there is a C compiler
 	@test -n "$(RACE)" || echo "There is no C compiler, so the tests run without the race detector."
 	go test $(RACE) ./...
+
+postgres: postgresql ## run a PostgreSQL to try things with, on port 5433, until it is interrupted
+	@go build -o bin/ ./server/engine/postgres/postgrestest/trial && exec bin/trial --listen 127.0.0.1:5433
+
+postgres-test: postgresql pgbouncer nginx curl ## run the tests that need PostgreSQL, with a real one
+	go test $(RACE) -timeout 15m ./server/engine/postgres -postgres
+	go test -timeout 15m -run 'TestPostgres|TestCopy' ./server/cmd/flowcallbackd -postgres
+	go test -timeout 15m -run TestDocuments/server/engine/postgres ./server/documents -postgres
+
+CHAOS = 25000
+
+postgres-chaos: postgresql ## disturb two servers on PostgreSQL while CHAOS states (25000) are settled, in each of several ways
+	go test -timeout 120m -run TestPostgresChaos -v ./server/cmd/flowcallbackd -postgres -chaos $(CHAOS)
 
 interop: node python3 ## test the server with the vendor's SDKs and the examples in other languages, and the validator against a second one
 	cd server/interop && npm ci --no-audit --no-fund
@@ -41,12 +54,15 @@ dist: ## build static archives for all platforms into dist/, with checksums and 
 dist-test: ## test that archives are static, complete and reproducible
 	go test ./server/cmd/dist -dist
 
-bench: ## measure, and write the figures to server/benchmarks.md (about ten minutes)
+bench: postgresql ## measure, and write the figures to server/benchmarks.md (about ten minutes)
 	( go test -run '^$$' -bench 'Callback|Plain|Unvalidated|JSONValid' -count 3 ./server && \
 	  go test -run '^$$' -bench Loopback -benchtime 60000x -count 3 ./server && \
 	  go test -run '^$$' -bench Store -benchtime 200000x ./server/engine/sqlite && \
 	  go test -run '^$$' -bench 'Durable|Growth|Polls' -benchtime 30000x ./server/cmd/flowcallbackd && \
-	  go test -run '^$$' -bench Retention -benchtime 150000x ./server/cmd/flowcallbackd || echo FAIL ) | \
+	  go test -run '^$$' -bench Retention -benchtime 150000x ./server/cmd/flowcallbackd && \
+	  go test -run '^$$' -bench Postgres -benchtime 200000x -timeout 30m ./server/engine/postgres -postgres && \
+	  go test -run '^$$' -bench Wake -benchtime 1000x ./server/engine/postgres -postgres && \
+	  go test -run '^$$' -bench PostgresHTTP -benchtime 50000x ./server/cmd/flowcallbackd -postgres || echo FAIL ) | \
 	  go run ./server/cmd/benchtable > server/benchmarks.md.new
 	mv server/benchmarks.md.new server/benchmarks.md
 	@cat server/benchmarks.md
@@ -96,7 +112,7 @@ bin/temporal:
 chromium:
 	@command -v chromium >/dev/null || (apt-get update && apt-get install -y chromium)
 
-.PHONY: curl openssl python3 zsh fish strace node chromium
+.PHONY: curl openssl python3 zsh fish strace node chromium postgresql pgbouncer nginx
 curl openssl python3 zsh fish: # for the tests of the documents, the examples and the completions
 	@command -v $@ >/dev/null || (apt-get update && apt-get install -y $@)
 
@@ -105,3 +121,9 @@ strace: # makes the disk fail in one test
 
 node: # version 20 or later
 	@command -v npm >/dev/null || (apt-get update && apt-get install -y nodejs npm)
+
+postgresql: # RUNLEVEL=1: Debian starts no service for these
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || (apt-get update && RUNLEVEL=1 apt-get install -y $@)
+
+pgbouncer nginx:
+	@command -v $@ >/dev/null || test -x /usr/sbin/$@ || (apt-get update && RUNLEVEL=1 apt-get install -y $@)

@@ -61,6 +61,7 @@ func failureOf(err error) failure {
 	var large *http.MaxBytesError
 	var gone *engine.CursorGoneError
 	var output *engine.OutputError
+	var moved *engine.MovedError
 	switch {
 	case errors.As(err, &violation) && violation.MediaType:
 		return failure{code: callback.CodeMediaType, detail: violation.Error()}
@@ -68,6 +69,8 @@ func failureOf(err error) failure {
 		return failure{code: callback.CodeInvalid, detail: violation.Error()}
 	case errors.As(err, &output):
 		return failure{code: callback.CodeOutput, detail: output.Rule}
+	case errors.As(err, &moved):
+		return failure{code: callback.CodeNotFound, detail: "The flow was reset, and goes on in run " + moved.RunID + "."}
 	case errors.As(err, &gone):
 		return failure{code: callback.CodeCursorGone, detail: "Those that are kept begin after " + gone.Oldest}
 	case errors.As(err, &large):

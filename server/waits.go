@@ -15,10 +15,11 @@ import (
 // waitsHandler implements the API of the waiting side. An interface that the engine does
 // not implement is nil.
 type waitsHandler struct {
-	opener engine.Opener
-	reader engine.Reader
-	feed   engine.Feed
-	holder engine.Holder
+	opener  engine.Opener
+	reader  engine.Reader
+	counter engine.Counter
+	feed    engine.Feed
+	holder  engine.Holder
 	links
 	stopping context.Context
 }
@@ -29,6 +30,7 @@ func newWaitsHandler(config Config, e engine.Engine, own *contract.Contract) *wa
 	h := &waitsHandler{stopping: config.Stopping, links: newLinks(config, e, own)}
 	h.opener, _ = e.(engine.Opener)
 	h.reader, _ = e.(engine.Reader)
+	h.counter, _ = e.(engine.Counter)
 	h.feed, _ = e.(engine.Feed)
 	h.holder, _ = e.(engine.Holder)
 	return h
@@ -103,10 +105,10 @@ func (h *waitsHandler) ListWaits(ctx context.Context, r waitsserver.ListWaitsReq
 }
 
 func (h *waitsHandler) CountWaits(ctx context.Context, r waitsserver.CountWaitsRequestObject) (waitsserver.CountWaitsResponseObject, error) {
-	if h.reader == nil {
+	if h.counter == nil {
 		return nil, errNotOffered
 	}
-	counts, err := h.reader.CountWaits(ctx, r.ProjectID, r.Params)
+	counts, err := h.counter.CountWaits(ctx, r.ProjectID, r.Params)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package documents
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -21,6 +22,12 @@ var notRun = map[string]string{
 	"server/engine/temporal/README.md": "it builds Temporal's command, which takes minutes; `make e2e` runs the example",
 }
 
+// withPostgres runs the documents that need PostgreSQL and nginx.
+var (
+	withPostgres  = flag.Bool("postgres", false, "run the documents that need PostgreSQL and nginx; make postgres-test does")
+	needsPostgres = []string{"server/engine/postgres/README.md"}
+)
+
 // longest is how long a command may take. The first one builds the commands.
 const longest = 5 * time.Minute
 
@@ -36,6 +43,9 @@ func TestDocuments(t *testing.T) {
 		t.Run(document, func(t *testing.T) {
 			if reason, ok := notRun[document]; ok {
 				t.Skip(reason)
+			}
+			if slices.Contains(needsPostgres, document) && !*withPostgres {
+				t.Skip("without PostgreSQL; make postgres-test runs it")
 			}
 			s := newSession(t, copyProject(t, root))
 			for _, b := range blocks {
@@ -136,10 +146,32 @@ type session struct {
 
 func newSession(t *testing.T, folder string) *session {
 	t.Helper()
-	http, https := freePort(t), freePort(t)
-	return &session{
-		folder: folder, listen: "127.0.0.1:" + http, terminals: map[string]*terminal{},
-		addresses: strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+http, "127.0.0.1:8443", "127.0.0.1:"+https, "localhost:8443", "localhost:"+https),
+	var replacements []string
+	listen := ""
+	for _, port := range []string{"8080", "8081", "8082", "8443", "5433"} { // that the documents name
+		free := freePort(t)
+		if listen == "" {
+			listen = free
+		}
+		replacements = append(replacements, "127.0.0.1:"+port, "127.0.0.1:"+free, "localhost:"+port, "localhost:"+free)
+	}
+	s := &session{folder: folder, listen: "127.0.0.1:" + listen, terminals: map[string]*terminal{}, addresses: strings.NewReplacer(replacements...)}
+	for _, name := range []string{"Makefile", "server/operations/nginx.conf"} {
+		s.replaceIn(t, name)
+	}
+	return s
+}
+
+// replaceIn replaces the addresses in a file.
+func (s *session) replaceIn(t *testing.T, name string) {
+	t.Helper()
+	path := filepath.Join(s.folder, name)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(s.addresses.Replace(string(text))), 0o644) //nolint:gosec // nginx reads it
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -177,6 +209,7 @@ func (s *session) terminal(t *testing.T, name string) *terminal {
 	shell.Env = append(os.Environ(), "HOME="+s.folder, "GOPATH="+goEnv(t, "GOPATH"), "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"),
 		"GOFLAGS=-buildvcs=false", "FLOWCALLBACKD_LISTEN="+s.listen, "FLOWCALLBACK_CONFIG=", "MAKEFLAGS=", "NO_COLOR=1")
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	shell.WaitDelay = 10 * time.Second // for what it has left running
 	if err := shell.Start(); err != nil {
 		t.Fatal(err)
 	}

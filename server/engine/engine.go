@@ -52,6 +52,14 @@ type OutputError struct {
 	Rule string // the member and the rule that it breaks
 }
 
+// A MovedError refuses a callback whose run was reset: what it waits for goes on in another run.
+type MovedError struct {
+	RunID string // of the new run
+}
+
+// Error implements error.
+func (e *MovedError) Error() string { return "the flow goes on in run " + e.RunID }
+
 // Error implements error.
 func (e *OutputError) Error() string { return "output refused: " + e.Rule }
 
@@ -135,7 +143,10 @@ type Reader interface {
 	// order oldest every page has one, and while there are no further waits, which it says by
 	// the cursor of the request, ListWaits blocks for at most the given time. ErrCursor: the cursor is not from this engine.
 	ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams, wait time.Duration) (waits.WaitPage, error)
+}
 
+// A Counter counts waits.
+type Counter interface {
 	// CountWaits counts waits by status, each up to the limit of the contract.
 	CountWaits(ctx context.Context, projectID string, params waits.CountWaitsParams) (waits.WaitCounts, error)
 }

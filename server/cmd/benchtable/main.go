@@ -51,6 +51,12 @@ var rows = []row{
 	{"callbacks beside 10,000 long-polls, against none", "Polls/10000polls", "callbacks/s", "Polls/0polls", "callbacks/s", 0, true},
 	{"callbacks beside retention, against none", "Retention", "of-callbacks-alone", "", "", 0.7, true},
 	{"deletions of retention, against the callbacks that it follows", "Retention", "of-callbacks", "", "", 1, true},
+	{"PostgreSQL: batches, against one statement for each callback", "Postgres", "of-one-statement-each", "", "", 10, true},
+	{"PostgreSQL: the same beside a snapshot that is held, against without", "Postgres", "beside-a-snapshot", "", "", 0.9, true},
+	{"PostgreSQL: two copies, against one", "Postgres", "two-copies", "", "", 0.9, true},
+	{"PostgreSQL: bytes of its log for a callback", "Postgres", "wal-bytes/callback", "", "", 700, false},
+	{"PostgreSQL: until a long-poll on the other copy wakes, 99th percentile", "Wake", "p99-ms", "", "", 25, false},
+	{"PostgreSQL: callbacks over HTTP, against in process", "PostgresHTTP", "of-in-process", "", "", 0.5, true},
 }
 
 func main() {

@@ -46,6 +46,7 @@ type WaitsEngine interface {
 	engine.Engine
 	engine.Opener
 	engine.Reader
+	engine.Counter
 	engine.Feed
 }
 

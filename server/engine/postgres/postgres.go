@@ -25,12 +25,13 @@ import (
 )
 
 var (
-	_ engine.Engine = (*Engine)(nil)
-	_ engine.Opener = (*Engine)(nil)
-	_ engine.Reader = (*Engine)(nil)
-	_ engine.Feed   = (*Engine)(nil)
-	_ engine.Holder = (*Engine)(nil)
-	_ engine.Linker = (*Engine)(nil)
+	_ engine.Engine  = (*Engine)(nil)
+	_ engine.Opener  = (*Engine)(nil)
+	_ engine.Reader  = (*Engine)(nil)
+	_ engine.Counter = (*Engine)(nil)
+	_ engine.Feed    = (*Engine)(nil)
+	_ engine.Holder  = (*Engine)(nil)
+	_ engine.Linker  = (*Engine)(nil)
 )
 
 // DefaultMaxHeld is the default of Options.MaxHeld.

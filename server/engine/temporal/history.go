@@ -20,8 +20,10 @@ import (
 // verdict is what the history of a run says of an activity.
 type verdict struct {
 	scheduled bool
+	event     *historypb.HistoryEvent // that scheduled it
 	end       *historypb.HistoryEvent // of the activity, or nil
 	closed    enumspb.EventType       // how the run ended; unspecified if it has not
+	closedAt  time.Time
 }
 
 // readVerdict reads the history backwards until it finds the activity. A run can use the id of an
@@ -39,13 +41,13 @@ func (e *Engine) readVerdict(ctx context.Context, c completion) (v verdict, err 
 		}
 		for _, event := range answer.GetHistory().GetEvents() {
 			if isClosing(event.GetEventType()) {
-				v.closed = event.GetEventType()
+				v.closed, v.closedAt = event.GetEventType(), event.GetEventTime().AsTime()
 			}
 			if scheduled := endOf(event); scheduled != 0 {
 				ends[scheduled] = event
 			}
 			if event.GetActivityTaskScheduledEventAttributes().GetActivityId() == c.activityID {
-				v.scheduled, v.end = true, ends[event.GetEventId()]
+				v.scheduled, v.event, v.end = true, event, ends[event.GetEventId()]
 				return v, nil
 			}
 		}
@@ -150,6 +152,11 @@ func (e *Engine) decide(ctx context.Context, c completion) error {
 			return err
 		}
 		settle, err := engine.Decide(v.stored(c.outcome), time.Time{})
+		if errors.Is(err, engine.ErrCancelled) && v.end == nil {
+			if run := e.followReset(ctx, c); run != "" {
+				err = &engine.MovedError{RunID: run}
+			}
+		}
 		if !settle {
 			return wrap(err, c)
 		}

@@ -69,14 +69,14 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// Engine is a connection to one Temporal. It implements engine.Engine and none of the
-// optional interfaces.
+// Engine is a connection to one Temporal. It implements engine.Engine and engine.Reader.
 type Engine struct {
 	options   Options
 	client    client.Client
 	service   workflowservice.WorkflowServiceClient
 	namespace string // of all projects; if empty, the project is the namespace
 	limits    limits
+	pages     pages
 }
 
 // Open prepares a connection to the Temporal at location. The location is
@@ -168,12 +168,12 @@ func (e *Engine) Callback(ctx context.Context, sent engine.Callback) (executionI
 	return runID, nil
 }
 
-// namespaceOf returns the namespace of a key's project.
-func (e *Engine) namespaceOf(key engine.Key) string {
+// namespaceOf returns the namespace of a project.
+func (e *Engine) namespaceOf(projectID string) string {
 	if e.namespace != "" {
 		return e.namespace
 	}
-	return key.ProjectID
+	return projectID
 }
 
 // completion is the request that completes or fails an activity.
@@ -189,7 +189,7 @@ type completion struct {
 func (e *Engine) completion(sent engine.Callback) completion {
 	outcome := engine.OutcomeOf(sent.Request)
 	c := completion{
-		namespace: e.namespaceOf(sent.Key), workflowID: sent.WorkflowID, runID: string(sent.RunID), activityID: string(sent.StateID),
+		namespace: e.namespaceOf(sent.ProjectID), workflowID: sent.WorkflowID, runID: string(sent.RunID), activityID: string(sent.StateID),
 		identity: e.options.Identity, outcome: outcome,
 	}
 	if sent.Principal != "" {

@@ -38,9 +38,19 @@ type Cluster struct {
 	names   atomic.Int64
 }
 
-// Start creates a cluster and starts its server. settings are lines of postgresql.conf.
+// Start creates a cluster and starts its server on a free port. settings are lines of
+// postgresql.conf.
 func Start(settings ...string) (*Cluster, error) {
-	c, err := newCluster()
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	return StartOn(port, settings...)
+}
+
+// StartOn is Start with a port.
+func StartOn(port int, settings ...string) (*Cluster, error) {
+	c, err := newCluster(port)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +70,8 @@ func Start(settings ...string) (*Cluster, error) {
 	return c, nil
 }
 
-// newCluster finds the programs, a folder and a port.
-func newCluster() (*Cluster, error) {
+// newCluster finds the programs, and makes a folder.
+func newCluster(port int) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -70,10 +80,7 @@ func newCluster() (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{folder: folder, bin: bin, account: &syscall.SysProcAttr{}}
-	if c.Port, err = freePort(); err != nil {
-		return nil, err
-	}
+	c := &Cluster{Port: port, folder: folder, bin: bin, account: &syscall.SysProcAttr{}}
 	if os.Getuid() == 0 { // PostgreSQL does not run as root
 		account, err := user.Lookup("postgres")
 		if err != nil {
@@ -200,7 +207,11 @@ func (c *Cluster) Restore(folder string) error {
 
 // Standby creates a standby of the server and starts it. name is its application_name.
 func (c *Cluster) Standby(name string) (*Cluster, error) {
-	s, err := newCluster()
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s, err := newCluster(port)
 	if err != nil {
 		return nil, err
 	}
