@@ -20,7 +20,7 @@ test: curl openssl strace zsh fish ## run all tests, with the race detector if t
 	go test $(RACE) ./...
 
 postgres: postgresql ## run a PostgreSQL to try things with, on port 5433, until it is interrupted
-	@go build -o bin/ ./server/engine/postgres/postgrestest/trial && exec bin/trial --listen 127.0.0.1:5433
+	@go build -o bin/ ./server/cmd/postgrestrial && exec bin/postgrestrial --listen 127.0.0.1:5433
 
 postgres-test: postgresql pgbouncer nginx curl ## run the tests that need PostgreSQL, with a real one
 	go test $(RACE) -timeout 15m ./server/engine/postgres -postgres

@@ -78,6 +78,7 @@ var rules = []rule{
 		[]string{"gen/callback", "gen/waits", "openapi/contract", "server", "server/auth", "server/engine", "server/engine/postgres", "server/engine/sqlite", "server/engine/store", "server/engine/temporal"},
 		nil, "the server command must not need the client",
 	},
+	{"server/cmd/postgrestrial", []string{"server/engine/postgres/postgrestest"}, []string{"github.com/labstack", "github.com/ncruces", "go.temporal.io", "github.com/prometheus"}, "it starts a database, and knows nothing of the product"},
 	{"server/cmd/benchtable", nil, heavy, "a tool of the build needs nothing of the product"},
 	{"server/cmd/dist", nil, heavy, "a tool of the build needs nothing of the product"},
 	{"server/documents", nil, nil, "it has only tests"},
@@ -109,7 +110,7 @@ var exclusive = []struct {
 	{"go.temporal.io", []string{"server/engine/temporal", "server/engine/temporal/flow", "server/engine/temporal/flow/example"}, "Temporal is private to its engine"},
 	{"github.com/prometheus", []string{"server", "server/engine/sqlite", "server/engine/postgres", "server/cmd/flowcallbackd"}, "a package that has metrics registers its own"},
 	{"github.com/urfave", []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}, "only commands read arguments"},
-	{"os/signal", []string{"server/cmd/flowcallbackd", "server/cmd/dist", "client/cmd/flowcallback", "server/engine/temporal/flow/example"}, "only commands handle signals"},
+	{"os/signal", []string{"server/cmd/flowcallbackd", "server/cmd/dist", "server/cmd/postgrestrial", "client/cmd/flowcallback", "server/engine/temporal/flow/example"}, "only commands handle signals"},
 	{
 		"net/http",
 		[]string{

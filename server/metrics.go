@@ -20,7 +20,7 @@ type metrics struct {
 }
 
 // newMetrics registers the metrics of this package.
-func newMetrics(registry *prometheus.Registry, running admission) metrics {
+func newMetrics(registry *prometheus.Registry, running admission, store string) metrics {
 	m := metrics{
 		callbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flowcallback_callbacks_total",
@@ -32,6 +32,9 @@ func newMetrics(registry *prometheus.Registry, running admission) metrics {
 		}, []string{"operation"}),
 	}
 	registry.MustRegister(m.callbacks, m.durations,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "flowcallback_engine_info", Help: "1, by what the engine says of its store.", ConstLabels: prometheus.Labels{"engine": store},
+		}, func() float64 { return 1 }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flowcallback_requests_in_flight", Help: "Requests that run now, without long-polls."},
 			func() float64 { return float64(len(running.requests)) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "flowcallback_polls_open", Help: "Long-polls that run now."},

@@ -165,7 +165,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 	answers := responses{newMemory(config.MaxMemory)}
 	bodies := bodies{config.MaxBody, newMemory(config.MaxMemory)}
 	context.AfterFunc(config.Stopping, bodies.memory.dropArriving)
-	middlewares := config.operationMiddlewares(bodies, answers)
+	middlewares := config.operationMiddlewares(bodies, answers, engineName(e))
 	callbackserver.RegisterHandlersWithOptions(router,
 		callbackserver.NewStrictHandler(&callbackHandler{engine: e}, nil),
 		callbackserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(published.Operations())})
@@ -185,9 +185,9 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 
 // operationMiddlewares returns the middleware of each operation, by operationId, from the
 // outermost to the innermost.
-func (c *Config) operationMiddlewares(bodies bodies, answers responses) func([]*contract.Operation) map[string][]echo.MiddlewareFunc {
+func (c *Config) operationMiddlewares(bodies bodies, answers responses, store string) func([]*contract.Operation) map[string][]echo.MiddlewareFunc {
 	running := admission{requests: make(slots, c.MaxRequests), polls: make(slots, c.MaxPolls)}
-	observed := newMetrics(c.Metrics, running)
+	observed := newMetrics(c.Metrics, running, store)
 	return func(operations []*contract.Operation) map[string][]echo.MiddlewareFunc {
 		middlewares := map[string][]echo.MiddlewareFunc{}
 		for _, operation := range operations {

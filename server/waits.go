@@ -20,6 +20,7 @@ type waitsHandler struct {
 	counter engine.Counter
 	feed    engine.Feed
 	holder  engine.Holder
+	store   string // what the engine says of its store
 	links
 	stopping context.Context
 }
@@ -27,7 +28,7 @@ type waitsHandler struct {
 var _ waitsserver.StrictServerInterface = (*waitsHandler)(nil)
 
 func newWaitsHandler(config Config, e engine.Engine, own *contract.Contract) *waitsHandler {
-	h := &waitsHandler{stopping: config.Stopping, links: newLinks(config, e, own)}
+	h := &waitsHandler{stopping: config.Stopping, links: newLinks(config, e, own), store: engineName(e)}
 	h.opener, _ = e.(engine.Opener)
 	h.reader, _ = e.(engine.Reader)
 	h.counter, _ = e.(engine.Counter)

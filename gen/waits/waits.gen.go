@@ -587,12 +587,26 @@ type Principal struct {
 	// Example: ["callback","wait"]
 	Allow []string `json:"allow"`
 
+	// Engine Where the server keeps what waits, for people; with Temporal, the namespace too. Absent if
+	// the server does not say.
+	//
+	//
+	// Example: SQLite
+	Engine string `json:"engine,omitempty"`
+
 	// Name The name that the server's operator gave to the credentials. Absent if the server
 	// does not authenticate.
 	//
 	//
 	// Example: order-service
 	Name string `json:"name,omitempty"`
+
+	// Offers What the server offers beside callbacks: `open` (open, change and cancel waits), `read`,
+	// `count`, `feed`, `hold` and `links`. Other operations are answered with 501.
+	//
+	//
+	// Example: ["open","read","count","feed","hold","links"]
+	Offers []string `json:"offers,omitempty"`
 
 	// Projects The projects that they are for; `*` is all of them.
 	//

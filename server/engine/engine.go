@@ -107,6 +107,9 @@ type Engine interface {
 	Ready(ctx context.Context) error
 }
 
+// A Namer says what its store is, for people.
+type Namer interface{ Name() string }
+
 // The interfaces below are optional. The server answers 501 to the operations whose
 // interface its engine does not implement.
 //

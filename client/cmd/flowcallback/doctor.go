@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -82,6 +83,9 @@ func (a *app) examine(ctx context.Context) error {
 	report("callbacks", found, err)
 	found, err = tryWaits(ctx, c)
 	report("waits", found, err)
+	if p, err := c.Whoami(ctx); err == nil && p.Engine != "" {
+		report("engine", printable(p.Engine)+", which offers "+printable(strings.Join(p.Offers, ", ")), nil)
+	}
 	return first
 }
 

@@ -27,6 +27,9 @@ func (a *app) whoami() *cli.Command {
 			}
 			table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 			fmt.Fprintf(table, "name\t%s\nprojects\t%s\nallowed\t%s\n", printable(p.Name), printable(strings.Join(p.Projects, ", ")), strings.Join(p.Allow, ", "))
+			if p.Engine != "" {
+				fmt.Fprintf(table, "engine\t%s\noffers\t%s\n", printable(p.Engine), printable(strings.Join(p.Offers, ", ")))
+			}
 			return table.Flush()
 		}),
 	}

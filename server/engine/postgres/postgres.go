@@ -159,6 +159,9 @@ func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 // Close answers the queued changes, and closes the connections.
 func (e *Engine) Close() error { return e.close() }
 
+// Name implements engine.Namer.
+func (e *Engine) Name() string { return "PostgreSQL" }
+
 // newWaitID returns a new wait id: a UUID of version 7.
 func newWaitID() string { return uuid.Must(uuid.NewV7()).String() }
 

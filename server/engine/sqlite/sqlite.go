@@ -209,6 +209,9 @@ func Open(ctx context.Context, path string, options Options) (*Engine, error) {
 	return e, nil
 }
 
+// Name implements engine.Namer.
+func (e *Engine) Name() string { return "SQLite" }
+
 const (
 	loadState    = `SELECT opened, settled FROM state`
 	loadCounts   = `SELECT status, waits FROM counts`

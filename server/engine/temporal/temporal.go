@@ -132,6 +132,14 @@ func (e *Engine) Close() error {
 // Namespace returns the namespace of all projects, or "" if each project is a namespace.
 func (e *Engine) Namespace() string { return e.namespace }
 
+// Name implements engine.Namer.
+func (e *Engine) Name() string {
+	if e.namespace == "" {
+		return "Temporal, and the project is the namespace"
+	}
+	return "Temporal, namespace " + e.namespace
+}
+
 // Ready implements engine.Engine: the engine is ready if Temporal answers and the namespace
 // of all projects exists.
 func (e *Engine) Ready(ctx context.Context) error {

@@ -1,4 +1,4 @@
-// Command trial runs a PostgreSQL server to try things with, until it is interrupted. Nothing is kept.
+// Command postgrestrial runs a PostgreSQL server to try things with, until it is interrupted. Nothing is kept.
 package main
 
 import (
@@ -17,7 +17,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:5433", "the address, on this machine")
 	flag.Parse()
 	if err := run(*listen); err != nil {
-		fmt.Fprintln(os.Stderr, "trial:", err)
+		fmt.Fprintln(os.Stderr, "postgrestrial:", err)
 		os.Exit(1)
 	}
 }
