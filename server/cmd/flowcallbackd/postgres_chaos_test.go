@@ -5,9 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -84,12 +82,22 @@ func TestPostgresChaos(t *testing.T) {
 	})
 	t.Run("proxy that drops answers", func(t *testing.T) {
 		c, name := startPostgres(t)
-		proxy := newProxy(t, fmt.Sprintf("127.0.0.1:%d", c.Port))
-		url := fmt.Sprintf("postgres://flowcallback@%s/%s", proxy.address, name)
-		x := newChaos(t, url, url)
-		proxy.drops.Store(true)
+		proxy, err := postgrestest.StartProxy(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(proxy.Stop)
+		var dropped atomic.Int64
+		x := newChaos(t, proxy.URL(name), proxy.URL(name))
+		proxy.Drop(func() bool {
+			if rand.IntN(100) != 0 {
+				return false
+			}
+			dropped.Add(1)
+			return true
+		})
 		x.run(t, 0, nil)
-		if proxy.dropped.Load() == 0 {
+		if dropped.Load() == 0 {
 			t.Error("the proxy dropped nothing")
 		}
 	})
@@ -300,59 +308,5 @@ func (x *chaos) check(ctx context.Context, t *testing.T, stop func(), follower *
 	}
 	if !slices.Equal(x.feed, feed) {
 		t.Errorf("the follower has %d outcomes, and the feed %d, or in another order", len(x.feed), len(feed))
-	}
-}
-
-// proxy is a TCP proxy that drops the answers of a server now and then, with their connections.
-type proxy struct {
-	address string
-	drops   atomic.Bool
-	dropped atomic.Int64
-}
-
-func newProxy(t *testing.T, target string) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	p := &proxy{address: listener.Addr().String()}
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(near, target)
-		}
-	}()
-	return p
-}
-
-func (p *proxy) serve(near net.Conn, target string) {
-	defer near.Close()
-	far, err := net.Dial("tcp", target)
-	if err != nil {
-		return
-	}
-	defer far.Close()
-	go func() {
-		_, _ = io.Copy(far, near) // ends with either
-		_ = far.Close()
-	}()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := far.Read(buffer)
-		if err != nil {
-			return
-		}
-		if p.drops.Load() && rand.IntN(100) == 0 {
-			p.dropped.Add(1)
-			return
-		}
-		if _, err := near.Write(buffer[:n]); err != nil {
-			return
-		}
 	}
 }

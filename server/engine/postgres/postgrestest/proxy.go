@@ -1,0 +1,69 @@
+package postgrestest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+)
+
+// A Proxy passes connections on to a cluster, and drops answers.
+type Proxy struct {
+	listener net.Listener
+	target   string
+	drop     atomic.Pointer[func() bool]
+}
+
+// StartProxy starts a proxy for a cluster.
+func StartProxy(c *Cluster) (*Proxy, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", c.Port)}
+	p.Drop(func() bool { return false })
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(near)
+		}
+	}()
+	return p, nil
+}
+
+// Drop sets a function that says of each answer whether it is dropped, with its connection.
+func (p *Proxy) Drop(drop func() bool) { p.drop.Store(&drop) }
+
+// URL returns the URL of a database through the proxy.
+func (p *Proxy) URL(database string) string {
+	return fmt.Sprintf("postgres://%s@%s/%s", role, p.listener.Addr(), database)
+}
+
+// Stop refuses further connections.
+func (p *Proxy) Stop() { _ = p.listener.Close() }
+
+func (p *Proxy) serve(near net.Conn) {
+	defer near.Close()
+	far, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	go func() {
+		_, _ = io.Copy(far, near) // ends with either
+		_ = far.Close()
+	}()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := far.Read(buffer)
+		if err != nil || (*p.drop.Load())() {
+			return
+		}
+		if _, err := near.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
