@@ -32,6 +32,7 @@ func (c *counts) add(e entry) {
 type catalog struct {
 	mu      sync.RWMutex
 	entries map[int64]entry
+	limit   int   // of entries
 	wait    int64 // the last wait that was opened
 	seq     int64 // the last position in outcomes
 	counts  counts
@@ -64,11 +65,11 @@ func (c *catalog) add(t *tx) int {
 	return len(c.entries)
 }
 
-// len returns the number of entries.
-func (c *catalog) len() int {
+// isFull reports whether changes must wait for the fold.
+func (c *catalog) isFull() bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return len(c.entries)
+	return len(c.entries) >= c.limit
 }
 
 // remove removes entries that were folded, unless they have changed since, and sets the marks of

@@ -160,7 +160,7 @@ func (e *Engine) foldAll(ctx context.Context) error {
 
 // foldStep returns the number of rows for the next transaction of a fold.
 func (e *Engine) foldStep() int {
-	if e.catalog.len() >= catalogLimit {
+	if e.catalog.isFull() {
 		return foldAlone
 	}
 	return foldAmong

@@ -117,7 +117,9 @@ func TestReadersBesideRetention(t *testing.T) {
 // If folds fail and the changes of callers wait for one, the engine is not ready, and the changes
 // are refused.
 func TestFoldThatFails(t *testing.T) {
-	f := newFile(t, sqlite.Options{Logger: slog.New(slog.DiscardHandler)})
+	options := sqlite.Options{Logger: slog.New(slog.DiscardHandler)}
+	options.SetCatalogLimit(4096)
+	f := newFile(t, options)
 	execute(t, f.path, `CREATE TRIGGER broken BEFORE INSERT ON lists BEGIN SELECT RAISE(FAIL, 'broken'); END`)
 	var opened atomic.Int64
 	var running sync.WaitGroup
@@ -272,9 +274,12 @@ func TestFollowersBesideFolds(t *testing.T) {
 func TestListsBesideSettles(t *testing.T) {
 	f := newFile(t, sqlite.Options{})
 	const all, senders = 4000, 2
-	for i := range all {
-		openState(t, f.Engine, fmt.Sprint(i), "")
-	}
+	forAll(all, func(i int) {
+		request := waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(i)), TimeoutSeconds: 86400}
+		if _, _, err := f.OpenWait(t.Context(), "p", request, ""); err != nil {
+			t.Error(err)
+		}
+	})
 	var next atomic.Int64
 	var settling sync.WaitGroup
 	for range senders {

@@ -96,6 +96,8 @@ type Options struct {
 	// Logger receives failures of the background work, which no caller sees. Default:
 	// slog.Default().
 	Logger *slog.Logger
+
+	catalogLimit int // for tests
 }
 
 func (o *Options) setDefaults() {
@@ -111,6 +113,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = DefaultBusyTimeout
+	}
+	if o.catalogLimit == 0 {
+		o.catalogLimit = catalogLimit
 	}
 	if o.MaxHeld == 0 {
 		o.MaxHeld = DefaultMaxHeld
@@ -223,7 +228,7 @@ const (
 
 // load reads what the engine has in memory, and begins an epoch.
 func (e *Engine) load(c *conn) error {
-	e.catalog = &catalog{entries: map[int64]entry{}}
+	e.catalog = &catalog{entries: map[int64]entry{}, limit: e.options.catalogLimit}
 	k := e.catalog
 	number := func(statement string, arguments ...any) (n int64, err error) {
 		err = c.query(statement, func(row *sqlite3.Stmt) error {

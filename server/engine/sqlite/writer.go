@@ -88,7 +88,7 @@ func (w *writer) loop() {
 	defer w.queue.End()
 	for {
 		queue := w.queue.Items
-		if w.catalog.len() >= catalogLimit {
+		if w.catalog.isFull() {
 			queue = nil // changes wait for the fold
 			w.queue.Slow.Begin()
 		}
