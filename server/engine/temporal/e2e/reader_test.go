@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
+	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
@@ -160,4 +162,46 @@ func TestReset(t *testing.T) {
 	if _, err := e.Callback(t.Context(), engine.Callback{Key: next, Request: enginetest.Success(`{}`)}); err != nil {
 		t.Errorf("Callback for the new run: %v", err)
 	}
+}
+
+// Over Temporal, a client lists what waits, gets it and settles it; what Temporal has no place for is
+// answered with 501.
+func TestServerReads(t *testing.T) {
+	d := startTemporal(t)
+	f := startFlows(t, d)
+	c := startCopies(t, 1, d).client(t, 0)
+	key := f.open(t, time.Hour)
+	var listed waits.Wait
+	for listed.WaitID == "" && t.Context().Err() == nil {
+		for wait, err := range c.Waits.List(t.Context(), client.Filter{Status: waits.Waiting}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			listed = wait
+		}
+	}
+	if got, err := c.Waits.Get(t.Context(), listed.WaitID); err != nil || got.StateID != key.StateID {
+		t.Errorf("Get = %+v, %v; want the listed wait", got, err)
+	}
+	if err := c.Waits.Cancel(t.Context(), listed.WaitID, ""); !isNotOffered(err) {
+		t.Errorf("Cancel: %v, want 501", err)
+	}
+	if _, err := c.Waits.Count(t.Context(), client.Filter{}); !isNotOffered(err) {
+		t.Errorf("Count: %v, want 501", err)
+	}
+	for _, err := range c.Waits.Outcomes(t.Context(), "") {
+		if !isNotOffered(err) {
+			t.Errorf("Outcomes: %v, want 501", err)
+		}
+		break
+	}
+	who, err := c.Whoami(t.Context())
+	if err != nil || who.Engine != "Temporal, namespace default" || !slices.Equal(who.Offers, []string{"read"}) {
+		t.Errorf("Whoami = %+v, %v; want the namespace, and read", who, err)
+	}
+}
+
+func isNotOffered(err error) bool {
+	var answer *client.Error
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotImplemented
 }
