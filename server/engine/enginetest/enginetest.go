@@ -7,6 +7,9 @@ package enginetest
 
 import (
 	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +60,47 @@ type WaitsSubject struct {
 	Reopen  func(t *testing.T)
 	// Another is optional, as in Subject.
 	Another func(t *testing.T) WaitsEngine
+}
+
+// Callbacks returns the subject of the suite Callbacks for such an engine. Its Crash is nil.
+func (s *WaitsSubject) Callbacks() *Subject {
+	var states atomic.Int64
+	ids := sync.Map{} // of the waits, by key
+	id := func(key engine.Key) string { id, _ := ids.Load(key); return id.(string) }
+	get := func(t *testing.T, key engine.Key) waits.Wait {
+		t.Helper()
+		wait, err := s.Engine.GetWait(t.Context(), key.ProjectID, id(key), time.Minute)
+		if err != nil || wait.Outcome == nil {
+			t.Fatalf("GetWait = %+v, %v; want an outcome", wait, err)
+		}
+		return wait
+	}
+	c := &Subject{Engine: s.Engine, Advance: s.Advance}
+	c.Open = func(t *testing.T, timeout time.Duration) engine.Key {
+		t.Helper()
+		key := engine.Key{ProjectID: "Project", WorkflowID: "Workflow", RunID: "Run", StateID: callback.StateID(fmt.Sprint("State ", states.Add(1)))}
+		wait, _, err := s.Engine.OpenWait(t.Context(), key.ProjectID, waits.OpenWaitRequest{
+			WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID, TimeoutSeconds: int(timeout / time.Second),
+		}, "")
+		if err != nil {
+			t.Fatalf("OpenWait: %v", err)
+		}
+		ids.Store(key, wait.WaitID)
+		return key
+	}
+	c.Cancel = func(t *testing.T, key engine.Key) {
+		t.Helper()
+		if err := s.Engine.CancelWait(t.Context(), key.ProjectID, id(key), "", ""); err != nil {
+			t.Fatalf("CancelWait: %v", err)
+		}
+	}
+	c.Outcome = func(t *testing.T, key engine.Key) waits.Outcome { t.Helper(); return *get(t, key).Outcome }
+	c.Principal = func(t *testing.T, key engine.Key) string { t.Helper(); return get(t, key).SettledBy }
+	c.Reopen = func(t *testing.T) { t.Helper(); s.Reopen(t); c.Engine = s.Engine }
+	if s.Another != nil {
+		c.Another = func(t *testing.T) engine.Engine { t.Helper(); return s.Another(t) }
+	}
+	return c
 }
 
 const day = 24 * time.Hour

@@ -108,7 +108,7 @@ func TestPooler(t *testing.T) {
 	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) + "?default_query_exec_mode=exec" }
 	t.Run("callbacks", func(t *testing.T) {
 		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
-			return subject(t, newCopies(t, pooled(t, database(t)), postgres.Options{}))
+			return waitsSubject(t, newCopies(t, pooled(t, database(t)), postgres.Options{})).Callbacks()
 		})
 	})
 	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, pooled)) })

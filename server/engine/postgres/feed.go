@@ -79,7 +79,7 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 		woken, leave := e.hub.Subscribe(topic{project: projectID})
 		e.poller.watch()
 		page, err := e.outcomes(ctx, projectID, position, after == "", limit)
-		again := err == nil && len(page.Outcomes) == 0 && e.pause(ctx, woken, timeout)
+		again := err == nil && len(page.Outcomes) == 0 && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
 		if !again {
 			if err == nil {

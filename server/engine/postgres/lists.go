@@ -33,7 +33,7 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 		}
 		page, err := e.listPage(ctx, projectID, q)
 		isLast := err == nil && q.order == waits.Oldest && *page.NextCursor == q.from.cursor(q.order)
-		again := isLast && e.pause(ctx, woken, timeout)
+		again := isLast && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
 		if !again {
 			if err == nil {

@@ -1,18 +1,15 @@
 package postgres_test
 
 import (
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/flowcallback/flowcallback/gen/callback"
-	"github.com/flowcallback/flowcallback/gen/waits"
-	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/postgres"
+	"github.com/flowcallback/flowcallback/server/engine/postgres/postgrestest"
 )
 
 // copies are copies of the engine on one database, with one clock.
@@ -60,45 +57,24 @@ func (c *copies) close(tb testing.TB) {
 
 func (c *copies) advance(_ *testing.T, d time.Duration) { c.ahead.Add(int64(d)) }
 
-func subject(t *testing.T, c *copies) *enginetest.Subject {
-	e := c.start(t)
-	var states atomic.Int64
-	ids := sync.Map{} // of the waits, by key
-	s := &enginetest.Subject{Engine: e, Advance: c.advance}
-	s.Open = func(t *testing.T, timeout time.Duration) engine.Key {
-		key := engine.Key{ProjectID: "Project", WorkflowID: "Workflow", RunID: "Run", StateID: callback.StateID(fmt.Sprint("State ", states.Add(1)))}
-		wait, _, err := e.OpenWait(t.Context(), key.ProjectID, waits.OpenWaitRequest{
-			WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID, TimeoutSeconds: int(timeout / time.Second),
-		}, "")
-		if err != nil {
-			t.Fatalf("OpenWait: %v", err)
-		}
-		ids.Store(key, wait.WaitID)
-		return key
-	}
-	id := func(key engine.Key) string { id, _ := ids.Load(key); return id.(string) }
-	get := func(t *testing.T, key engine.Key) waits.Wait {
-		wait, err := e.GetWait(t.Context(), key.ProjectID, id(key), time.Minute)
-		if err != nil || wait.Outcome == nil {
-			t.Fatalf("GetWait = %+v, %v; want an outcome", wait, err)
-		}
-		return wait
-	}
-	s.Cancel = func(t *testing.T, key engine.Key) {
-		if err := e.CancelWait(t.Context(), key.ProjectID, id(key), "", ""); err != nil {
-			t.Fatalf("CancelWait: %v", err)
-		}
-	}
-	s.Outcome = func(t *testing.T, key engine.Key) waits.Outcome { return *get(t, key).Outcome }
-	s.Principal = func(t *testing.T, key engine.Key) string { return get(t, key).SettledBy }
-	s.Reopen = func(t *testing.T) { c.close(t); e = c.start(t); s.Engine = e }
-	s.Another = func(t *testing.T) engine.Engine { return c.start(t) }
-	return s
-}
-
 func TestCallbacks(t *testing.T) {
 	enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
-		return subject(t, newCopies(t, database(t), postgres.Options{}))
+		url := database(t)
+		proxy, err := postgrestest.StartProxy(cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(proxy.Stop)
+		s := waitsSubject(t, newCopies(t, proxy.URL(nameOf(url)), postgres.Options{})).Callbacks()
+		s.Crash = func(_ *testing.T, call func()) {
+			var once sync.Once
+			proxy.Drop(func() (drop bool) { // the answer, after the commit
+				once.Do(func() { drop = true })
+				return drop
+			})
+			call()
+		}
+		return s
 	})
 }
 

@@ -215,7 +215,7 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait tim
 		woken, leave := e.hub.Subscribe(topic{project: projectID, wait: r.id})
 		e.poller.watch()
 		r, err = e.wait(ctx, projectID, byID, []byte(waitID)) // it may have left waiting before the subscription
-		again := err == nil && r.wait.Status == waits.Waiting && e.pause(ctx, woken, timeout)
+		again := err == nil && r.wait.Status == waits.Waiting && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
 		if !again {
 			if err == nil {
@@ -247,25 +247,5 @@ func (e *Engine) wait(ctx context.Context, projectID, which string, id []byte) (
 			r.showExpired()
 			return r, e.ended(ctx)
 		}
-	}
-}
-
-// pause blocks until there may be news (true), or until the timeout, the end of ctx or the
-// end of the engine (false).
-func (e *Engine) pause(ctx context.Context, woken <-chan struct{}, timeout <-chan time.Time) bool {
-	select {
-	case <-timeout:
-		return false
-	default:
-	}
-	select {
-	case <-woken:
-		return true
-	case <-timeout:
-		return false
-	case <-e.closed:
-		return false
-	case <-ctx.Done():
-		return false
 	}
 }

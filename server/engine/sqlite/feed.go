@@ -41,7 +41,7 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 		woken, leave := e.hub.Subscribe(topic{feed: project}) // of project 0, when there is a new one
 		subscribed := project
 		page, err := e.outcomes(ctx, projectID, &project, position, after == "", limit)
-		again := err == nil && len(page.Outcomes) == 0 && (project != subscribed || e.pause(ctx, woken, timeout))
+		again := err == nil && len(page.Outcomes) == 0 && (project != subscribed || store.Pause(ctx, woken, timeout, e.closed))
 		leave()
 		if !again {
 			return page, errors.Join(err, e.ended(ctx))

@@ -30,7 +30,7 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 		subscribed := project
 		page, err := e.listPage(ctx, projectID, &project, q)
 		isLast := err == nil && q.order == waits.Oldest && *page.NextCursor == strconv.FormatInt(q.from, 10)
-		again := isLast && (project != subscribed || e.pause(ctx, woken, timeout))
+		again := isLast && (project != subscribed || store.Pause(ctx, woken, timeout, e.closed))
 		leave()
 		if !again {
 			return page, errors.Join(err, e.ended(ctx))

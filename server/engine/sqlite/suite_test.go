@@ -1,17 +1,12 @@
 package sqlite_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/flowcallback/flowcallback/gen/callback"
-	"github.com/flowcallback/flowcallback/gen/waits"
-	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 )
@@ -20,40 +15,12 @@ func TestCallbacks(t *testing.T) {
 	enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
 		c := &crasher{}
 		f := newFile(t, sqlite.Options{Committed: c.committed})
-		var states atomic.Int64
-		ids := sync.Map{} // of the waits, by key
-		s := &enginetest.Subject{Engine: f.Engine, Advance: f.advance}
-		s.Open = func(t *testing.T, timeout time.Duration) engine.Key {
-			key := engine.Key{ProjectID: "Project", WorkflowID: "Workflow", RunID: "Run", StateID: callback.StateID(fmt.Sprint("State ", states.Add(1)))}
-			wait, _, err := f.OpenWait(t.Context(), key.ProjectID, waits.OpenWaitRequest{
-				WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID, TimeoutSeconds: int(timeout / time.Second),
-			}, "")
-			if err != nil {
-				t.Fatalf("OpenWait: %v", err)
-			}
-			ids.Store(key, wait.WaitID)
-			return key
-		}
-		id := func(key engine.Key) string { id, _ := ids.Load(key); return id.(string) }
-		get := func(t *testing.T, key engine.Key) waits.Wait {
-			wait, err := f.GetWait(t.Context(), key.ProjectID, id(key), time.Minute)
-			if err != nil || wait.Outcome == nil {
-				t.Fatalf("GetWait = %+v, %v; want an outcome", wait, err)
-			}
-			return wait
-		}
-		s.Cancel = func(t *testing.T, key engine.Key) {
-			if err := f.CancelWait(t.Context(), key.ProjectID, id(key), "", ""); err != nil {
-				t.Fatalf("CancelWait: %v", err)
-			}
-		}
-		s.Outcome = func(t *testing.T, key engine.Key) waits.Outcome { return *get(t, key).Outcome }
-		s.Principal = func(t *testing.T, key engine.Key) string { return get(t, key).SettledBy }
-		s.Reopen = func(t *testing.T) { f.reopen(t); s.Engine = f.Engine }
+		w := &enginetest.WaitsSubject{Engine: f.Engine, Advance: f.advance}
+		w.Reopen = func(t *testing.T) { f.reopen(t); w.Engine = f.Engine }
+		s := w.Callbacks()
 		s.Crash = func(t *testing.T, call func()) {
 			c.crash(t, f, call)
-			f.reopen(t)
-			s.Engine = f.Engine
+			s.Reopen(t)
 		}
 		return s
 	})

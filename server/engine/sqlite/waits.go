@@ -253,7 +253,7 @@ func (e *Engine) await(ctx context.Context, projectID string, known *entry, wait
 	defer leave()
 	isWaiting, err := e.isWaiting(ctx, projectID, known) // it may have left waiting before the subscription
 	if err == nil && isWaiting {
-		e.pause(ctx, woken, timeout)
+		store.Pause(ctx, woken, timeout, e.closed)
 	}
 	return errors.Join(err, e.ended(ctx))
 }
@@ -296,26 +296,6 @@ func (e *Engine) wait(ctx context.Context, projectID, waitID string) (*record, e
 		if err := e.expire(ctx, []record{r}, now); err != nil {
 			return nil, err
 		}
-	}
-}
-
-// pause blocks until there may be news (true), or until the timeout, the end of ctx or the
-// end of the engine (false).
-func (e *Engine) pause(ctx context.Context, woken <-chan struct{}, timeout <-chan time.Time) bool {
-	select {
-	case <-timeout:
-		return false
-	default:
-	}
-	select {
-	case <-woken:
-		return true
-	case <-timeout:
-		return false
-	case <-e.closed:
-		return false
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -36,4 +37,24 @@ func TimeoutAfter(d time.Duration) (timeout <-chan time.Time, stop func()) {
 	}
 	timer := time.NewTimer(d)
 	return timer.C, func() { timer.Stop() }
+}
+
+// Pause blocks until there may be news (true), or until the timeout, the end of ctx or the
+// end of the engine (false).
+func Pause(ctx context.Context, woken <-chan struct{}, timeout <-chan time.Time, closed <-chan struct{}) bool {
+	select {
+	case <-timeout:
+		return false
+	default:
+	}
+	select {
+	case <-woken:
+		return true
+	case <-timeout:
+		return false
+	case <-closed:
+		return false
+	case <-ctx.Done():
+		return false
+	}
 }
