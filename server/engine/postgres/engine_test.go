@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
@@ -163,6 +164,72 @@ func TestSecrets(t *testing.T) {
 		_, err := postgres.Open(t.Context(), url, postgres.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec ret") {
 			t.Errorf("Open(%s): %v, want an error without the password", url, err)
+		}
+	}
+}
+
+// A role without any rights but to create the schema is enough, and one without that is told what it needs.
+func TestOrdinaryRole(t *testing.T) {
+	url := database(t)
+	execute(t, cluster, "postgres", "CREATE ROLE ordinary LOGIN")
+	own := strings.Replace(url, "flowcallback@", "ordinary@", 1)
+	if _, err := postgres.Open(t.Context(), own, postgres.Options{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "GRANT CREATE") {
+		t.Fatalf("Open without rights: %v, want what to grant", err)
+	}
+	execute(t, cluster, "postgres", "GRANT CREATE ON DATABASE "+nameOf(url)+" TO ordinary")
+	e := newCopies(t, own, postgres.Options{HoldUnknown: true, Retention: time.Hour}).start(t)
+	if _, _, err := e.OpenWait(t.Context(), "p", request("s"), ""); err != nil {
+		t.Error(err)
+	}
+	for _, state := range []string{"s", "s", "unknown"} {
+		if _, err := e.Callback(t.Context(), engine.Callback{Key: key(state), Request: enginetest.Success(`{}`)}); err != nil {
+			t.Errorf("Callback of %s: %v", state, err)
+		}
+	}
+	if err := e.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Forget(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := e.WaitForNotifications(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if page, err := e.ListOutcomes(t.Context(), "p", "", 10, 0); err != nil || len(page.Outcomes) != 1 {
+		t.Errorf("ListOutcomes = %+v, %v; want one", page, err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	e := newCopies(t, database(t), postgres.Options{Metrics: registry, HoldUnknown: true}).start(t)
+	for _, state := range []string{"waiting", "settled"} {
+		if _, _, err := e.OpenWait(t.Context(), "p", request(state), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, state := range []string{"settled", "unknown"} {
+		if _, err := e.Callback(t.Context(), engine.Callback{Key: key(state), Request: enginetest.Success(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			name := family.GetName()
+			for _, label := range m.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{"flowcallback_waits waiting": 1, "flowcallback_held_callbacks": 1, "flowcallback_waits_ended_total success": 1, "flowcallback_queue_length": 0} {
+		if value, ok := got[name]; !ok || value != want {
+			t.Errorf("%s = %v, %t; want %v", name, value, ok, want)
 		}
 	}
 }
