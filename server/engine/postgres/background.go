@@ -26,11 +26,17 @@ const (
 	forgetInterval = 5 * time.Second
 	forgetStep     = 500
 
+	// Those of one project.
+	dueWaitsOf = `
+SELECT p.key, p.wait, p.deadline, $2::bytea FROM flowcallback.pending p
+WHERE p.project = (SELECT id FROM flowcallback.projects WHERE name = $2) AND p.deadline <= (SELECT flowcallback.now($1)) ORDER BY p.deadline LIMIT $3`
+
 	// Old versions of deleted rows may lie before the first deadline, for as long as some
 	// transaction is open, so a search does not begin at the start of the index.
 	dueWaits = `
 SELECT p.key, p.wait, p.deadline, r.name FROM flowcallback.pending p JOIN flowcallback.projects r ON r.id = p.project
-WHERE p.deadline > $2 AND p.deadline <= (SELECT flowcallback.now($1)) ORDER BY p.deadline LIMIT $3`
+WHERE p.deadline AT TIME ZONE 'UTC' > $2::timestamptz AT TIME ZONE 'UTC' AND p.deadline AT TIME ZONE 'UTC' <= (SELECT flowcallback.now($1)) AT TIME ZONE 'UTC'
+ORDER BY p.deadline AT TIME ZONE 'UTC' LIMIT $3`
 
 	projectToForget = `
 SELECT f.project, flowcallback.now($1) FROM flowcallback.feed f
@@ -89,10 +95,21 @@ func (e *Engine) sweep() func(context.Context) error {
 
 // expireDue expires the waits that are due, and returns the last deadline of them.
 func (e *Engine) expireDue(ctx context.Context, from time.Time) (last time.Time, err error) {
+	return e.expireAll(ctx, dueWaits, from)
+}
+
+// expireDueOf expires the waits of a project that are due.
+func (e *Engine) expireDueOf(ctx context.Context, projectID string) error {
+	_, err := e.expireAll(ctx, dueWaitsOf, []byte(projectID))
+	return err
+}
+
+// expireAll expires the waits that a statement returns, and returns the last deadline of them.
+func (e *Engine) expireAll(ctx context.Context, statement string, argument any) (last time.Time, err error) {
 	for {
 		var all []*settling
-		err = e.background(ctx, func(c *pgxpool.Conn) error {
-			rows, err := c.Query(ctx, dueWaits, e.ahead(), from, sweepStep)
+		err = e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+			rows, err := c.Query(ctx, statement, e.ahead(), argument, sweepStep)
 			if err != nil {
 				return err
 			}
@@ -147,7 +164,7 @@ func (e *Engine) Forget(ctx context.Context) error {
 		return err
 	}
 	for project := int64(0); ; {
-		err := e.background(ctx, func(c *pgxpool.Conn) error {
+		err := e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 			return c.QueryRow(ctx, projectToForget, e.ahead(), project, retention).Scan(&project, new(time.Time))
 		})
 		switch {

@@ -91,10 +91,15 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 				return executionID, err
 			}
 		default:
-			if err := e.decide(ctx, s, sent); err != nil {
+			again, err := e.decide(ctx, s, sent)
+			switch {
+			case err != nil:
 				return "", err
+			case !again:
+				return f.executionID, nil
 			}
-			return f.executionID, nil
+			next := *s
+			s = &next
 		}
 	}
 }
@@ -102,7 +107,7 @@ func (e *Engine) Callback(ctx context.Context, c engine.Callback) (executionID s
 // judge returns an engine.OutputError if an output breaks the schema of a wait.
 func (e *Engine) judge(ctx context.Context, projectID string, wait int64, output []byte) error {
 	var schema []byte
-	err := e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+	err := e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
 		err := c.QueryRow(ctx, selectSchema, wait).Scan(&schema)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
@@ -120,8 +125,9 @@ func (e *Engine) judge(ctx context.Context, projectID string, wait int64, output
 	return e.options.Judge(schema, output)
 }
 
-// decide answers a callback of a state that does not wait.
-func (e *Engine) decide(ctx context.Context, s *settling, sent waits.Outcome) error {
+// decide answers a callback of a state that does not wait. again means that the state has changed: a
+// held callback was handed over, or retention has deleted the wait.
+func (e *Engine) decide(ctx context.Context, s *settling, sent waits.Outcome) (again bool, err error) {
 	f := s.found
 	stored := engine.Stored{Same: f.same}
 	if f.wait != 0 {
@@ -130,29 +136,27 @@ func (e *Engine) decide(ctx context.Context, s *settling, sent waits.Outcome) er
 	if (f.status == store.Success || f.status == store.Fail) && !f.same {
 		var at store.Status
 		var text, output []byte
-		err := e.read(ctx, s.project, func(c *pgxpool.Conn) error {
+		err := e.read(ctx, s.project, func(ctx context.Context, c *pgxpool.Conn) error {
 			return c.QueryRow(ctx, selectOutcome, f.wait).Scan(&at, &text, &output)
 		})
 		switch {
-		case errors.Is(err, pgx.ErrNoRows): // retention has deleted it
-			stored = engine.Stored{}
+		case errors.Is(err, pgx.ErrNoRows):
+			return true, nil
 		case err != nil:
-			return err
+			return false, err
 		default:
 			stored.Same = engine.Same(sent, waits.Outcome{Result: callback.Result(at.Name()), Error: string(text), Output: output})
 		}
 		if stored.Same {
-			// The commit of the first callback must be as durable as that of any other.
-			if err := e.changes.do(ctx, func(ctx context.Context, c *pgx.Conn) error { _, err := c.Exec(ctx, touch); return err }); err != nil {
-				return err
+			if err := e.touch(ctx); err != nil {
+				return false, err
 			}
 		}
 	}
-	_, err := engine.Decide(stored, time.Time{})
-	if err != nil {
-		return store.Refuse(err, "callback of a state that does not wait")
+	if _, err := engine.Decide(stored, time.Time{}); err != nil {
+		return false, store.Refuse(err, "callback of a state that does not wait")
 	}
-	return nil
+	return false, nil
 }
 
 // settle runs a batch of settlings.

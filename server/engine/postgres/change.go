@@ -13,19 +13,36 @@ import (
 // that is the caller's answer.
 type change func(ctx context.Context, c *pgx.Conn) error
 
-// change runs the changes of a batch, each in a transaction of its own.
+// change runs a change.
 func (e *Engine) change(ctx context.Context, c *pgx.Conn, batch []*store.Item[change]) ([]error, error) {
-	answers := make([]error, len(batch))
-	for i, item := range batch {
-		err := item.Change(ctx, c)
-		var refusal store.Refusal
-		if err != nil && !errors.As(err, &refusal) {
-			if isLost(err) || isPassing(err) {
-				return nil, err // all of them again
-			}
-			err = explain(err)
-		}
-		answers[i] = err
+	err := batch[0].Change(ctx, c) // the writer takes one at a time
+	var refusal store.Refusal
+	if err == nil || errors.As(err, &refusal) {
+		return []error{err}, nil
 	}
-	return answers, nil
+	return nil, err
+}
+
+// touch commits nothing. What was committed before, perhaps by a server that had no standby then, is as
+// durable afterwards as any commit.
+func (e *Engine) touch(ctx context.Context) error {
+	return e.changes.do(ctx, func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, touch)
+		return err
+	})
+}
+
+// deletion returns a change that deletes one row. It returns the refusal if there is none, unless an attempt
+// of the same change may have deleted it.
+func deletion(refusal error, statement string, arguments ...any) change {
+	attempted := false
+	return func(ctx context.Context, c *pgx.Conn) error {
+		again := attempted
+		attempted = true
+		tag, err := c.Exec(ctx, statement, arguments...)
+		if err == nil && tag.RowsAffected() == 0 && !again {
+			return refusal
+		}
+		return err
+	}
 }

@@ -31,6 +31,9 @@ func parse(url string) (location, error) {
 	if err != nil {
 		return location{}, fmt.Errorf("postgres: %w", withoutURL(err))
 	}
+	if strings.Contains(config.ConnConfig.Database, "@") { // a password with a slash
+		return location{}, errors.New("postgres: the name of the database has an @: a slash in a password is written %2F; want postgres://USER@HOST:PORT/DATABASE")
+	}
 	if !strings.Contains(url, "pool_max_conns") {
 		config.MaxConns = defaultReaders
 	}
@@ -104,7 +107,7 @@ func (l location) connect(ctx context.Context, doubt func(string)) (*pgx.Conn, e
 func isLost(err error) bool {
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
-		return true
+		return !errors.Is(err, pgx.ErrNoRows)
 	}
 	switch answer.Code[:2] {
 	case "08", "57": // connection exceptions; the operator stops the server, or it recovers

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,14 +20,14 @@ FROM flowcallback.projects p, unnest(ARRAY[2, 3, 4, 5]::smallint[]) s WHERE p.na
 // CountWaits implements engine.Reader. With a filter that many waits pass, it may stop early, and then
 // says that there are more than it has counted.
 func (e *Engine) CountWaits(ctx context.Context, projectID string, params waits.CountWaitsParams) (waits.WaitCounts, error) {
-	if _, err := e.expireDue(ctx, time.Time{}); err != nil && !cannotWrite(err) {
+	if err := e.expireDueOf(ctx, projectID); err != nil && !cannotWrite(err) {
 		return waits.WaitCounts{}, err
 	}
 	counted := map[store.Status]int{}
 	isMore := false
 	var err error
 	if (params == waits.CountWaitsParams{}) {
-		err = e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+		err = e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
 			rows, err := c.Query(ctx, countAll, []byte(projectID), waits.CountedWaitsMaximum+1)
 			if err != nil {
 				return err
@@ -60,7 +59,7 @@ func (e *Engine) countFiltered(ctx context.Context, projectID string, params wai
 		return false, err
 	}
 	q.filter = filterOf(params)
-	stopped, err := e.walk(ctx, projectID, q, func(p passed) bool {
+	stopped, err := e.walk(ctx, projectID, q, func() { clear(counted) }, func(p passed) bool {
 		counted[p.status]++
 		return true
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -35,21 +36,21 @@ type server struct {
 	fsync, commit    string // settings
 	synchronousNames string
 	databaseEncoding string
+	isolation        string // settings of the session
+	dates, bytes     string
 }
 
 const selectServer = `
 SELECT current_setting('server_version'), current_setting('server_version_num')::integer, pg_is_in_recovery(), current_setting('transaction_read_only')::boolean,
-       current_setting('fsync'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), current_setting('server_encoding')`
+       current_setting('fsync'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), current_setting('server_encoding'),
+       current_setting('default_transaction_isolation'), current_setting('DateStyle'), current_setting('bytea_output')`
 
 type querier interface {
 	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
 }
 
 func readServer(ctx context.Context, c querier) (s server, err error) {
-	err = c.QueryRow(ctx, selectServer).Scan(&s.version, &s.number, &s.inRecovery, &s.readOnly, &s.fsync, &s.commit, &s.synchronousNames, &s.databaseEncoding)
-	if err != nil {
-		err = explain(err)
-	}
+	err = c.QueryRow(ctx, selectServer).Scan(&s.version, &s.number, &s.inRecovery, &s.readOnly, &s.fsync, &s.commit, &s.synchronousNames, &s.databaseEncoding, &s.isolation, &s.dates, &s.bytes)
 	return s, err
 }
 
@@ -64,6 +65,10 @@ func (s server) check(least Durability) error {
 		return errors.New("the server is a standby: it cannot be written")
 	case s.readOnly:
 		return errors.New("the server is read-only (default_transaction_read_only)")
+	case s.isolation != "read committed":
+		return fmt.Errorf("default_transaction_isolation is %s: want read committed; ALTER ROLE … SET default_transaction_isolation = 'read committed' sets it for the server's role", s.isolation)
+	case !strings.HasPrefix(s.dates, "ISO") || s.bytes != "hex":
+		return fmt.Errorf("DateStyle is %s and bytea_output is %s: want ISO and hex; ALTER ROLE … SET sets them for the server's role", s.dates, s.bytes)
 	case least == External:
 		return nil
 	case s.fsync == "off":
@@ -89,10 +94,10 @@ func (s server) actual() Durability {
 func (s server) survives(asked Durability) string {
 	switch {
 	case asked == External:
-		return "what the operator of the database says (--durability external)"
+		return "what the operator of the database says"
 	case s.actual() == Standby:
-		return "the loss of this machine: a synchronous standby has it on its disk"
+		return "the loss of the database's machine: a synchronous standby has each answered callback on its disk"
 	default:
-		return "a crash of this machine; a standby may lack the last ones"
+		return "a crash of the database's machine; a standby may lack the callbacks that were answered last"
 	}
 }

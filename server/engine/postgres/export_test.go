@@ -33,12 +33,15 @@ func Statements(waitID, project string, limit int) (all []Statement) {
 		{"feed", feedAfter, []string{text(project), "0", fmt.Sprint(limit), "524288"}},
 		{"state of the feed", feedState, []string{text(project)}},
 		{"sweep", dueWaits, []string{"0", "'-infinity'::timestamptz", fmt.Sprint(sweepStep)}},
+		{"sweep of a project", dueWaitsOf, []string{"0", text(project), fmt.Sprint(sweepStep)}},
+		{"held", listHeld, []string{text(project), "0", "101"}},
+		{"metrics", countMetrics, []string{"0", "1000", "1000"}},
 		{"news", news, []string{"1", "0", fmt.Sprint(newsLimit)}},
 		{"ends", ends, []string{"ARRAY[" + text(project) + "]"}},
 		{"count", countAll, []string{text(project), "1001"}},
 	}
 	f := filter{state: []byte("1"), run: []byte("r"), tag: []byte("t"), workflow: []byte("w")}
-	labels := map[string]string{"x.state_id = $4": text("1"), "x.run_id = $4": text("r"), "x.tag = $4": text("t"), "x.workflow_id = $4": text("w"), "x.status = $4": "2::smallint", "$4::boolean": "true"}
+	labels := map[string]string{"sha256(x.state_id) = sha256($4)": text("1"), "sha256(x.run_id) = sha256($4)": text("r"), "x.tag = $4": text("t"), "x.workflow_id = $4": text("w"), "x.status = $4": "2::smallint", "$4::boolean": "true"}
 	for _, status := range []int{1, 2} {
 		f.status = 1
 		if status == 2 {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,7 +45,7 @@ type feed struct {
 }
 
 func (e *Engine) feedOf(ctx context.Context, projectID string) (f feed, err error) {
-	err = e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+	err = e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
 		var ids []string
 		var firsts []int64
 		err := c.QueryRow(ctx, feedState, []byte(projectID)).Scan(&f.project, &f.floor, &f.last, &ids, &firsts)
@@ -63,13 +64,11 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	if err != nil {
 		return waits.OutcomePage{}, err
 	}
-	position := f.floor
-	switch after {
-	case "":
-	case engine.AfterNow:
-		position = f.last
-	default:
-		if position, err = f.epochs.Position(after, f.last); err != nil {
+	if after == engine.AfterNow {
+		after = f.epochs.Cursor(f.last)
+	}
+	if after != "" {
+		if _, err := f.epochs.Position(after, f.last); err != nil {
 			return waits.OutcomePage{}, err
 		}
 	}
@@ -78,7 +77,7 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	for {
 		woken, leave := e.hub.Subscribe(topic{project: projectID})
 		e.poller.watch()
-		page, err := e.outcomes(ctx, projectID, position, after == "", limit)
+		page, err := e.outcomes(ctx, projectID, after, limit)
 		again := err == nil && len(page.Outcomes) == 0 && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
 		if !again {
@@ -90,14 +89,19 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 	}
 }
 
-// outcomes reads a page. It begins at the oldest outcome if fromOldest is true.
-func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, fromOldest bool, limit int) (waits.OutcomePage, error) {
+// outcomes reads a page after a cursor. The cursor is empty, or was accepted before.
+func (e *Engine) outcomes(ctx context.Context, projectID, cursor string, limit int) (waits.OutcomePage, error) {
 	answer := waits.OutcomePage{Outcomes: []waits.Wait{}}
+	var after int64
+	if cursor != "" {
+		text, _, _ := strings.Cut(cursor, "-")
+		after, _ = store.ParsePosition(text) // accepted before
+	}
 	for {
 		var rows []int64
 		var floor int64
 		end := after
-		err := e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+		err := e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
 			found, err := c.Query(ctx, feedAfter, []byte(projectID), after, limit, store.PageBytes)
 			if err != nil {
 				return err
@@ -120,10 +124,16 @@ func (e *Engine) outcomes(ctx context.Context, projectID string, after int64, fr
 		switch {
 		case err != nil:
 			return answer, err
-		case fromOldest && len(rows) == 0:
-			end = max(after, floor)
-		case !fromOldest && after < floor:
-			return answer, &engine.CursorGoneError{Oldest: f.epochs.Cursor(f.floor)}
+		case cursor == "" && len(rows) == 0:
+			end = floor
+		case cursor != "":
+			// Again, because another server may have taken over since, which has another history.
+			if _, err := f.epochs.Position(cursor, f.last); err != nil {
+				return answer, err
+			}
+			if after < floor {
+				return answer, &engine.CursorGoneError{Oldest: f.epochs.Cursor(f.floor)}
+			}
 		}
 		all, err := e.inOrder(ctx, projectID, rows)
 		if err != nil {

@@ -12,7 +12,7 @@ $$;
 -- of the disk.
 CREATE FUNCTION flowcallback.identity() RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT concat_ws('/', (SELECT system_identifier FROM pg_control_system()), substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-    'flowcallback.feed'::regclass::oid, extract(epoch FROM pg_postmaster_start_time()))
+    (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()), 'flowcallback.feed'::regclass::oid, extract(epoch FROM pg_postmaster_start_time()))
 $$;
 
 -- The last position of a project.
@@ -74,9 +74,9 @@ BEGIN
     SELECT f.key, f.id, f.project, f.expires_at, f.execution_id, f.typed FROM fresh f
   ), tagged AS (
     INSERT INTO flowcallback.tags (project, tag, wait)
-    SELECT f.project, t.tag, f.id FROM fresh f JOIN input i ON i.wait_id = f.wait_id JOIN unnest(ns, tags) AS t (n, tag) ON t.n = i.n
+    SELECT f.project, t.tag, f.id FROM unnest(wait_ids) WITH ORDINALITY AS i (wait_id, n) JOIN unnest(ns, tags) AS t (n, tag) ON t.n = i.n JOIN fresh f ON f.wait_id = i.wait_id
   )
-  SELECT i.n, f.id, moment FROM input i JOIN fresh f ON f.wait_id = i.wait_id;
+  SELECT i.n, f.id, moment FROM unnest(wait_ids) WITH ORDINALITY AS i (wait_id, n) JOIN fresh f ON f.wait_id = i.wait_id;
 END $$;
 
 -- Moves waits out of waiting, and says of each callback what it found. statuses: 2 success, 3 fail, 4
@@ -137,7 +137,7 @@ BEGIN
   moment := flowcallback.now(ahead);
   RETURN QUERY
   SELECT i.n, w.id, false, p.key IS NOT NULL, coalesce(o.status, h.status),
-    i.status = coalesce(o.status, h.status) AND i.error IS NOT DISTINCT FROM coalesce(o.error, h.error) AND i.output = coalesce(o.output, h.output),
+    i.status = coalesce(o.status, h.status) AND i.error IS NOT DISTINCT FROM coalesce(o.error, h.error) AND i.output IS NOT DISTINCT FROM coalesce(o.output, h.output),
     w.execution_id, l.wait, l.expires_at <= moment
   FROM unnest(keys, statuses, errors, outputs, digests) WITH ORDINALITY AS i (key, status, error, output, digest, n)
   LEFT JOIN flowcallback.links l ON l.digest = i.digest
@@ -148,29 +148,36 @@ BEGIN
   WHERE i.n <> ALL (done);
 END $$;
 
--- Holds a callback for an unknown state: 0 if the state is known, 1 if the project has as many held
--- callbacks as it may have, 2 if it is held.
-CREATE FUNCTION flowcallback.hold(ahead bigint, key bytea, name bytea, workflow_id bytea, run_id bytea, state_id bytea, execution_id bytea,
-  status smallint, error bytea, output bytea, caller bytea, most bigint)
-RETURNS integer LANGUAGE plpgsql SET enable_seqscan = off AS $$
-#variable_conflict use_variable
+-- Holds callbacks for unknown states: 0 if the state is known, or another callback of this call is held
+-- for it, 1 if the project has as many held callbacks as it may have, 2 if it is held.
+CREATE FUNCTION flowcallback.hold(ahead bigint, keys bytea[], names bytea[], workflows bytea[], runs bytea[], states bytea[], executions bytea[],
+  statuses smallint[], errors bytea[], outputs bytea[], callers bytea[], most bigint)
+RETURNS TABLE (n bigint, answer integer) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
 DECLARE
   moment timestamptz;
-  of     bigint;
-  row    bigint;
 BEGIN
-  PERFORM flowcallback.enter(ARRAY[name]);
-  SELECT p.id INTO of FROM flowcallback.projects p WHERE p.name = name;
-  IF EXISTS (SELECT FROM flowcallback.waits w WHERE w.key = key) THEN
-    RETURN 0;
-  ELSIF (SELECT count(*) FROM (SELECT FROM flowcallback.held h WHERE h.project = of LIMIT most) AS x) >= most THEN
-    RETURN 1;
-  END IF;
+  PERFORM flowcallback.enter(names);
   moment := flowcallback.now(ahead);
-  INSERT INTO flowcallback.waits AS w (key, workflow_id, run_id, state_id, execution_id, created_at, expires_at)
-  VALUES (key, workflow_id, run_id, state_id, execution_id, moment, moment) RETURNING w.id INTO row;
-  INSERT INTO flowcallback.held (wait, project, held_at, status, error, output, caller) VALUES (row, of, moment, status, error, output, caller);
-  RETURN 2;
+  RETURN QUERY
+  WITH room AS (
+    SELECT p.id, p.name, most - (SELECT count(*) FROM (SELECT FROM flowcallback.held h WHERE h.project = p.id LIMIT most) AS x) AS places
+    FROM flowcallback.projects p WHERE p.name = ANY (names)
+  ), fresh AS (
+    SELECT f.n, f.key, r.id AS project, row_number() OVER (PARTITION BY r.id ORDER BY f.n) <= r.places AS fits
+    FROM (SELECT DISTINCT ON (u.key) u.n, u.key, u.name FROM unnest(keys, names) WITH ORDINALITY AS u (key, name, n) ORDER BY u.key, u.n) AS f
+    JOIN room r ON r.name = f.name
+    WHERE NOT EXISTS (SELECT FROM flowcallback.waits w WHERE w.key = f.key)
+  ), rows AS (
+    INSERT INTO flowcallback.waits AS w (key, workflow_id, run_id, state_id, execution_id, created_at, expires_at)
+    SELECT f.key, workflows[f.n], runs[f.n], states[f.n], executions[f.n], moment, moment FROM fresh f WHERE f.fits ORDER BY f.n
+    ON CONFLICT (key) DO NOTHING RETURNING w.id, w.key
+  ), kept AS (
+    INSERT INTO flowcallback.held (wait, project, held_at, status, error, output, caller)
+    SELECT r.id, f.project, moment, statuses[f.n], errors[f.n], outputs[f.n], callers[f.n] FROM rows r JOIN fresh f ON f.key = r.key
+  )
+  SELECT f.n, CASE WHEN NOT f.fits THEN 1 WHEN r.id IS NOT NULL THEN 2 ELSE 0 END FROM fresh f LEFT JOIN rows r ON r.key = f.key;
 END $$;
 
 -- Opens a wait whose callback is held, and hands the callback over. False: there is none.
@@ -184,11 +191,12 @@ DECLARE
   row    bigint;
 BEGIN
   PERFORM flowcallback.enter(ARRAY[name]);
-  DELETE FROM flowcallback.waits w WHERE w.key = key AND w.project IS NULL RETURNING w.id, w.execution_id INTO row, run_as;
+  -- In the order in which callbacks are dropped and forgotten: first held, then waits.
+  DELETE FROM flowcallback.held h USING flowcallback.waits w WHERE w.key = key AND w.project IS NULL AND h.wait = w.id RETURNING h.* INTO early;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  DELETE FROM flowcallback.held h WHERE h.wait = row RETURNING h.* INTO early;
+  DELETE FROM flowcallback.waits w WHERE w.id = early.wait RETURNING w.execution_id INTO run_as;
   SELECT o.wait INTO row FROM flowcallback.open(ahead, ARRAY[key], ARRAY[name], ARRAY[wait_id], ARRAY[workflow_id], ARRAY[run_id], ARRAY[state_id],
     ARRAY[run_as], ARRAY[timeout], ARRAY[title], ARRAY[tag_list], ARRAY[principal], ARRAY[input], ARRAY[schema], array_fill(1::bigint, ARRAY[cardinality(tags)]), tags) AS o;
   PERFORM flowcallback.settle(ahead, ARRAY[key], ARRAY[row], ARRAY[early.status], ARRAY[early.error], ARRAY[early.output], ARRAY[early.caller], ARRAY[row], ARRAY[NULL::bytea]);
@@ -234,7 +242,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN 0;
   ELSIF EXISTS (SELECT FROM flowcallback.links l WHERE l.digest = digest AND l.wait = known.id) THEN
-    RETURN 3; -- the call is repeated
+    PERFORM pg_logical_emit_message(true, 'flowcallback', ''); -- so that the repeat is as durable
+    RETURN 3;
   END IF;
   PERFORM FROM flowcallback.pending p WHERE p.key = known.key AND p.wait = known.id FOR UPDATE;
   IF NOT FOUND THEN

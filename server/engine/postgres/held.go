@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	holdOne  = `SELECT flowcallback.hold($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	holdAll  = `SELECT * FROM flowcallback.hold($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	listHeld = `
 SELECT h.wait, w.workflow_id, w.run_id, w.state_id, w.execution_id, h.status, h.error, octet_length(h.output), h.caller, h.held_at
 FROM flowcallback.held h JOIN flowcallback.waits w ON w.id = h.wait
@@ -33,24 +33,66 @@ const (
 	holdFull
 )
 
-// hold holds a callback for an unknown state. isKnown means that the state is known in the meantime.
+// A holding holds a callback for an unknown state.
+type holding struct {
+	settling  *settling
+	key       engine.Key
+	execution string
+
+	answer int
+}
+
+// hold holds a callback. isKnown means that the state is known in the meantime.
 func (e *Engine) hold(ctx context.Context, s *settling, key engine.Key) (executionID string, isKnown bool, err error) {
-	executionID = engine.ExecutionID(key.RunID)
-	var answer int
-	err = e.changes.do(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		return c.QueryRow(ctx, holdOne, e.ahead(), s.key, []byte(key.ProjectID), []byte(key.WorkflowID), []byte(key.RunID), []byte(key.StateID), []byte(executionID),
-			int16(s.status), s.error, s.output, s.caller, int64(e.options.MaxHeld)).Scan(&answer)
-	})
-	switch {
-	case err != nil:
+	h := &holding{settling: s, key: key, execution: engine.ExecutionID(key.RunID)}
+	if err := e.holds.do(ctx, h); err != nil {
 		return "", false, err
-	case answer == holdKnown:
+	}
+	switch h.answer {
+	case holdKnown:
 		return "", true, nil
-	case answer == holdFull:
+	case holdFull:
 		return "", false, store.Refuse(engine.ErrOverloaded, "the project has %d held callbacks, which is the limit; drop those that nobody will open", e.options.MaxHeld)
 	default:
-		return executionID, false, nil
+		return h.execution, false, nil
 	}
+}
+
+// holdAll runs a batch of holdings.
+func (e *Engine) holdAll(ctx context.Context, c *pgx.Conn, batch []*store.Item[*holding]) ([]error, error) {
+	n := len(batch)
+	var columns [9][][]byte
+	for i := range columns {
+		columns[i] = make([][]byte, n)
+	}
+	statuses := make([]int16, n)
+	for i, item := range batch {
+		h := item.Change
+		for j, value := range [...][]byte{
+			h.settling.key, []byte(h.key.ProjectID), []byte(h.key.WorkflowID), []byte(h.key.RunID), []byte(h.key.StateID), []byte(h.execution),
+			h.settling.error, h.settling.output, h.settling.caller,
+		} {
+			columns[j][i] = value
+		}
+		statuses[i] = int16(h.settling.status) //nolint:gosec // 2 or 3
+	}
+	rows, err := c.Query(ctx, holdAll, e.ahead(), columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], statuses, columns[6], columns[7], columns[8], int64(e.options.MaxHeld))
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]int, n)
+	var i int64
+	var answer int
+	if _, err := pgx.ForEachRow(rows, []any{&i, &answer}, func() error {
+		answers[i-1] = answer
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for i, item := range batch {
+		item.Change.answer = answers[i]
+	}
+	return make([]error, n), nil
 }
 
 // ListHeld implements engine.Holder. Its cursors are row ids.
@@ -67,7 +109,7 @@ func (e *Engine) ListHeld(ctx context.Context, projectID string, params waits.Li
 	if params.Limit != nil {
 		limit = *params.Limit
 	}
-	err := e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+	err := e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
 		answer = waits.HeldPage{Held: []waits.HeldCallback{}}
 		rows, err := c.Query(ctx, listHeld, []byte(projectID), from, limit+1)
 		if err != nil {
@@ -101,11 +143,5 @@ func (e *Engine) DropHeld(ctx context.Context, projectID, heldID string) error {
 	if err != nil {
 		return fmt.Errorf("held callback %s: %w", heldID, engine.ErrNotFound)
 	}
-	return e.changes.do(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		tag, err := c.Exec(ctx, dropHeld, []byte(projectID), id)
-		if err == nil && tag.RowsAffected() == 0 {
-			err = store.Refuse(engine.ErrNotFound, "held callback %s", heldID)
-		}
-		return err
-	})
+	return e.changes.do(ctx, deletion(store.Refuse(engine.ErrNotFound, "held callback %s", heldID), dropHeld, []byte(projectID), id))
 }

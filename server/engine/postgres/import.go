@@ -22,8 +22,8 @@ const (
 	firstOfAll    = `UPDATE flowcallback.feed SET base = $1, floor = $2 WHERE project = 0`
 	noEpochs      = `DELETE FROM flowcallback.epochs`
 	importEpoch   = `INSERT INTO flowcallback.epochs (project, first, id) VALUES (0, $1, $2)`
-	afterWaits    = `SELECT setval(pg_get_serial_sequence('flowcallback.waits', 'id'), greatest(1, (SELECT max(id) FROM flowcallback.waits)))`
-	afterLinks    = `SELECT setval(pg_get_serial_sequence('flowcallback.links', 'id'), greatest(1, (SELECT max(id) FROM flowcallback.links)))`
+	afterWaits    = `SELECT setval(pg_get_serial_sequence('flowcallback.waits', 'id'), greatest(1, $1::bigint))`
+	afterLinks    = `SELECT setval(pg_get_serial_sequence('flowcallback.links', 'id'), greatest(1, $1::bigint))`
 	importHeld    = `
 WITH row AS (INSERT INTO flowcallback.waits (key, workflow_id, run_id, state_id, execution_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id)
 INSERT INTO flowcallback.held (wait, project, held_at, status, error, output, caller) SELECT id, $7, $6, $8, $9, $10, $11 FROM row`
@@ -167,7 +167,7 @@ func (i *importer) waits(ctx context.Context) (err error) {
 		return nil
 	})
 	if err == nil {
-		_, err = i.tx.Exec(ctx, afterWaits)
+		_, err = i.tx.Exec(ctx, afterWaits, i.head.LastWait)
 	}
 	return err
 }
@@ -192,7 +192,7 @@ func (i *importer) links(ctx context.Context) error {
 			return err
 		}
 		if len(some) == 0 {
-			_, err := i.tx.Exec(ctx, afterLinks)
+			_, err := i.tx.Exec(ctx, afterLinks, i.head.LastLink)
 			return err
 		}
 		var rows [][]any

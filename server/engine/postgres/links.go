@@ -80,7 +80,7 @@ func scanLink(row pgx.CollectableRow) (l storedLink, err error) {
 }
 
 func (e *Engine) links(ctx context.Context, project, statement string, argument any) (all []storedLink, err error) {
-	err = e.read(ctx, project, func(c *pgxpool.Conn) error {
+	err = e.read(ctx, project, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, statement, e.ahead(), argument)
 		if err != nil {
 			return err
@@ -138,13 +138,7 @@ func (e *Engine) WithdrawLink(ctx context.Context, projectID, waitID, linkID str
 	if err != nil {
 		return fmt.Errorf("link %s: %w", linkID, engine.ErrNotFound)
 	}
-	return e.changes.do(ctx, func(ctx context.Context, c *pgx.Conn) error {
-		tag, err := c.Exec(ctx, withdrawLink, id, []byte(waitID), []byte(projectID))
-		if err == nil && tag.RowsAffected() == 0 {
-			err = store.Refuse(engine.ErrNotFound, "link %s", linkID)
-		}
-		return err
-	})
+	return e.changes.do(ctx, deletion(store.Refuse(engine.ErrNotFound, "link %s", linkID), withdrawLink, id, []byte(waitID), []byte(projectID)))
 }
 
 // FollowLink implements engine.Linker.

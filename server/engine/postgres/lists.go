@@ -129,7 +129,7 @@ func queryOf(params waits.ListWaitsParams) (q listQuery, err error) {
 func (e *Engine) listPage(ctx context.Context, projectID string, q listQuery) (waits.WaitPage, error) {
 	answer := waits.WaitPage{Waits: []waits.Wait{}}
 	if q.status == store.Waiting || q.status == store.Expired {
-		if _, err := e.expireDue(ctx, time.Time{}); err != nil && !cannotWrite(err) {
+		if err := e.expireDueOf(ctx, projectID); err != nil && !cannotWrite(err) {
 			return answer, err
 		}
 	}
@@ -193,20 +193,20 @@ type source struct {
 // sources returns what lists the waits of a filter, the one with the fewest waits first, as a rule.
 func (f *filter) sources(workflows [][]byte) (all []source) {
 	const table = "flowcallback.waits"
-	add := func(label []byte, column string) {
+	add := func(label []byte, column, value string) {
 		if label != nil {
-			all = append(all, source{table, "x.id", "x.expires_at", "x." + column + " = $4", label})
+			all = append(all, source{table, "x.id", "x.expires_at", column + " = " + value, label})
 		}
 	}
-	add(f.state, "state_id")
-	add(f.run, "run_id")
+	add(f.state, "sha256(x.state_id)", "sha256($4)")
+	add(f.run, "sha256(x.run_id)", "sha256($4)")
 	if f.tag != nil {
 		all = append(all, source{"flowcallback.tags", "x.wait", "", "x.tag = $4", f.tag})
 	}
 	if f.status == store.Waiting {
 		all = append(all, source{"flowcallback.pending", "x.wait", "x.deadline", "$4::boolean", true})
 	}
-	add(f.workflow, "workflow_id")
+	add(f.workflow, "x.workflow_id", "$4")
 	if f.status != store.Waiting && f.status != store.AnyStatus {
 		all = append(all, source{"flowcallback.outcomes", "x.wait", "", "x.status = $4", int16(f.status)})
 	}
@@ -237,6 +237,7 @@ func (s source) statement(order waits.Order) string {
 }
 
 const (
+	newestOf  = `SELECT coalesce(max(id), 0) FROM flowcallback.waits WHERE project = $1`
 	projectOf = `SELECT id FROM flowcallback.projects WHERE name = $1`
 	// The workflows with a prefix, one by one by the index.
 	workflowsWith = `
@@ -273,9 +274,9 @@ type passed struct {
 
 // search returns the places of a page. stopped is where it stopped, if there may be more.
 func (e *Engine) search(ctx context.Context, projectID string, q listQuery) (found []place, stopped *place, err error) {
-	size := 0
-	full := false
-	stopped, err = e.walk(ctx, projectID, q, func(p passed) bool {
+	size, full := 0, false
+	begin := func() { found, size, full = nil, 0, false }
+	stopped, err = e.walk(ctx, projectID, q, begin, func(p passed) bool {
 		if len(found) == q.limit || size > store.PageBytes {
 			full = true
 			return false
@@ -289,10 +290,12 @@ func (e *Engine) search(ctx context.Context, projectID string, q listQuery) (fou
 	return found, stopped, err
 }
 
-// walk calls visit with the waits of a query, in its order, until visit returns false. stopped is
-// where it stopped because it has read enough; nil if it has read all.
-func (e *Engine) walk(ctx context.Context, projectID string, q listQuery, visit func(passed) bool) (stopped *place, err error) {
-	err = e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+// walk calls visit with the waits of a query, in its order, until visit returns false. It calls begin
+// first, again if it begins again on another connection. stopped is where it stopped because it has read
+// enough; nil if it has read all.
+func (e *Engine) walk(ctx context.Context, projectID string, q listQuery, begin func(), visit func(passed) bool) (stopped *place, err error) {
+	err = e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
+		begin()
 		s := searcher{ctx: ctx, c: c, query: q, from: q.from}
 		err := c.QueryRow(ctx, projectOf, []byte(projectID)).Scan(&s.project)
 		if err == pgx.ErrNoRows { //nolint:errorlint // as pgx returns it
@@ -311,6 +314,12 @@ func (e *Engine) walk(ctx context.Context, projectID string, q listQuery, visit 
 			var isAll bool
 			if places, isAll, err = s.next(); err != nil {
 				return err
+			}
+			if s.newest != 0 && q.order == waits.Oldest {
+				// A wait of a workflow that is newer than the list of workflows comes next time.
+				if i := slices.IndexFunc(places, func(p place) bool { return p.wait > s.newest }); i >= 0 {
+					places, isAll = places[:i], true
+				}
 			}
 			var all []passed
 			if all, err = s.filter(places); err != nil {
@@ -340,6 +349,7 @@ type searcher struct {
 	from    place
 	sources []source
 	few     []place // all places, in the order of deadlines, if they are few
+	newest  int64   // the row of the newest wait, before the workflows with a prefix were read; 0 without a prefix
 }
 
 // begin finds out what to read.
@@ -347,6 +357,9 @@ func (s *searcher) begin() error {
 	q := &s.query
 	var workflows [][]byte
 	if q.prefix != nil {
+		if err := s.c.QueryRow(s.ctx, newestOf, s.project).Scan(&s.newest); err != nil {
+			return err
+		}
 		rows, err := s.c.Query(s.ctx, workflowsWith, s.project, q.prefix, prefixLimit)
 		if err == nil {
 			workflows, err = pgx.CollectRows(rows, pgx.RowTo[[]byte])

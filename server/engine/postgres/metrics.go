@@ -27,8 +27,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM flowcallback.pending LIMIT $2) x),
          SELECT (SELECT min(p.wait) FROM flowcallback.pending p WHERE p.project = r.id) AS wait FROM (SELECT id FROM flowcallback.projects ORDER BY id LIMIT $3) r
        ) x JOIN flowcallback.waits w ON w.id = x.wait), 0)::double precision,
        coalesce((SELECT max(extract(epoch FROM flowcallback.now($1) - w.created_at) / greatest(0.001, extract(epoch FROM w.expires_at - w.created_at))) FROM (
-         SELECT wait FROM flowcallback.pending ORDER BY deadline LIMIT 1000
-       ) x JOIN flowcallback.waits w ON w.id = x.wait), 0)::double precision`
+         SELECT wait FROM flowcallback.pending ORDER BY deadline AT TIME ZONE 'UTC' LIMIT 1000
+       ) x CROSS JOIN LATERAL (SELECT * FROM flowcallback.waits w WHERE w.id = x.wait LIMIT 1) w), 0)::double precision`
 )
 
 // metrics count what this copy does. Without a registry they are nil.
@@ -104,8 +104,8 @@ func (c collector) Collect(all chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		all <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	gauge(queuedDesc, float64(len(e.settles.queue.Items)+len(e.opens.queue.Items)+len(e.changes.queue.Items)))
-	gauge(capacityDesc, 3*store.QueueLength)
+	gauge(queuedDesc, float64(len(e.settles.queue.Items)+len(e.opens.queue.Items)+len(e.changes.queue.Items)+len(e.holds.queue.Items)))
+	gauge(capacityDesc, 4*store.QueueLength)
 	listens := 0.0
 	if e.poller.listens.Load() {
 		listens = 1
@@ -115,8 +115,8 @@ func (c collector) Collect(all chan<- prometheus.Metric) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if time.Since(n.at) > countAge {
-		n.err = e.background(context.Background(), func(c *pgxpool.Conn) error {
-			return c.QueryRow(context.Background(), countMetrics, e.ahead(), countLimit, projectLimit).Scan(&n.waiting, &n.held, &n.oldest, &n.deadlineShare)
+		n.err = e.background(context.Background(), func(ctx context.Context, c *pgxpool.Conn) error {
+			return c.QueryRow(ctx, countMetrics, e.ahead(), countLimit, projectLimit).Scan(&n.waiting, &n.held, &n.oldest, &n.deadlineShare)
 		})
 		n.at = time.Now()
 	}

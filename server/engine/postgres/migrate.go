@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -27,7 +28,7 @@ const (
 	lockMigration = `SELECT pg_advisory_xact_lock(hashtext('flowcallback'))`
 	hasTables     = `SELECT to_regclass('flowcallback.version') IS NOT NULL`
 	createVersion = `
-CREATE SCHEMA IF NOT EXISTS flowcallback;
+DO $$ BEGIN IF to_regnamespace('flowcallback') IS NULL THEN CREATE SCHEMA flowcallback; END IF; END $$;
 CREATE TABLE flowcallback.version (
   one     boolean PRIMARY KEY DEFAULT true CHECK (one),
   version integer NOT NULL,
@@ -53,40 +54,63 @@ func (e *Engine) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.options.Logger.Info("connected to PostgreSQL", "version", s.version, "an answered callback survives", s.survives(e.options.Durability))
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return migrate(ctx, tx) })
+	exists, err := tablesFit(ctx, c)
+	if err == nil && !exists {
+		err = e.create(ctx, c)
+	}
+	if err == nil {
+		e.options.Logger.Info("connected to PostgreSQL", "version", s.version, "survives", s.survives(e.options.Durability))
+	}
+	return err
 }
 
-func migrate(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, lockMigration); err != nil {
-		return err
-	}
-	var exists bool
-	if err := tx.QueryRow(ctx, hasTables).Scan(&exists); err != nil {
-		return err
-	}
-	if !exists {
+// create creates the tables, unless another server has just done so.
+func (e *Engine) create(ctx context.Context, c *pgx.Conn) error {
+	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockMigration); err != nil {
+			return err
+		}
+		exists, err := tablesFit(ctx, tx) // another server may have made them meanwhile
+		if err != nil || exists {
+			return err
+		}
 		return create(ctx, tx)
+	})
+}
+
+// tablesFit reports whether there are tables. The error says that they are not for this release.
+func tablesFit(ctx context.Context, c querier) (exist bool, err error) {
+	if err := c.QueryRow(ctx, hasTables).Scan(&exist); err != nil || !exist {
+		return false, err
 	}
 	var stored, oldest int
-	if err := tx.QueryRow(ctx, selectVersion).Scan(&stored, &oldest); err != nil {
-		return err
+	if err := c.QueryRow(ctx, selectVersion).Scan(&stored, &oldest); err != nil {
+		return true, hint(err)
 	}
 	if oldest > version {
-		return fmt.Errorf("the tables are of a newer release (version %d; this release has %d): start that release", stored, version)
+		return true, fmt.Errorf("the tables are of a newer release (version %d; this release has %d): start that release", stored, version)
 	}
-	return nil
+	return true, nil
+}
+
+// hint adds what to do to an error about rights.
+func hint(err error) error {
+	var answer *pgconn.PgError
+	switch {
+	case !errors.As(err, &answer) || answer.Code != "42501":
+		return err
+	case strings.Contains(answer.Message, "database"):
+		return fmt.Errorf("%w: GRANT CREATE ON DATABASE to this role, or CREATE SCHEMA flowcallback AUTHORIZATION for it", err)
+	default:
+		return fmt.Errorf("%w: the tables belong to another role: connect as that one, or GRANT it to this one", err)
+	}
 }
 
 // create creates the tables. Several statements at once need the simple protocol.
 func create(ctx context.Context, tx pgx.Tx) error {
 	for _, script := range []string{createVersion, schema, functions} {
 		if _, err := tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
-			var answer *pgconn.PgError
-			if errors.As(err, &answer) && answer.Code == "42501" {
-				return fmt.Errorf("creating the schema flowcallback: %w: GRANT CREATE ON DATABASE to this role, or create the schema for it", err)
-			}
-			return fmt.Errorf("creating the tables: %w", err)
+			return fmt.Errorf("creating the tables: %w", hint(err))
 		}
 	}
 	if _, err := tx.Exec(ctx, insertVersion, version); err != nil {

@@ -88,9 +88,11 @@ func TestPlans(t *testing.T) {
 				most = postgres.Window + 10
 			case s.Name == "feed" || s.Name == "rows" || s.Name == "passing" || s.Name == "sorted": // of 100
 				most = 3*limit + 10
+			case s.Name == "metrics":
+				most = 4 * 1010
 			case s.Name == "count":
 				most = 5 * 1010
-			case s.Name == "sweep" || s.Name == "news":
+			case s.Name == "sweep" || s.Name == "sweep of a project" || s.Name == "news":
 				most = 1010
 			}
 			if rows := explained[0].Plan.read(); rows > most {

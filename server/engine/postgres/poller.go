@@ -126,7 +126,7 @@ func (e *Engine) askForNews(ctx context.Context, topics []topic) (isNews bool) {
 		names = append(names, []byte(name))
 	}
 	found := map[string]end{}
-	err := e.background(ctx, func(c *pgxpool.Conn) error {
+	err := e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, ends, names)
 		if err != nil {
 			return err
@@ -170,7 +170,7 @@ func (e *Engine) wakeChanged(ctx context.Context, name string, all []topic, was,
 		return
 	}
 	var left []int64
-	err := e.background(ctx, func(c *pgxpool.Conn) error {
+	err := e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, news, now.project, was.position, newsLimit)
 		if err == nil {
 			left, err = pgx.CollectRows(rows, pgx.RowTo[int64])
@@ -188,10 +188,10 @@ func (e *Engine) wakeChanged(ctx context.Context, name string, all []topic, was,
 }
 
 // background runs do with a connection that reads, for work of the engine itself.
-func (e *Engine) background(ctx context.Context, do func(*pgxpool.Conn) error) error {
+func (e *Engine) background(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return e.own.AcquireFunc(ctx, do)
+	return e.own.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return do(ctx, c) })
 }
 
 const (
@@ -212,7 +212,7 @@ func (e *Engine) notifyOthers(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		_ = e.background(ctx, func(c *pgxpool.Conn) error { // without it the others find out a little later
+		_ = e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error { // without it the others find out a little later
 			_, err := c.Exec(ctx, notify, e.poller.self)
 			return err
 		})
@@ -290,7 +290,10 @@ func (e *Engine) prove(ctx context.Context, stop <-chan struct{}, proven *proof)
 	}
 	for {
 		sent := time.Now().UnixNano()
-		_ = e.background(ctx, func(c *pgxpool.Conn) error { _, err := c.Exec(ctx, notify, e.poller.self+proofMark); return err })
+		_ = e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+			_, err := c.Exec(ctx, notify, e.poller.self+proofMark)
+			return err
+		})
 		if !pause(proveFor) {
 			return
 		}

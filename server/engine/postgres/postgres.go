@@ -102,6 +102,8 @@ type Engine struct {
 	settles *writer[*settling]
 	opens   *writer[*opening]
 	changes *writer[change]
+	holds   *writer[*holding]
+	outage  outage
 
 	hub     store.Hub[topic]
 	poller  poller
@@ -109,7 +111,8 @@ type Engine struct {
 	counted counted
 	metrics metrics
 
-	closed chan struct{}
+	alive  context.Context // until Close
+	closed <-chan struct{}
 	close  func() error
 }
 
@@ -123,27 +126,32 @@ func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: options, location: l, closed: make(chan struct{})}
-	if err := e.prepare(ctx); err != nil {
-		return nil, err
+	alive, end := context.WithCancel(context.Background())
+	e := &Engine{options: options, location: l, outage: outage{logger: options.Logger}, alive: alive, closed: alive.Done()}
+	err = e.prepare(ctx)
+	if err == nil {
+		e.readers, err = l.pool(ctx, l.config.MaxConns)
 	}
-	if e.readers, err = l.pool(ctx, l.config.MaxConns); err != nil {
-		return nil, err
+	if err == nil {
+		e.own, err = l.pool(ctx, ownReaders)
 	}
-	if e.own, err = l.pool(ctx, ownReaders); err != nil {
+	if err != nil {
+		end()
 		return nil, err
 	}
 	e.poller.start()
 	e.turns = store.NewTurns(int(e.readers.Config().MaxConns))
 	e.metrics.start(options.Metrics)
-	e.settles, e.opens, e.changes = newWriter(e, e.settle), newWriter(e, e.open), newWriter(e, e.change)
+	e.settles, e.opens, e.changes = newWriter(e, store.BatchLength, e.settle), newWriter(e, store.BatchLength, e.open), newWriter(e, 1, e.change)
+	e.holds = newWriter(e, store.BatchLength, e.holdAll)
 	stopBackground := e.startBackground()
 	e.close = sync.OnceValue(func() error {
-		close(e.closed)
+		end()
 		stopBackground()
 		e.settles.close()
 		e.opens.close()
 		e.changes.close()
+		e.holds.close()
 		e.readers.Close()
 		e.own.Close()
 		return nil
@@ -179,7 +187,7 @@ func (e *Engine) ended(ctx context.Context) error {
 }
 
 // read runs do with a connection that reads, for a project.
-func (e *Engine) read(ctx context.Context, project string, do func(*pgxpool.Conn) error) error {
+func (e *Engine) read(ctx context.Context, project string, do func(context.Context, *pgxpool.Conn) error) error {
 	if err := e.ended(ctx); err != nil {
 		return err
 	}
@@ -190,8 +198,9 @@ func (e *Engine) read(ctx context.Context, project string, do func(*pgxpool.Conn
 	defer leave()
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	defer context.AfterFunc(e.alive, cancel)()
 	for try := 0; ; try++ {
-		err = e.readers.AcquireFunc(patient, do)
+		err = e.readers.AcquireFunc(patient, func(c *pgxpool.Conn) error { return do(patient, c) })
 		// A connection of the pool may have ended since it was used last.
 		if err == nil || try == readTries || patient.Err() != nil || !isLost(err) {
 			break

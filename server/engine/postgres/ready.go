@@ -6,10 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/flowcallback/flowcallback/server/engine"
-	"github.com/flowcallback/flowcallback/server/engine/store"
 )
 
 const (
@@ -60,16 +59,19 @@ func (e *Engine) Ready(ctx context.Context) error {
 
 // test tests the server.
 func (e *Engine) test(done chan struct{}) {
-	err := e.changes.do(context.Background(), func(ctx context.Context, c *pgx.Conn) error {
+	err := e.background(e.alive, func(ctx context.Context, c *pgxpool.Conn) error {
 		s, err := readServer(ctx, c)
 		if err == nil {
-			if refused := s.check(e.options.Durability); refused != nil {
-				return store.Refuse(engine.ErrUnavailable, "PostgreSQL: %s", refused)
-			}
+			err = s.check(e.options.Durability)
+		}
+		if err == nil {
 			_, err = c.Exec(ctx, touch)
 		}
 		return err
 	})
+	if err != nil {
+		err = explain(err)
+	}
 	e.probe.mu.Lock()
 	defer e.probe.mu.Unlock()
 	e.probe.at, e.probe.err, e.probe.running = time.Now(), err, nil

@@ -38,7 +38,7 @@ type record struct {
 
 // records reads waits of a project. The statement is byID, byKey or byRow.
 func (e *Engine) records(ctx context.Context, projectID, statement string, argument any) (found []record, err error) {
-	err = e.read(ctx, projectID, func(c *pgxpool.Conn) error {
+	err = e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, statement, e.ahead(), []byte(projectID), argument)
 		if err != nil {
 			return err

@@ -52,8 +52,8 @@ CREATE TABLE flowcallback.waits (
 );
 CREATE INDEX waits_of_project  ON flowcallback.waits (project, id);
 CREATE INDEX waits_of_workflow ON flowcallback.waits (project, workflow_id, id);
-CREATE INDEX waits_of_run      ON flowcallback.waits (project, run_id, id);
-CREATE INDEX waits_of_state    ON flowcallback.waits (project, state_id, id);
+CREATE INDEX waits_of_run      ON flowcallback.waits (project, sha256(run_id), id); -- ids may be longer than an index allows
+CREATE INDEX waits_of_state    ON flowcallback.waits (project, sha256(state_id), id);
 CREATE INDEX waits_by_deadline ON flowcallback.waits (project, expires_at, id);
 
 CREATE TABLE flowcallback.tags (
@@ -75,7 +75,8 @@ CREATE TABLE flowcallback.pending (
 );
 CREATE INDEX pending_of_project  ON flowcallback.pending (project, wait);
 CREATE INDEX pending_by_deadline ON flowcallback.pending (project, deadline, wait);
-CREATE INDEX pending_due         ON flowcallback.pending (deadline);
+-- An expression, so that PostgreSQL never takes this index for the list of one project.
+CREATE INDEX pending_due         ON flowcallback.pending ((deadline AT TIME ZONE 'UTC'));
 
 -- The feed: one row for each wait that left waiting. status: 2 success, 3 fail, 4 expired, 5 cancelled.
 CREATE TABLE flowcallback.outcomes (

@@ -197,8 +197,11 @@ func (e *Engine) ChangeWait(ctx context.Context, projectID, waitID string, reque
 // CancelWait implements engine.Opener.
 func (e *Engine) CancelWait(ctx context.Context, projectID, waitID, reason, principal string) error {
 	r, err := e.wait(ctx, projectID, byID, []byte(waitID))
-	if err != nil || r.wait.Status != waits.Waiting {
+	if err != nil {
 		return err
+	}
+	if r.wait.Status != waits.Waiting {
+		return e.touch(ctx)
 	}
 	return e.settles.do(ctx, &settling{key: r.key, project: projectID, want: r.id, status: store.Cancelled, error: optional(reason), caller: optional(principal)})
 }
@@ -215,14 +218,19 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait tim
 		woken, leave := e.hub.Subscribe(topic{project: projectID, wait: r.id})
 		e.poller.watch()
 		r, err = e.wait(ctx, projectID, byID, []byte(waitID)) // it may have left waiting before the subscription
-		again := err == nil && r.wait.Status == waits.Waiting && store.Pause(ctx, woken, timeout, e.closed)
+		isWaiting := err == nil && r.wait.Status == waits.Waiting
+		again := isWaiting && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
-		if !again {
-			if err == nil {
-				err = e.ended(ctx)
-			}
-			return r.wait, err
+		if again {
+			continue
 		}
+		if err == nil {
+			err = e.ended(ctx)
+		}
+		if isWaiting && err == nil { // it may have left waiting, or be due since
+			r, err = e.wait(ctx, projectID, byID, []byte(waitID))
+		}
+		return r.wait, err
 	}
 }
 

@@ -17,9 +17,11 @@ import (
 const (
 	// replayFor limits how long a batch is tried again while the database is away.
 	replayFor = patience - 2*time.Second
-	// stuckAfter is how long a statement may take before its connection is given up. A commit
-	// that waits for a standby may go on in the database.
+	// stuckAfter is how long a statement may take before its connection is given up, and stuckLimit how
+	// long at most. A commit that waits for a standby goes on in the database, and keeps its
+	// connection there, so the next attempts take longer and longer.
 	stuckAfter = 30 * time.Second
+	stuckLimit = 30 * time.Minute
 )
 
 // A writer commits the queued changes of one kind, each batch with one statement on a connection of
@@ -29,6 +31,8 @@ type writer[T any] struct {
 	engine *Engine
 	queue  *store.Queue[T]
 	run    func(ctx context.Context, c *pgx.Conn, batch []*store.Item[T]) ([]error, error)
+	most   int           // changes of a batch
+	stuck  time.Duration // how long the next statement may take; doubled after each that took longer
 
 	conn  *pgx.Conn
 	doubt atomic.Pointer[string] // the last warning of the connection
@@ -41,8 +45,8 @@ type health struct {
 	err error
 }
 
-func newWriter[T any](e *Engine, run func(context.Context, *pgx.Conn, []*store.Item[T]) ([]error, error)) *writer[T] {
-	w := &writer[T]{engine: e, queue: store.NewQueue[T](), run: run}
+func newWriter[T any](e *Engine, most int, run func(context.Context, *pgx.Conn, []*store.Item[T]) ([]error, error)) *writer[T] {
+	w := &writer[T]{engine: e, queue: store.NewQueue[T](), run: run, most: most, stuck: stuckAfter}
 	w.queue.Patience = patience
 	w.queue.Slow.Begin() // callers always watch their contexts
 	go w.loop()
@@ -61,13 +65,13 @@ func (w *writer[T]) loop() {
 	for {
 		select {
 		case first := <-w.queue.Items:
-			w.commit(w.queue.Collect(first))
+			w.commit(w.queue.Collect(first, w.most))
 		case <-w.queue.Stop():
 			first := w.queue.Next()
 			if first == nil {
 				return
 			}
-			w.commit(w.queue.Collect(first))
+			w.commit(w.queue.Collect(first, w.most))
 		}
 	}
 }
@@ -104,6 +108,7 @@ func (w *writer[T]) replay(batch []*store.Item[T]) (answers []error, err error) 
 	pauses.InitialInterval, pauses.MaxInterval = 10*time.Millisecond, 500*time.Millisecond
 	for start := time.Now(); ; {
 		answers, err = w.attempt(batch)
+		w.engine.outage.note(err)
 		if err == nil || !isLost(err) && !isPassing(err) || errors.Is(err, errDoubt) || time.Since(start) > replayFor {
 			return answers, err
 		}
@@ -132,9 +137,13 @@ func (w *writer[T]) attempt(batch []*store.Item[T]) (answers []error, err error)
 	}
 	w.doubt.Store(nil)
 	raw := w.conn.PgConn().Conn()
-	stuck := time.AfterFunc(stuckAfter, func() { _ = raw.Close() })
+	stuck := time.AfterFunc(w.stuck, func() { _ = raw.Close() })
 	answers, err = w.run(context.Background(), w.conn, batch)
-	stuck.Stop()
+	if stuck.Stop() {
+		w.stuck = stuckAfter
+	} else {
+		w.stuck = min(2*w.stuck, stuckLimit)
+	}
 	if err != nil && (isLost(err) || isPassing(err)) {
 		w.disconnect()
 	}

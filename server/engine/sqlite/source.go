@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	sourceState    = `SELECT floor, (SELECT count(*) FROM waits) FROM state`
+	sourceState    = `SELECT floor, (SELECT count(*) FROM waits), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'links'), 0) FROM state`
 	sourceProjects = `SELECT name, floor FROM projects ORDER BY id`
 	sourceWaits    = `SELECT id FROM waits WHERE id > ? ORDER BY id LIMIT 1000`
 	sourceAddedAt  = `SELECT added_at FROM outcomes WHERE project = ? AND seq = ?`
@@ -23,6 +23,9 @@ SELECT h.id, p.name, h.workflow_id, h.run_id, h.state_id, h.execution_id, h.stat
 FROM held h JOIN projects p ON p.id = h.project WHERE h.id > ? ORDER BY h.id LIMIT 100`
 	sourceLinks = `SELECT id, digest, wait, allow, recipient, created_at, created_by, expires_at FROM links WHERE id > ? ORDER BY id LIMIT 1000`
 )
+
+// sourceBytes limits the JSON of a step.
+const sourceBytes = 4 << 20
 
 // source is a file that is copied.
 type source struct{ engine *Engine }
@@ -45,10 +48,10 @@ func (s source) Head(ctx context.Context) (head store.Head, err error) {
 	if err := e.expireDue(ctx); err != nil {
 		return head, err
 	}
-	head = store.Head{Last: e.catalog.last(), Epochs: slices.Clone(e.epochs)}
+	head = store.Head{Last: e.catalog.last(), LastWait: e.catalog.wait, Epochs: slices.Clone(e.epochs)}
 	err = e.own.read(ctx, "copy", func(c *conn) error {
 		err := c.query(sourceState, func(row *sqlite3.Stmt) error {
-			head.Floor, head.Waits = row.ColumnInt64(0), row.ColumnInt64(1)
+			head.Floor, head.Waits, head.LastLink = row.ColumnInt64(0), row.ColumnInt64(1), row.ColumnInt64(2)
 			return nil
 		})
 		if err != nil {
@@ -75,7 +78,9 @@ func (s source) Waits(ctx context.Context, after int64) (all []store.CopiedWait,
 			if err != nil || len(rows) == 0 {
 				return err
 			}
+			size := 0
 			for _, id := range rows {
+				after = id
 				r, found, err := e.record(c, waitByRow, id)
 				if err != nil {
 					return err
@@ -94,8 +99,10 @@ func (s source) Waits(ctx context.Context, after int64) (all []store.CopiedWait,
 					return err
 				}
 				all = append(all, copied)
+				if size += r.size(); size > sourceBytes {
+					return nil
+				}
 			}
-			after = rows[len(rows)-1]
 		}
 		return nil
 	})

@@ -118,7 +118,7 @@ func (w *writer) loop() {
 
 // collect takes the queued changes (store.Queue.Collect), and a step of the fold.
 func (w *writer) collect(first *request) []*request {
-	batch := w.queue.Collect(first)
+	batch := w.queue.Collect(first, store.BatchLength)
 	select {
 	case step := <-w.steps:
 		batch = append(batch, step)

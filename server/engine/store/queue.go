@@ -139,15 +139,15 @@ func (q *Queue[T]) Do(ctx context.Context, change T) error {
 // Take reports whether the writer may make the change. Its caller may have withdrawn it.
 func (i *Item[T]) Take() bool { return i.taken.CompareAndSwap(false, true) }
 
-// Collect takes the queued changes that were not withdrawn. It does not wait for more, but it
+// Collect takes the queued changes that were not withdrawn, at most so many. It does not wait for more, but it
 // yields the processor once, so that callers that are about to queue a change can do so: a commit
 // costs about as much for one change as for many.
-func (q *Queue[T]) Collect(first *Item[T]) (batch []*Item[T]) {
+func (q *Queue[T]) Collect(first *Item[T], most int) (batch []*Item[T]) {
 	for next := first; next != nil; {
 		if next.Take() {
 			batch = append(batch, next)
 		}
-		if len(batch) == BatchLength {
+		if len(batch) == most {
 			break
 		}
 		if next = q.Next(); next == nil {

@@ -23,6 +23,8 @@ type Source interface {
 // A Head is what a store has beside its waits.
 type Head struct {
 	Last     int64 // the last position of all feeds
+	LastWait int64 // the last row that a wait has had
+	LastLink int64 // the last id that a link has had
 	Floor    int64 // of projects that the store does not know
 	Epochs   Epochs
 	Projects []CopiedProject
