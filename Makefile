@@ -24,7 +24,7 @@ postgres: postgresql ## run a PostgreSQL to try things with, on port 5433, until
 
 postgres-test: postgresql pgbouncer nginx curl ## run the tests that need PostgreSQL, with a real one
 	go test $(RACE) -timeout 15m ./server/engine/postgres -postgres
-	go test -timeout 15m -run 'TestPostgres|TestCopy' ./server/cmd/flowcallbackd -postgres
+	go test -timeout 15m -run 'TestPostgres|TestCopy|TestPasswords' ./server/cmd/flowcallbackd -postgres
 	go test -timeout 15m -run TestDocuments/server/engine/postgres ./server/documents -postgres
 
 CHAOS = 25000

@@ -24,9 +24,11 @@ func copyCommand(s *settings, stdout, stderr io.Writer) *cli.Command {
 		Usage:     "copy the SQLite file into an empty PostgreSQL database, while no server uses either",
 		ArgsUsage: "sqlite:FILE postgres://USER@HOST:PORT/DATABASE",
 		Description: `It copies waits, inputs, outcomes, links and held callbacks, and keeps ids and positions, so that the
-cursors of followers stay valid. It reads everything back and compares before it commits. If it is
-interrupted, nothing is copied: run it again. The file stays as it is, but must not be
-used by a server afterwards: what it settled then would be missing in the database.`,
+cursors of followers stay valid. Before it commits, it reads the waits back, compares each with the file, and
+counts the rest. If it is
+interrupted, nothing is copied: run it again. Waits that are due expire in the file first; it is not
+changed otherwise. No server may use the file afterwards: what it settled then would be missing in the
+database.`,
 		Arguments: []cli.Argument{&cli.StringArg{Name: "FROM", Destination: &from}, &cli.StringArg{Name: "TO", Destination: &to}},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if to == "" || c.Args().Present() {
@@ -69,7 +71,12 @@ func (s settings) copy(ctx context.Context, from, to string, stdout, stderr io.W
 			fmt.Fprintf(stderr, "%s %d of %d waits\n", what, done, of)
 		}
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("copy: interrupted: nothing was copied; run it again")
+	case errors.Is(err, postgres.ErrNotEmpty):
+		return fmt.Errorf("copy: %w: copy into an empty database, or empty this one with DROP SCHEMA flowcallback CASCADE", err)
+	case err != nil:
 		return fmt.Errorf("copy: %w", err)
 	}
 	_, err = fmt.Fprintf(stdout, "copied and compared %d waits: start the servers with --engine %s\n", all, target.engineName())

@@ -1,15 +1,22 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/postgres"
+	"github.com/flowcallback/flowcallback/server/engine/sqlite"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
@@ -105,4 +112,85 @@ func after(t *testing.T, c *client.Client, cursor string) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// A program that follows opened waits goes on after the copy, also if retention had deleted the newest.
+func TestCopyKeepsTheOrderOfOpening(t *testing.T) {
+	cluster, name := startPostgres(t)
+	path := filepath.Join(t.TempDir(), "waits.db")
+	var ahead time.Duration
+	file, err := sqlite.Open(t.Context(), path, sqlite.Options{
+		Retention: time.Hour, Now: func() time.Time { return time.Now().Add(ahead) }, Uptime: func() time.Duration { return ahead },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(e engine.Opener, state int) waits.Wait {
+		t.Helper()
+		wait, _, err := e.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: callback.StateID(fmt.Sprint(state)), TimeoutSeconds: 86400}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait
+	}
+	for i := range 20 {
+		if wait := open(file, i); i > 0 {
+			if err := file.CancelWait(t.Context(), "p", wait.WaitID, "", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	params := waits.ListWaitsParams{Order: new(waits.Oldest), Limit: new(100)}
+	page, err := file.ListWaits(t.Context(), "p", params, 0)
+	if err != nil || len(page.Waits) != 20 {
+		t.Fatalf("ListWaits = %d waits, %v; want 20", len(page.Waits), err)
+	}
+	params.Cursor = page.NextCursor
+	ahead = 2 * time.Hour
+	if err := errors.Join(file.Forget(t.Context()), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	source, closeSource, err := sqlite.OpenSource(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := postgres.Options{Logger: slog.New(slog.DiscardHandler)}
+	err = postgres.Import(t.Context(), cluster.URL(name), source, quiet, func(string, int64, int64) {})
+	if err := errors.Join(err, closeSource()); err != nil {
+		t.Fatal(err)
+	}
+	e, err := postgres.Open(t.Context(), cluster.URL(name), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	wait := open(e, 100)
+	if page, err := e.ListWaits(t.Context(), "p", params, 0); err != nil || len(page.Waits) != 1 || page.Waits[0].WaitID != wait.WaitID {
+		t.Errorf("ListWaits after a cursor of the file = %+v, %v; want the new wait", page, err)
+	}
+}
+
+// No message has the password of a URL, whatever else is wrong with it.
+func TestPasswordsAreNotShown(t *testing.T) {
+	binary := servertest.Build(t, "server/cmd/flowcallbackd")
+	waitsFile := filepath.Join(t.TempDir(), "waits.db")
+	for _, arguments := range [][]string{
+		{"--engine", "postgres://u:secret@127.0.0.1:1/db"},
+		{"--engine", "postgre://u:secret@127.0.0.1:1/db"},
+		{"--engine", "Postgres://u:sec@secret@127.0.0.1:1/db"},
+		{"--engine", " postgres://u:secret@127.0.0.1:1/db"},
+		{"--engine", "postgres://u@127.0.0.1:1/db?password=secret"},
+		{"--engine", "postgres://u:secret@127.0.0.1:1/db", "check"},
+		{"--engine", "postgres://u:secret@127.0.0.1:1/db", "backup", "copy.db"},
+		{"copy", "postgres://u:secret@127.0.0.1:1/db", "sqlite:" + waitsFile},
+		{"copy", "sqlite:" + waitsFile, "postgre://u:secret@127.0.0.1:1/db"},
+		{"copy", "sqlite:" + waitsFile, "postgres://u:secret@127.0.0.1:1/db"},
+		{"--durability", "standby", "--engine", "sqlite:" + waitsFile},
+	} {
+		output, err := exec.Command(binary, arguments...).CombinedOutput()
+		if err == nil || strings.Contains(string(output), "secret") {
+			t.Errorf("flowcallbackd %q: %v\n%s\nwant an error without the password", arguments, err, output)
+		}
+	}
 }

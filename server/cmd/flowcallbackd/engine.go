@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +21,11 @@ import (
 
 // openEngine opens the engine that the scheme of --engine names.
 func openEngine(ctx context.Context, s settings, registry *prometheus.Registry, logger *slog.Logger) (engine.Engine, func() error, error) {
-	switch scheme, _, _ := strings.Cut(s.engine, ":"); {
+	scheme, _, _ := strings.Cut(s.engine, ":")
+	if s.durability != string(postgres.Machine) && (s.temporary || !isPostgres(scheme)) {
+		return nil, nil, fmt.Errorf("--durability %s: only the PostgreSQL engine has it", s.durability)
+	}
+	switch {
 	case scheme == "sqlite" || s.temporary:
 		return openSQLite(ctx, s, registry, logger)
 	case isPostgres(scheme):
@@ -28,7 +33,7 @@ func openEngine(ctx context.Context, s settings, registry *prometheus.Registry, 
 	case scheme == "temporal":
 		return openTemporal(s, logger)
 	default:
-		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db, postgres://USER@HOST:PORT/DATABASE, or temporal://HOST:PORT", s.engine)
+		return nil, nil, fmt.Errorf("--engine %q: want sqlite:PATH, such as sqlite:flowcallback.db, postgres://USER@HOST:PORT/DATABASE, or temporal://HOST:PORT", s.engineName())
 	}
 }
 
@@ -93,7 +98,7 @@ func openTemporal(s settings, logger *slog.Logger) (engine.Engine, func() error,
 	}
 	e, err := temporal.Open(s.engine, temporal.Options{Logger: logger})
 	if err != nil {
-		return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
+		return nil, nil, fmt.Errorf("--engine %s: %w", s.engineName(), err)
 	}
 	return e, e.Close, nil
 }
@@ -114,7 +119,7 @@ func openSQLite(ctx context.Context, s settings, registry *prometheus.Registry, 
 	}
 	e, err := sqlite.Open(ctx, path, options)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--engine %s: %w", s.engine, err)
+		return nil, nil, fmt.Errorf("--engine %s: %w", s.engineName(), err)
 	}
 	return e, e.Close, nil
 }
@@ -144,8 +149,18 @@ func (s settings) engineName() string {
 	if s.temporary {
 		return "sqlite, temporary file"
 	}
-	if scheme, _, _ := strings.Cut(s.engine, ":"); isPostgres(scheme) {
-		return postgres.Describe(s.engine) // without the password
+	return redacted(s.engine)
+}
+
+// passwordParameter matches a password among the parameters of a URL, or in a connection string.
+var passwordParameter = regexp.MustCompile(`(?i)(password\s*=\s*)[^&\s]*`)
+
+// redacted returns a location without its password, whatever else is wrong with it.
+func redacted(location string) string {
+	scheme, rest, isURL := strings.Cut(location, "//")
+	if at := strings.LastIndex(rest, "@"); isURL && at >= 0 {
+		user, _, _ := strings.Cut(rest[:at], ":")
+		location = scheme + "//" + user + rest[at:]
 	}
-	return s.engine
+	return passwordParameter.ReplaceAllString(location, "${1}…")
 }

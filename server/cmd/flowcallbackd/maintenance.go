@@ -109,7 +109,7 @@ at once. It can be interrupted, and continues the next time.`,
 func (s settings) sqliteFile() (string, error) {
 	scheme, path, _ := strings.Cut(s.engine, ":")
 	if scheme != "sqlite" || path == "" {
-		return "", fmt.Errorf("--engine %q: only the SQLite engine has a file; want sqlite:PATH", s.engine)
+		return "", fmt.Errorf("--engine %q: only the SQLite engine has a file; want sqlite:PATH", s.engineName())
 	}
 	return path, nil
 }

@@ -89,7 +89,7 @@ func TestPostgresChaos(t *testing.T) {
 		t.Cleanup(proxy.Stop)
 		var dropped atomic.Int64
 		x := newChaos(t, proxy.URL(name), proxy.URL(name))
-		proxy.Drop(func() bool {
+		proxy.Drop(func([]byte) bool {
 			if rand.IntN(100) != 0 {
 				return false
 			}

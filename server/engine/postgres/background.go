@@ -61,7 +61,7 @@ func (e *Engine) startBackground() (stop func()) {
 	}
 }
 
-// repeat does the work now and then until ctx ends. Of consecutive failures it logs the first.
+// repeat does the work now and then until ctx ends. It logs a failure unless the time before failed too.
 func (e *Engine) repeat(ctx context.Context, interval time.Duration, what string, work func(context.Context) error) {
 	failing := false
 	for {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -54,22 +53,6 @@ func withoutURL(err error) error {
 		return fmt.Errorf("the URL is not valid: %w; want postgres://USER@HOST:PORT/DATABASE", parse.Unwrap())
 	}
 	return errors.New("the URL is not valid; want postgres://USER@HOST:PORT/DATABASE")
-}
-
-// Describe returns where a URL points to, without its password and its other parameters.
-func Describe(url string) string {
-	l, err := parse(url)
-	if err != nil {
-		return "postgres"
-	}
-	c := l.config.ConnConfig
-	hosts := []string{net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))}
-	for _, f := range c.Fallbacks {
-		if host := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); host != hosts[len(hosts)-1] {
-			hosts = append(hosts, host)
-		}
-	}
-	return "postgres://" + strings.Join(hosts, ",") + "/" + c.Database
 }
 
 // pool returns connections that read. They are made when they are needed.

@@ -92,6 +92,11 @@ func startBalanced(options postgres.Options, url func(*testing.T, string) string
 func directly(_ *testing.T, url string) string { return url }
 
 func TestTwoCopies(t *testing.T) {
+	t.Run("callbacks", func(t *testing.T) {
+		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
+			return startBalanced(postgres.Options{}, directly)(t).Callbacks()
+		})
+	})
 	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, directly)) })
 	t.Run("links", func(t *testing.T) { enginetest.Links(t, startBalanced(postgres.Options{}, directly)) })
 	t.Run("hold", func(t *testing.T) { enginetest.Hold(t, startBalanced(postgres.Options{HoldUnknown: true}, directly)) })
@@ -108,7 +113,7 @@ func TestPooler(t *testing.T) {
 	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) + "?default_query_exec_mode=exec" }
 	t.Run("callbacks", func(t *testing.T) {
 		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
-			return waitsSubject(t, newCopies(t, pooled(t, database(t)), postgres.Options{})).Callbacks()
+			return startBalanced(postgres.Options{}, pooled)(t).Callbacks()
 		})
 	})
 	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, pooled)) })

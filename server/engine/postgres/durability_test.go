@@ -24,6 +24,18 @@ func execute(t *testing.T, c *postgrestest.Cluster, database string, statements 
 	}
 }
 
+// ownCluster returns a server for one test.
+func ownCluster(t *testing.T, settings ...string) *postgrestest.Cluster {
+	t.Helper()
+	_ = database(t)
+	c, err := postgrestest.Start(settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Remove() })
+	return c
+}
+
 // nameOf returns the database of a URL.
 func nameOf(url string) string { return url[strings.LastIndex(url, "/")+1:] }
 
@@ -39,6 +51,8 @@ func TestDurability(t *testing.T) {
 		"no synchronous commit":          {"SET synchronous_commit = off", postgres.Machine, "synchronous_commit is off"},
 		"no synchronous commit, managed": {"SET synchronous_commit = off", postgres.External, ""},
 		"read-only":                      {"SET default_transaction_read_only = on", postgres.External, "read"},
+		"isolation":                      {"SET default_transaction_isolation = 'repeatable read'", postgres.External, "read committed"},
+		"dates":                          {"SET DateStyle = 'SQL, DMY'", postgres.External, "DateStyle"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := database(t)
@@ -64,16 +78,38 @@ func TestDurability(t *testing.T) {
 	})
 }
 
-// Settings may change while the server runs.
-func TestReadySeesSettings(t *testing.T) {
-	_ = database(t)
-	c, err := postgrestest.Start()
+// A server without fsync, and a standby, are refused; a server with a synchronous standby is accepted.
+func TestDurabilityOfServers(t *testing.T) {
+	unsafe := ownCluster(t, "fsync = off")
+	if _, err := postgres.Open(t.Context(), unsafe.URL("postgres"), postgres.Options{}); err == nil || !strings.Contains(err.Error(), "fsync is off") {
+		t.Errorf("Open of a server without fsync: %v, want it refused", err)
+	}
+	c := ownCluster(t)
+	standby, err := c.Standby("standby")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Remove() })
-	e := newCopies(t, c.URL("postgres"), postgres.Options{}).start(t)
+	t.Cleanup(func() { _ = standby.Remove() })
+	execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()")
+	if _, err := postgres.Open(t.Context(), standby.URL("postgres"), postgres.Options{}); err == nil {
+		t.Error("Open of a standby succeeded")
+	}
+	e, err := postgres.Open(t.Context(), c.URL("postgres"), postgres.Options{Durability: postgres.Standby, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
 	if err := e.Ready(t.Context()); err != nil {
+		t.Errorf("Ready with a synchronous standby: %v", err)
+	}
+}
+
+// Settings may change while the server runs.
+func TestReadySeesSettings(t *testing.T) {
+	c := ownCluster(t)
+	e := newCopies(t, c.URL("postgres"), postgres.Options{}).start(t)
+	err := e.Ready(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()")
@@ -99,12 +135,7 @@ func TestReadySeesSettings(t *testing.T) {
 // A commit that waits for a standby and is cancelled is on one server only. The callback is not
 // answered; when the standby is there, the repeat is.
 func TestDoubt(t *testing.T) {
-	_ = database(t)
-	c, err := postgrestest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Remove() })
+	c := ownCluster(t)
 	e := newCopies(t, c.URL("postgres"), postgres.Options{}).start(t)
 	wait, _, err := e.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 3600}, "")
 	if err != nil {
@@ -152,12 +183,7 @@ func TestDoubt(t *testing.T) {
 // After a copy of the disk is put back, a cursor of what came after it is refused, also when as many
 // outcomes have come since.
 func TestRestoredDisk(t *testing.T) {
-	_ = database(t)
-	c, err := postgrestest.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Remove() })
+	c := ownCluster(t)
 	copies := newCopies(t, c.URL("postgres"), postgres.Options{})
 	e := copies.start(t)
 	settle := func(states ...string) {
@@ -191,7 +217,12 @@ func TestRestoredDisk(t *testing.T) {
 	e = copies.start(t)
 	settle("c", "d")
 	lost := cursor(before)
-	copies.close(t)
+	polled := make(chan error, 1)
+	go func() {
+		_, err := e.ListOutcomes(t.Context(), "p", lost, 100, time.Minute)
+		polled <- err
+	}()
+	<-time.After(100 * time.Millisecond) // so that it waits
 	if err := c.Restore(saved); err != nil {
 		t.Fatal(err)
 	}
@@ -204,8 +235,43 @@ func TestRestoredDisk(t *testing.T) {
 	}
 	refused("after the copy was put back")
 	settle("e", "f", "g")
+	if err := <-polled; !errors.Is(err, engine.ErrCursorForeign) {
+		t.Errorf("ListOutcomes that waited while the copy was put back: %v, want %v", err, engine.ErrCursorForeign)
+	}
 	refused("after other outcomes took the positions")
 	if page, err := e.ListOutcomes(t.Context(), "p", before, 100, 0); err != nil || len(page.Outcomes) != 3 {
 		t.Errorf("ListOutcomes after a cursor of the copy = %d outcomes, %v; want 3", len(page.Outcomes), err)
+	}
+}
+
+// A copy of the database in the same server has another history, too.
+func TestRestoredTemplate(t *testing.T) {
+	url := database(t)
+	name := nameOf(url)
+	copies := newCopies(t, url, postgres.Options{})
+	settle := func(state string) (next string) {
+		t.Helper()
+		e := copies.start(t)
+		defer copies.close(t)
+		_, _, err := e.OpenWait(t.Context(), "p", request(state), "")
+		if err == nil {
+			_, err = e.Callback(t.Context(), engine.Callback{Key: key(state), Request: enginetest.Success(`{}`)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := e.ListOutcomes(t.Context(), "p", "", 100, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page.Next
+	}
+	settle("a")
+	execute(t, cluster, "postgres", "CREATE DATABASE saved TEMPLATE "+name)
+	lost := settle("b")
+	execute(t, cluster, "postgres", "DROP DATABASE "+name, "ALTER DATABASE saved RENAME TO "+name)
+	settle("c")
+	if _, err := copies.start(t).ListOutcomes(t.Context(), "p", lost, 100, 0); !errors.Is(err, engine.ErrCursorForeign) {
+		t.Errorf("ListOutcomes after a cursor of the lost database: %v, want %v", err, engine.ErrCursorForeign)
 	}
 }

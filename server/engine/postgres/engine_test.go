@@ -157,10 +157,7 @@ func TestNotifications(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
-	for _, url := range []string{"postgres://u:secret@127.0.0.1:1/db", "postgres://u:secret@127.0.0.1:port/db", "postgres://u:sec ret@h/db", "postgres://u:secret@h/db?sslmode=no", "postgres:// u:secret@["} {
-		if got := postgres.Describe(url); strings.Contains(got, "secret") {
-			t.Errorf("Describe(%s) = %s", url, got)
-		}
+	for _, url := range []string{"postgres://u:secret@127.0.0.1:1/db", "postgres://u:secret@127.0.0.1:port/db", "postgres://u:sec ret@h/db", "postgres://u:secret@h/db?sslmode=no", "postgres:// u:secret@[", "postgres://u:12345/secret@127.0.0.1:1/db"} {
 		_, err := postgres.Open(t.Context(), url, postgres.Options{Logger: slog.New(slog.DiscardHandler)})
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec ret") {
 			t.Errorf("Open(%s): %v, want an error without the password", url, err)

@@ -261,7 +261,7 @@ BEGIN
 END $$;
 
 -- Deletes at most so many of a project's oldest waits that left waiting before the horizon, and returns
--- how many. Of copies that try at once, one does it.
+-- how many. If several copies try at once, one does it.
 CREATE FUNCTION flowcallback.forget(of bigint, horizon timestamptz, many integer) RETURNS integer LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 #variable_conflict use_variable

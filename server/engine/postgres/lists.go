@@ -18,7 +18,7 @@ import (
 )
 
 // ListWaits implements engine.Reader. Its cursors are row ids, or deadlines in microseconds with row
-// ids. It reads a bounded number of rows (search.go), so a page may be short.
+// ids. It reads a bounded number of rows, so a page may be short.
 func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams, wait time.Duration) (waits.WaitPage, error) {
 	q, err := queryOf(params)
 	if err != nil {

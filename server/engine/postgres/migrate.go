@@ -24,9 +24,9 @@ var functions string
 const version = 1
 
 const (
-	// Of copies that start at once, one makes the tables.
+	// If several servers start at once, one makes the tables.
 	lockMigration = `SELECT pg_advisory_xact_lock(hashtext('flowcallback'))`
-	hasTables     = `SELECT to_regclass('flowcallback.version') IS NOT NULL`
+	hasTables     = `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'flowcallback' AND c.relname = 'version')`
 	createVersion = `
 DO $$ BEGIN IF to_regnamespace('flowcallback') IS NULL THEN CREATE SCHEMA flowcallback; END IF; END $$;
 CREATE TABLE flowcallback.version (

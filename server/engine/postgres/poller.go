@@ -113,9 +113,9 @@ func (e *Engine) poll(ctx context.Context) {
 	}
 }
 
-// askForNews wakes those who wait for what has changed, and reports whether something has. Of a
-// project that was not asked for before, everybody is woken: what it changed since
-// they read is not known.
+// askForNews wakes those who wait for what has changed, and reports whether something has. If it has not
+// asked for a project before, it wakes everybody who waits for it, because it does not know what has changed
+// since they read.
 func (e *Engine) askForNews(ctx context.Context, topics []topic) (isNews bool) {
 	waiting := map[string][]topic{}
 	for _, t := range topics {

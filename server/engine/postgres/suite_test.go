@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -59,23 +60,34 @@ func (c *copies) advance(_ *testing.T, d time.Duration) { c.ahead.Add(int64(d)) 
 
 func TestCallbacks(t *testing.T) {
 	enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
-		url := database(t)
-		proxy, err := postgrestest.StartProxy(cluster)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(proxy.Stop)
-		s := waitsSubject(t, newCopies(t, proxy.URL(nameOf(url)), postgres.Options{})).Callbacks()
+		proxy, url := proxied(t)
+		s := waitsSubject(t, newCopies(t, url, postgres.Options{})).Callbacks()
 		s.Crash = func(_ *testing.T, call func()) {
-			var once sync.Once
-			proxy.Drop(func() (drop bool) { // the answer, after the commit
-				once.Do(func() { drop = true })
-				return drop
-			})
+			dropOnce(proxy, "") // the answer, after the commit
 			call()
 		}
 		return s
 	})
+}
+
+// dropOnce drops the next answer that has a text.
+func dropOnce(p *postgrestest.Proxy, text string) {
+	var dropped atomic.Bool
+	p.Drop(func(answer []byte) bool {
+		return bytes.Contains(answer, []byte(text)) && dropped.CompareAndSwap(false, true)
+	})
+}
+
+// proxied returns the URL of a database through a proxy.
+func proxied(t *testing.T) (*postgrestest.Proxy, string) {
+	t.Helper()
+	url := database(t)
+	p, err := postgrestest.StartProxy(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p, p.URL(nameOf(url))
 }
 
 func startWaits(options postgres.Options) func(t *testing.T) *enginetest.WaitsSubject {

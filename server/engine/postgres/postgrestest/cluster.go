@@ -34,6 +34,7 @@ type Cluster struct {
 	bin     string
 	account *syscall.SysProcAttr
 	process *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
 	output  bytes.Buffer
 	names   atomic.Int64
 }
@@ -152,16 +153,37 @@ func (c *Cluster) Begin() error {
 	if err := c.process.Start(); err != nil {
 		return err
 	}
+	process := c.process
+	c.ended = make(chan struct{})
+	go func(ended chan struct{}) {
+		_ = process.Wait() // its output says why
+		close(ended)
+	}(c.ended)
 	for end := time.Now().Add(startTimeout); ; {
 		err := c.run("pg_isready", "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(c.Port))
-		if err == nil {
+		select {
+		case <-c.ended: // another server may use the port
+			return fmt.Errorf("the server ended: %s", c.output.String())
+		default:
+		}
+		if err == nil && c.isOurs() {
 			return nil
 		}
 		if time.Now().After(end) {
 			return errors.Join(err, fmt.Errorf("the server did not start: %s", c.output.String()))
 		}
-		<-time.After(20 * time.Millisecond)
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-c.ended:
+			return fmt.Errorf("the server ended: %s", c.output.String())
+		}
 	}
+}
+
+// isOurs reports whether the server that listens is this one: it has written its port into its folder.
+func (c *Cluster) isOurs() bool {
+	text, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	return err == nil && strings.Contains(string(text), "ready")
 }
 
 // Kill ends all processes of the server at once, as a crash does.
@@ -170,7 +192,7 @@ func (c *Cluster) Kill() {
 		return
 	}
 	_ = syscall.Kill(-c.process.Process.Pid, syscall.SIGKILL) // it may have ended
-	_ = c.process.Wait()                                      // killed
+	<-c.ended
 	c.process = nil
 }
 

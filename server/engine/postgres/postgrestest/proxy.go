@@ -11,7 +11,7 @@ import (
 type Proxy struct {
 	listener net.Listener
 	target   string
-	drop     atomic.Pointer[func() bool]
+	drop     atomic.Pointer[func(answer []byte) bool]
 }
 
 // StartProxy starts a proxy for a cluster.
@@ -21,7 +21,7 @@ func StartProxy(c *Cluster) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", c.Port)}
-	p.Drop(func() bool { return false })
+	p.Drop(func([]byte) bool { return false })
 	go func() {
 		for {
 			near, err := listener.Accept()
@@ -35,7 +35,7 @@ func StartProxy(c *Cluster) (*Proxy, error) {
 }
 
 // Drop sets a function that says of each answer whether it is dropped, with its connection.
-func (p *Proxy) Drop(drop func() bool) { p.drop.Store(&drop) }
+func (p *Proxy) Drop(drop func(answer []byte) bool) { p.drop.Store(&drop) }
 
 // URL returns the URL of a database through the proxy.
 func (p *Proxy) URL(database string) string {
@@ -59,7 +59,7 @@ func (p *Proxy) serve(near net.Conn) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := far.Read(buffer)
-		if err != nil || (*p.drop.Load())() {
+		if err != nil || (*p.drop.Load())(buffer[:n]) {
 			return
 		}
 		if _, err := near.Write(buffer[:n]); err != nil {

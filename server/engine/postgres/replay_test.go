@@ -1,0 +1,112 @@
+package postgres_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
+	"github.com/flowcallback/flowcallback/server/engine/postgres"
+)
+
+// A deletion whose answer was lost is repeated, and is no "not found".
+func TestLostDeletions(t *testing.T) {
+	proxy, url := proxied(t)
+	e := newCopies(t, url, postgres.Options{HoldUnknown: true}).start(t)
+	if _, err := e.Callback(t.Context(), engine.Callback{Key: key("unknown"), Request: enginetest.Success(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	held, err := e.ListHeld(t.Context(), "p", waits.ListHeldParams{})
+	if err != nil || len(held.Held) != 1 {
+		t.Fatalf("ListHeld = %+v, %v; want one", held, err)
+	}
+	wait, _, err := e.OpenWait(t.Context(), "p", request("s"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := e.CreateLink(t.Context(), "p", wait.WaitID, engine.NewLink{Digest: [32]byte{1}, Allow: []callback.Result{callback.Success}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropOnce(proxy, "DELETE 1\x00")
+	if err := e.DropHeld(t.Context(), "p", held.Held[0].HeldID); err != nil {
+		t.Errorf("DropHeld whose answer was lost: %v", err)
+	}
+	dropOnce(proxy, "DELETE 1\x00")
+	if err := e.WithdrawLink(t.Context(), "p", wait.WaitID, link.LinkID); err != nil {
+		t.Errorf("WithdrawLink whose answer was lost: %v", err)
+	}
+}
+
+// Changes whose connection was lost while they waited for a standby are not answered by their repeats
+// before a standby has them.
+func TestReplayWaitsForTheStandby(t *testing.T) {
+	c := ownCluster(t)
+	e := newCopies(t, c.URL("postgres"), postgres.Options{}).start(t)
+	for what, do := range map[string]func(waits.Wait) error{
+		"CancelWait": func(w waits.Wait) error { return e.CancelWait(t.Context(), "p", w.WaitID, "", "") },
+		"CreateLink": func(w waits.Wait) error {
+			_, err := e.CreateLink(t.Context(), "p", w.WaitID, engine.NewLink{Digest: [32]byte{7}, Allow: []callback.Result{callback.Success}})
+			return err
+		},
+		"Callback": func(w waits.Wait) error {
+			_, err := e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: w.StateID}, Request: enginetest.Success(`{}`)})
+			return err
+		},
+	} {
+		wait, _, err := e.OpenWait(t.Context(), "p", request(what), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+		answered := make(chan error, 1)
+		go func() { answered <- do(wait) }()
+		for number(t, c.URL("postgres"), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 0 && len(answered) == 0 {
+			<-time.After(10 * time.Millisecond)
+		}
+		execute(t, c, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		select {
+		case err := <-answered:
+			if err == nil {
+				t.Errorf("%s was answered, and no standby has it", what)
+			}
+		case <-time.After(500 * time.Millisecond):
+			answered <- nil // it waits, which is right
+		}
+		execute(t, c, "postgres", "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+		if err := do(wait); err != nil {
+			t.Errorf("%s again, with the standby: %v", what, err)
+		}
+	}
+}
+
+// A callback that is held is repeated while its wait is opened through another copy.
+func TestHeldRepeatsDuringHandOver(t *testing.T) {
+	c := newCopies(t, database(t), postgres.Options{HoldUnknown: true})
+	one, two := c.start(t), c.start(t)
+	for i := range 100 {
+		state := fmt.Sprint(i)
+		if _, err := one.Callback(t.Context(), engine.Callback{Key: key(state), Request: enginetest.Success(`{"a":1}`)}); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for j := range 4 {
+			group.Go(func() {
+				<-time.After(time.Duration(j) * 300 * time.Microsecond)
+				if _, err := one.Callback(t.Context(), engine.Callback{Key: key(state), Request: enginetest.Success(`{ "a": 1 }`)}); err != nil {
+					t.Errorf("repeated Callback: %v", err)
+				}
+			})
+		}
+		group.Go(func() {
+			if _, _, err := two.OpenWait(t.Context(), "p", request(state), ""); err != nil {
+				t.Error(err)
+			}
+		})
+		group.Wait()
+	}
+}
