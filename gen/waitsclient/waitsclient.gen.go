@@ -238,6 +238,9 @@ type ClientInterface interface {
 	//
 	// A page may have fewer waits than `limit` and still have a `next_cursor`.
 	//
+	// A server over Temporal lists only what waits at present. Its list may be a few seconds
+	// behind, and it answers other statuses, orders, tags and `expires_before` with 501.
+	//
 	// With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
 	// they are opened. If it is the `cursor` of the request, there are no further waits at
 	// present: with `wait_seconds`, the server then holds the response until there is one, or
@@ -650,6 +653,9 @@ func (c *Client) ListOutcomes(ctx context.Context, projectID externalRef0.Projec
 // whose deadline moves.
 //
 // A page may have fewer waits than `limit` and still have a `next_cursor`.
+//
+// A server over Temporal lists only what waits at present. Its list may be a few seconds
+// behind, and it answers other statuses, orders, tags and `expires_before` with 501.
 //
 // With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
 // they are opened. If it is the `cursor` of the request, there are no further waits at
@@ -2259,6 +2265,9 @@ type ClientWithResponsesInterface interface {
 	// whose deadline moves.
 	//
 	// A page may have fewer waits than `limit` and still have a `next_cursor`.
+	//
+	// A server over Temporal lists only what waits at present. Its list may be a few seconds
+	// behind, and it answers other statuses, orders, tags and `expires_before` with 501.
 	//
 	// With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
 	// they are opened. If it is the `cursor` of the request, there are no further waits at
@@ -4217,6 +4226,9 @@ func (c *ClientWithResponses) ListOutcomesWithResponse(ctx context.Context, proj
 // whose deadline moves.
 //
 // A page may have fewer waits than `limit` and still have a `next_cursor`.
+//
+// A server over Temporal lists only what waits at present. Its list may be a few seconds
+// behind, and it answers other statuses, orders, tags and `expires_before` with 501.
 //
 // With `order=oldest` every page has a `next_cursor`, so that waits can be followed as
 // they are opened. If it is the `cursor` of the request, there are no further waits at

@@ -117,6 +117,13 @@ func TestPooler(t *testing.T) {
 		})
 	})
 	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, pooled)) })
+	t.Run("notifications are not relied on", func(t *testing.T) {
+		e := newCopies(t, pooled(t, database(t)), postgres.Options{}).start(t)
+		<-time.After(3 * time.Second) // longer than a proof may take
+		if e.Listens() {
+			t.Error("the copy relies on notifications, which do not pass the pooler")
+		}
+	})
 	t.Run("links", func(t *testing.T) { enginetest.Links(t, startBalanced(postgres.Options{}, pooled)) })
 	t.Run("hold", func(t *testing.T) { enginetest.Hold(t, startBalanced(postgres.Options{HoldUnknown: true}, pooled)) })
 }

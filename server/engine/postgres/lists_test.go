@@ -149,3 +149,35 @@ func TestPollPastDeadline(t *testing.T) {
 		}
 	}
 }
+
+// A follower of opened waits gets every one, although two copies open them at once.
+func TestOpenFollower(t *testing.T) {
+	c := newCopies(t, database(t), postgres.Options{})
+	engines := []*postgres.Engine{c.start(t), c.start(t)}
+	const n = 2000
+	var done atomic.Bool
+	go func() {
+		defer done.Store(true)
+		forAll(n, func(i int) {
+			if _, _, err := engines[i%2].OpenWait(t.Context(), "p", request(fmt.Sprint(i)), ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}()
+	params := waits.ListWaitsParams{Order: new(waits.Oldest), Limit: new(100)}
+	seen := map[string]bool{}
+	for isLast := false; !isLast && !t.Failed(); {
+		wasDone := done.Load()
+		page, err := engines[0].ListWaits(t.Context(), "p", params, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range page.Waits {
+			seen[w.WaitID] = true
+		}
+		isLast, params.Cursor = wasDone && len(page.Waits) == 0, page.NextCursor
+	}
+	if len(seen) != n {
+		t.Errorf("the follower has %d waits, want %d", len(seen), n)
+	}
+}

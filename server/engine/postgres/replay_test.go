@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/postgres"
+	"github.com/jackc/pgx/v5"
 )
 
 // A deletion whose answer was lost is repeated, and is no "not found".
@@ -108,5 +110,76 @@ func TestHeldRepeatsDuringHandOver(t *testing.T) {
 			}
 		})
 		group.Wait()
+	}
+}
+
+// If the connection of a commit is lost, nobody cancels the commit.
+func TestCommitsAreNotCancelled(t *testing.T) {
+	proxy, url := proxied(t)
+	e := newCopies(t, url, postgres.Options{}).start(t)
+	r := request("s")
+	r.ExecutionID = "the answer of the settle"
+	if _, _, err := e.OpenWait(t.Context(), "p", r, ""); err != nil {
+		t.Fatal(err)
+	}
+	dropOnce(proxy, r.ExecutionID)
+	if id, err := e.Callback(t.Context(), engine.Callback{Key: key("s"), Request: enginetest.Success(`{}`)}); err != nil || id != r.ExecutionID {
+		t.Errorf("Callback whose answer was lost = %q, %v", id, err)
+	}
+	if n := proxy.Cancels(); n != 0 {
+		t.Errorf("%d requests to cancel were sent, want none", n)
+	}
+}
+
+// A transaction that PostgreSQL rolled back in favour of another is repeated.
+func TestSerializationFailure(t *testing.T) {
+	for _, code := range []string{"40001", "40P01"} {
+		url := database(t)
+		e := newCopies(t, url, postgres.Options{}).start(t)
+		if _, _, err := e.OpenWait(t.Context(), "p", request("s"), ""); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, cluster, nameOf(url), "CREATE SEQUENCE tries",
+			"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') < 3 THEN RAISE EXCEPTION 'again' USING ERRCODE = '"+code+"'; END IF; RETURN NEW; END $$",
+			"CREATE TRIGGER refuse BEFORE INSERT ON flowcallback.outcomes FOR EACH ROW EXECUTE FUNCTION refuse()")
+		if _, err := e.Callback(t.Context(), engine.Callback{Key: key("s"), Request: enginetest.Success(`{}`)}); err != nil {
+			t.Errorf("Callback that failed twice with %s: %v", code, err)
+		}
+	}
+}
+
+// A callback that waits for the lock of its project while the deadline passes is too late.
+func TestDeadlineBehindTheLock(t *testing.T) {
+	url := database(t)
+	e := newCopies(t, url, postgres.Options{}).start(t)
+	r := request("s")
+	r.TimeoutSeconds = 1
+	wait, _, err := e.OpenWait(t.Context(), "p", r, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	tx, err := c.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "SELECT FROM flowcallback.feed FOR UPDATE")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := e.Callback(t.Context(), engine.Callback{Key: key("s"), Request: enginetest.Success(`{}`)})
+		answered <- err
+	}()
+	<-time.After(time.Until(wait.ExpiresAt) + 100*time.Millisecond)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; !errors.Is(err, engine.ErrExpired) {
+		t.Errorf("Callback that got the lock behind the deadline: %v, want %v", err, engine.ErrExpired)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	// connection there, so the next attempts take longer and longer.
 	stuckAfter = 30 * time.Second
 	stuckLimit = 30 * time.Minute
+	// closeAfter is how long a statement may take while the engine is closed.
+	closeAfter = 5 * time.Second
 )
 
 // A writer commits the queued changes of one kind, each batch with one statement on a connection of
@@ -35,7 +38,8 @@ type writer[T any] struct {
 	stuck  time.Duration // how long the next statement may take; doubled after each that took longer
 
 	conn  *pgx.Conn
-	doubt atomic.Pointer[string] // the last warning of the connection
+	raw   atomic.Pointer[net.Conn] // of conn
+	doubt atomic.Pointer[string]   // the last warning of the connection
 	last  atomic.Pointer[health]
 }
 
@@ -56,8 +60,16 @@ func newWriter[T any](e *Engine, most int, run func(context.Context, *pgx.Conn, 
 // do commits a change (store.Queue.Do).
 func (w *writer[T]) do(ctx context.Context, change T) error { return w.queue.Do(ctx, change) }
 
-// close commits the queued changes and ends the goroutine.
-func (w *writer[T]) close() { w.queue.Close() }
+// close commits the queued changes and ends the goroutine. It does not wait long for a database that is
+// silent.
+func (w *writer[T]) close() {
+	defer time.AfterFunc(closeAfter, func() {
+		if raw := w.raw.Load(); raw != nil {
+			_ = (*raw).Close()
+		}
+	}).Stop()
+	w.queue.Close()
+}
 
 func (w *writer[T]) loop() {
 	defer w.queue.End()
@@ -137,6 +149,7 @@ func (w *writer[T]) attempt(batch []*store.Item[T]) (answers []error, err error)
 	}
 	w.doubt.Store(nil)
 	raw := w.conn.PgConn().Conn()
+	w.raw.Store(&raw)
 	stuck := time.AfterFunc(w.stuck, func() { _ = raw.Close() })
 	answers, err = w.run(context.Background(), w.conn, batch)
 	if stuck.Stop() {

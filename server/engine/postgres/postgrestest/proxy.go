@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -12,7 +13,15 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 	drop     atomic.Pointer[func(answer []byte) bool]
+	cancels  atomic.Int64
 }
+
+// cancelRequest is the code of a request to cancel what another connection does (PostgreSQL, "Message
+// Formats").
+const cancelRequest = 80877102
+
+// Cancels returns how many such requests were passed on.
+func (p *Proxy) Cancels() int64 { return p.cancels.Load() }
 
 // StartProxy starts a proxy for a cluster.
 func StartProxy(c *Cluster) (*Proxy, error) {
@@ -53,6 +62,12 @@ func (p *Proxy) serve(near net.Conn) {
 	}
 	defer far.Close()
 	go func() {
+		first := make([]byte, 8<<10)
+		n, _ := near.Read(first) // an error ends the copying, too
+		if n >= 8 && binary.BigEndian.Uint32(first[4:]) == cancelRequest {
+			p.cancels.Add(1)
+		}
+		_, _ = far.Write(first[:n])
 		_, _ = io.Copy(far, near) // ends with either
 		_ = far.Close()
 	}()
