@@ -24,8 +24,8 @@ func copyCommand(s *settings, stdout, stderr io.Writer) *cli.Command {
 		Usage:     "copy the SQLite file into an empty PostgreSQL database, while no server uses either",
 		ArgsUsage: "sqlite:FILE postgres://USER@HOST:PORT/DATABASE",
 		Description: `It copies waits, inputs, outcomes, links and held callbacks, and keeps ids and positions, so that the
-cursors of followers stay valid. Before it commits, it reads the waits back, compares each with the file, and
-counts the rest. If it is
+cursors of followers stay valid. Before it commits, it reads everything back and compares it with
+the file. If it is
 interrupted, nothing is copied: run it again. Waits that are due expire in the file first; it is not
 changed otherwise. No server may use the file afterwards: what it settled then would be missing in the
 database.`,

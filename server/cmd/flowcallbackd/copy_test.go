@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,8 +16,10 @@ import (
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
+	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/postgres"
 	"github.com/flowcallback/flowcallback/server/engine/sqlite"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
@@ -168,6 +171,81 @@ func TestCopyKeepsTheOrderOfOpening(t *testing.T) {
 	wait := open(e, 100)
 	if page, err := e.ListWaits(t.Context(), "p", params, 0); err != nil || len(page.Waits) != 1 || page.Waits[0].WaitID != wait.WaitID {
 		t.Errorf("ListWaits after a cursor of the file = %+v, %v; want the new wait", page, err)
+	}
+}
+
+// lying is a source that is not the same the second time, as a copy that went wrong is.
+type lying struct {
+	store.Source
+
+	about string
+	times map[string]int
+}
+
+func (l *lying) lies(about string, after int64) bool {
+	if after == 0 {
+		l.times[about]++
+	}
+	return l.about == about && l.times[about] > 1
+}
+
+func (l *lying) Waits(ctx context.Context, after int64) ([]store.CopiedWait, error) {
+	all, err := l.Source.Waits(ctx, after)
+	if l.lies("waits", after) && len(all) > 0 {
+		all[0].Wait.Title = "another"
+	}
+	return all, err
+}
+
+func (l *lying) Held(ctx context.Context, after int64) ([]store.CopiedHeld, error) {
+	all, err := l.Source.Held(ctx, after)
+	if l.lies("held", after) && len(all) > 0 {
+		all[0].ExecutionID = "another"
+	}
+	return all, err
+}
+
+func (l *lying) Links(ctx context.Context, after int64) ([]store.CopiedLink, error) {
+	all, err := l.Source.Links(ctx, after)
+	if l.lies("links", after) && len(all) > 0 {
+		all[0].To = "another"
+	}
+	return all, err
+}
+
+// A copy that differs from the file is not committed.
+func TestCopyCompares(t *testing.T) {
+	cluster, _ := startPostgres(t)
+	path := filepath.Join(t.TempDir(), "waits.db")
+	file, err := sqlite.Open(t.Context(), path, sqlite.Options{HoldUnknown: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait, _, err := file.OpenWait(t.Context(), "p", waits.OpenWaitRequest{WorkflowID: "w", RunID: "r", StateID: "s", TimeoutSeconds: 86400}, "")
+	if err == nil {
+		_, err = file.CreateLink(t.Context(), "p", wait.WaitID, engine.NewLink{Digest: [32]byte{1}, Allow: []callback.Result{callback.Success}, Timeout: time.Hour})
+	}
+	if err == nil {
+		_, err = file.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: "early"}, Request: enginetest.Success(`{}`)})
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	source, closeSource, err := sqlite.OpenSource(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSource()
+	for _, about := range []string{"waits", "held", "links", ""} {
+		name, err := cluster.Database()
+		if err != nil {
+			t.Fatal(err)
+		}
+		quiet := postgres.Options{Logger: slog.New(slog.DiscardHandler)}
+		err = postgres.Import(t.Context(), cluster.URL(name), &lying{source, about, map[string]int{}}, quiet, func(string, int64, int64) {})
+		if about == "" && err != nil || about != "" && (err == nil || !strings.Contains(err.Error(), "after the copy")) {
+			t.Errorf("Import with another %s the second time: %v", about, err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/store"
@@ -27,7 +28,11 @@ const (
 	importHeld    = `
 WITH row AS (INSERT INTO flowcallback.waits (key, workflow_id, run_id, state_id, execution_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id)
 INSERT INTO flowcallback.held (wait, project, held_at, status, error, output, caller) SELECT id, $7, $6, $8, $9, $10, $11 FROM row`
-	analyze       = `ANALYZE flowcallback.waits, flowcallback.pending, flowcallback.outcomes, flowcallback.tags`
+	analyze      = `ANALYZE flowcallback.waits, flowcallback.pending, flowcallback.outcomes, flowcallback.tags`
+	importedHeld = `
+SELECT h.wait, p.name, w.workflow_id, w.run_id, w.state_id, w.execution_id, h.status, h.error, h.output, h.caller, h.held_at
+FROM flowcallback.held h JOIN flowcallback.waits w ON w.id = h.wait JOIN flowcallback.projects p ON p.id = h.project WHERE h.wait > $1 ORDER BY h.wait LIMIT $2`
+	importedLinks = `SELECT id, digest, wait, allow, recipient, created_at, created_by, expires_at FROM flowcallback.links WHERE id > $1 ORDER BY id LIMIT $2`
 	countImported = `SELECT (SELECT count(*) FROM flowcallback.waits WHERE project IS NOT NULL), (SELECT count(*) FROM flowcallback.held), (SELECT count(*) FROM flowcallback.links)`
 )
 
@@ -35,7 +40,7 @@ INSERT INTO flowcallback.held (wait, project, held_at, status, error, output, ca
 var ErrNotEmpty = errors.New("the database already has projects")
 
 // Import copies a store into the empty database at url, in one transaction: after an error, nothing is there. Before
-// it commits, it reads the waits back, compares them, and counts the rest. Positions and epochs are kept, so
+// it commits, it reads everything back and compares. Positions and epochs are kept, so
 // cursors of the source stay valid. progress is called with the number of waits that were copied or compared.
 func Import(ctx context.Context, url string, source store.Source, options Options, progress func(what string, done, of int64)) error {
 	options.setDefaults()
@@ -58,7 +63,7 @@ func Import(ctx context.Context, url string, source store.Source, options Option
 	}
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		i := importer{tx: tx, source: source, head: head, progress: progress, projects: map[string]int64{}}
-		for _, step := range []func(context.Context) error{i.begin, i.waits, i.held, i.links, i.compare} {
+		for _, step := range []func(context.Context) error{i.begin, i.waits, i.held, i.links, i.compare, i.compareHeld, i.compareLinks} {
 			if err := step(ctx); err != nil {
 				return err
 			}
@@ -265,4 +270,69 @@ func (i *importer) compare(ctx context.Context) error {
 		return nil
 	})
 	return err
+}
+
+func (i *importer) compareHeld(ctx context.Context) error {
+	last := int64(0) // rows are in the order of the source, with other numbers
+	for after := int64(0); ; {
+		want, err := i.source.Held(ctx, after)
+		if err != nil || len(want) == 0 {
+			return err
+		}
+		rows, err := i.tx.Query(ctx, importedHeld, last, len(want))
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h store.CopiedHeld, err error) {
+			var project, workflow, run, state, execution, text, output, caller []byte
+			var status store.Status
+			err = row.Scan(&h.Row, &project, &workflow, &run, &state, &execution, &status, &text, &output, &caller, &h.HeldAt)
+			h.Key = engine.Key{ProjectID: string(project), WorkflowID: string(workflow), RunID: callback.RunID(run), StateID: callback.StateID(state)}
+			h.ExecutionID, h.Principal, h.HeldAt = string(execution), string(caller), h.HeldAt.UTC()
+			h.Outcome = waits.Outcome{Result: callback.Result(status.Name()), Error: string(text), Output: output}
+			return h, err
+		})
+		if err != nil {
+			return err
+		}
+		for n, w := range want {
+			if n >= len(found) {
+				return fmt.Errorf("held callback %d is missing after the copy", w.Row)
+			}
+			after, last = w.Row, found[n].Row
+			found[n].Row = w.Row
+			if !reflect.DeepEqual(found[n], w) {
+				return fmt.Errorf("held callback %d differs from the source after the copy", w.Row)
+			}
+		}
+	}
+}
+
+func (i *importer) compareLinks(ctx context.Context) error {
+	for after := int64(0); ; {
+		want, err := i.source.Links(ctx, after)
+		if err != nil || len(want) == 0 {
+			return err
+		}
+		rows, err := i.tx.Query(ctx, importedLinks, after, len(want))
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l store.CopiedLink, err error) {
+			var to, createdBy []byte
+			err = row.Scan(&l.ID, &l.Digest, &l.Wait, &l.Allow, &to, &l.CreatedAt, &createdBy, &l.ExpiresAt)
+			l.To, l.CreatedBy, l.CreatedAt = string(to), string(createdBy), l.CreatedAt.UTC()
+			if l.ExpiresAt != nil {
+				l.ExpiresAt = new(l.ExpiresAt.UTC())
+			}
+			return l, err
+		})
+		if err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(found, want) {
+			return fmt.Errorf("the links after %d differ from the source after the copy", after)
+		}
+		after = want[len(want)-1].ID
+	}
 }

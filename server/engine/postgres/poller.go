@@ -31,6 +31,8 @@ const (
 	// The poller's pauses while somebody waits: at first and after news, and at most.
 	shortPause = 10 * time.Millisecond
 	longPause  = 50 * time.Millisecond
+	// The least pause, however many begin to wait.
+	leastPause = 5 * time.Millisecond
 	// The pause while notifications are known to arrive.
 	notifiedPause = time.Second
 	// newsLimit is the number of new outcomes of a project whose waits are woken one by one.
@@ -100,6 +102,7 @@ func (e *Engine) poll(ctx context.Context) {
 		} else {
 			pause = min(2*pause, longPause)
 		}
+		asked := time.Now()
 		next := pause
 		if p.listens.Load() {
 			next = notifiedPause
@@ -109,6 +112,9 @@ func (e *Engine) poll(ctx context.Context) {
 		case <-p.watched: // perhaps of another project
 		case <-p.notified:
 		case <-ctx.Done():
+		}
+		if soon := leastPause - time.Since(asked); soon > 0 && ctx.Err() == nil {
+			<-time.After(soon) // many who begin to wait are one question
 		}
 	}
 }
