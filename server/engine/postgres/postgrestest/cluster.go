@@ -41,12 +41,17 @@ type Cluster struct {
 
 // Start creates a cluster and starts its server on a free port. settings are lines of
 // postgresql.conf.
-func Start(settings ...string) (*Cluster, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, err
+func Start(settings ...string) (c *Cluster, err error) {
+	for range tries {
+		var port int
+		if port, err = freePort(); err == nil {
+			c, err = StartOn(port, settings...)
+		}
+		if err == nil || !strings.Contains(err.Error(), "Address already in use") {
+			break
+		}
 	}
-	return StartOn(port, settings...)
+	return c, err
 }
 
 // StartOn is Start with a port.

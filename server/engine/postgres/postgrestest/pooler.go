@@ -16,11 +16,24 @@ type Pooler struct {
 	port    int
 	cluster *Cluster
 	process *exec.Cmd
+	ended   chan struct{} // closed when the process has ended
 	folder  string
 }
 
+// tries is how often a program is started on another port, because somebody else has just taken the first.
+const tries = 5
+
 // StartPooler starts a pooler for all databases of a cluster.
-func StartPooler(c *Cluster) (*Pooler, error) {
+func StartPooler(c *Cluster) (p *Pooler, err error) {
+	for range tries {
+		if p, err = startPooler(c); err == nil {
+			return p, nil
+		}
+	}
+	return nil, err
+}
+
+func startPooler(c *Cluster) (*Pooler, error) {
 	folder, err := os.MkdirTemp("", "pgbouncer-")
 	if err != nil {
 		return nil, err
@@ -30,7 +43,7 @@ func StartPooler(c *Cluster) (*Pooler, error) {
 		return nil, err
 	}
 	configuration := fmt.Sprintf(`[databases]
-* = host=127.0.0.1 port=%d
+* = user=%s host=127.0.0.1 port=%d
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
@@ -39,10 +52,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 4
 max_client_conn = 500
-user = postgres
-`, c.Port, port)
-	// auth_type any needs the user of the databases.
-	configuration = strings.Replace(configuration, "port=", "user="+role+" port=", 1)
+`, role, c.Port, port)
 	file := filepath.Join(folder, "pgbouncer.ini")
 	if err := os.WriteFile(file, []byte(configuration), 0o644); err != nil { //nolint:gosec // another user reads it
 		return nil, err
@@ -59,17 +69,29 @@ user = postgres
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("%w: make postgres-test installs it", err)
 	}
-	p := &Pooler{port, c, process, folder}
+	p := &Pooler{port: port, cluster: c, process: process, ended: make(chan struct{}), folder: folder}
+	go func() {
+		_ = process.Wait() // it is killed
+		close(p.ended)
+	}()
 	for end := time.Now().Add(startTimeout); ; {
 		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
-			return p, connection.Close()
+			_ = connection.Close()
+		}
+		select {
+		case <-p.ended:
+			p.Stop()
+			return nil, fmt.Errorf("pgbouncer ended at once: is port %d in use?", port)
+		case <-time.After(50 * time.Millisecond): // it would have ended by now
+		}
+		if err == nil {
+			return p, nil
 		}
 		if time.Now().After(end) {
 			p.Stop()
 			return nil, err
 		}
-		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -81,6 +103,6 @@ func (p *Pooler) URL(url string) string {
 // Stop ends the pooler.
 func (p *Pooler) Stop() {
 	_ = p.process.Process.Signal(syscall.SIGKILL) // it may have ended
-	_ = p.process.Wait()                          // killed
-	_ = os.RemoveAll(p.folder)                    // a few bytes
+	<-p.ended
+	_ = os.RemoveAll(p.folder) // a few bytes
 }
