@@ -72,7 +72,9 @@ func (s settings) copy(ctx context.Context, from, to string, stdout, stderr io.W
 		}
 	})
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(err, postgres.ErrCommit):
+		return fmt.Errorf("copy: %w", err)
+	case err != nil && ctx.Err() != nil:
 		return errors.New("copy: interrupted: nothing was copied; run it again")
 	case errors.Is(err, postgres.ErrNotEmpty):
 		return fmt.Errorf("copy: %w: copy into an empty database, or empty this one with DROP SCHEMA flowcallback CASCADE", err)

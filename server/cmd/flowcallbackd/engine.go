@@ -153,14 +153,14 @@ func (s settings) engineName() string {
 }
 
 // passwordParameter matches a password among the parameters of a URL, or in a connection string.
-var passwordParameter = regexp.MustCompile(`(?i)(password\s*=\s*)[^&\s]*`)
+var passwordParameter = regexp.MustCompile(`(?i)(password\s*=)[^&]*`)
 
 // redacted returns a location without its password, whatever else is wrong with it.
 func redacted(location string) string {
-	scheme, rest, isURL := strings.Cut(location, "//")
-	if at := strings.LastIndex(rest, "@"); isURL && at >= 0 {
+	scheme, rest, _ := strings.Cut(location, ":")
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
 		user, _, _ := strings.Cut(rest[:at], ":")
-		location = scheme + "//" + user + rest[at:]
+		location = scheme + ":" + user + rest[at:]
 	}
 	return passwordParameter.ReplaceAllString(location, "${1}…")
 }

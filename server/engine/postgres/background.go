@@ -95,20 +95,23 @@ func (e *Engine) sweep() func(context.Context) error {
 
 // expireDue expires the waits that are due, and returns the last deadline of them.
 func (e *Engine) expireDue(ctx context.Context, from time.Time) (last time.Time, err error) {
-	return e.expireAll(ctx, dueWaits, from)
+	return e.expireAll(ctx, e.background, dueWaits, from)
 }
 
 // expireDueOf expires the waits of a project that are due.
 func (e *Engine) expireDueOf(ctx context.Context, projectID string) error {
-	_, err := e.expireAll(ctx, dueWaitsOf, []byte(projectID))
+	read := func(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
+		return e.read(ctx, projectID, do)
+	}
+	_, err := e.expireAll(ctx, read, dueWaitsOf, []byte(projectID))
 	return err
 }
 
 // expireAll expires the waits that a statement returns, and returns the last deadline of them.
-func (e *Engine) expireAll(ctx context.Context, statement string, argument any) (last time.Time, err error) {
+func (e *Engine) expireAll(ctx context.Context, read func(context.Context, func(context.Context, *pgxpool.Conn) error) error, statement string, argument any) (last time.Time, err error) {
 	for {
 		var all []*settling
-		err = e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
+		err = read(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
 			rows, err := c.Query(ctx, statement, e.ahead(), argument, sweepStep)
 			if err != nil {
 				return err

@@ -191,7 +191,7 @@ func (e *Engine) settle(ctx context.Context, c *pgx.Conn, batch []*store.Item[*s
 			return nil, err
 		}
 		f := found{wait: or(wait), settled: settled, pending: pending, same: or(same), executionID: string(execution), linked: or(linked), linkIsOver: or(over), status: store.Status(or(status))}
-		committed, repeated = committed || settled, repeated || f.same
+		committed, repeated = committed || settled, repeated || f.same || !settled && batch[i-1].Change.status == store.Cancelled
 		all[i-1] = f
 	}
 	if err := rows.Err(); err != nil {

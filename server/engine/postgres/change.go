@@ -40,9 +40,13 @@ func deletion(refusal error, statement string, arguments ...any) change {
 		again := attempted
 		attempted = true
 		tag, err := c.Exec(ctx, statement, arguments...)
-		if err == nil && tag.RowsAffected() == 0 && !again {
+		if err != nil || tag.RowsAffected() > 0 {
+			return err
+		}
+		if !again {
 			return refusal
 		}
+		_, err = c.Exec(ctx, touch) // so that the deletion of the lost attempt is as durable
 		return err
 	}
 }

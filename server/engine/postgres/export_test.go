@@ -31,7 +31,6 @@ func Statements(waitID, project string, limit int) (all []Statement) {
 		{"workflows", workflowsWith, []string{"1", text("w"), "200"}},
 		{"retention", projectToForget, []string{"0", "0", "1000"}},
 		{"feed", feedAfter, []string{text(project), "0", fmt.Sprint(limit), "524288"}},
-		{"state of the feed", feedState, []string{text(project)}},
 		{"sweep", dueWaits, []string{"0", "'-infinity'::timestamptz", fmt.Sprint(sweepStep)}},
 		{"sweep of a project", dueWaitsOf, []string{"0", text(project), fmt.Sprint(sweepStep)}},
 		{"held", listHeld, []string{text(project), "0", "101"}},

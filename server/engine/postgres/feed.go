@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -14,19 +15,18 @@ import (
 )
 
 const (
-	// The project, what its feed begins and ends with, and its epochs. A project that does not
-	// exist is as project 0.
-	feedState = `
-SELECT f.project, f.floor, flowcallback.last(f.project), array_agg(e.id ORDER BY e.project, e.n), array_agg(e.first ORDER BY e.project, e.n)
-FROM flowcallback.feed f JOIN flowcallback.epochs e ON e.project IN (0, f.project)
-WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0)
-GROUP BY f.project, f.floor`
-
-	// The next outcomes, as many as a page may have, and the last position that retention had deleted
-	// then.
+	// The next outcomes, as many as a page may have, with what the feed begins and ends with and its
+	// epochs, all as of one moment: another server, with another history, may take over at any time. A
+	// project that does not exist is as project 0.
 	feedAfter = `
-SELECT f.floor, x.wait, x.position
-FROM flowcallback.feed f LEFT JOIN LATERAL (
+WITH f AS MATERIALIZED (
+  SELECT f.project, f.floor, flowcallback.last(f.project) AS last,
+    (SELECT array_agg(e.id ORDER BY e.project, e.n) FROM flowcallback.epochs e WHERE e.project IN (0, f.project)) AS ids,
+    (SELECT array_agg(e.first ORDER BY e.project, e.n) FROM flowcallback.epochs e WHERE e.project IN (0, f.project)) AS firsts
+  FROM flowcallback.feed f WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0)
+)
+SELECT f.project, f.floor, f.last, f.ids, f.firsts, x.wait, x.position
+FROM f LEFT JOIN LATERAL (
   SELECT y.wait, y.position, sum(y.size) OVER (ORDER BY y.position) - y.size AS before
   FROM (
     SELECT o.wait, o.position, coalesce(octet_length(o.output), 0)
@@ -34,43 +34,51 @@ FROM flowcallback.feed f LEFT JOIN LATERAL (
     FROM flowcallback.outcomes o WHERE o.project = f.project AND o.position > greatest($2, f.floor) ORDER BY o.position LIMIT $3
   ) y
 ) x ON x.before <= $4
-WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0) ORDER BY x.position`
+ORDER BY x.position`
 )
 
-// A feed is the state of a project's feed.
-type feed struct {
+// A feedPage is a page of a project's feed, and the state of the feed at that moment.
+type feedPage struct {
 	project     int64
 	floor, last int64
 	epochs      store.Epochs
+	rows        []int64 // of the waits
+	positions   []int64
 }
 
-func (e *Engine) feedOf(ctx context.Context, projectID string) (f feed, err error) {
+// readFeed reads the outcomes after a position.
+func (e *Engine) readFeed(ctx context.Context, projectID string, after int64, limit int) (p feedPage, err error) {
 	err = e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
+		found, err := c.Query(ctx, feedAfter, []byte(projectID), after, limit, store.PageBytes)
+		if err != nil {
+			return err
+		}
+		p = feedPage{}
 		var ids []string
 		var firsts []int64
-		err := c.QueryRow(ctx, feedState, []byte(projectID)).Scan(&f.project, &f.floor, &f.last, &ids, &firsts)
-		f.epochs = nil
+		var wait, position *int64
+		_, err = pgx.ForEachRow(found, []any{&p.project, &p.floor, &p.last, &ids, &firsts, &wait, &position}, func() error {
+			if wait != nil {
+				p.rows, p.positions = append(p.rows, *wait), append(p.positions, *position)
+			}
+			return nil
+		})
 		for i := range ids {
-			f.epochs = append(f.epochs, store.Epoch{ID: ids[i], First: firsts[i]})
+			p.epochs = append(p.epochs, store.Epoch{ID: ids[i], First: firsts[i]})
 		}
 		return err
 	})
-	return f, err
+	return p, err
 }
 
 // ListOutcomes implements engine.Feed. Its cursors are positions in the feed (store.Epochs).
 func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limit int, wait time.Duration) (waits.OutcomePage, error) {
-	f, err := e.feedOf(ctx, projectID)
-	if err != nil {
-		return waits.OutcomePage{}, err
-	}
 	if after == engine.AfterNow {
-		after = f.epochs.Cursor(f.last)
-	}
-	if after != "" {
-		if _, err := f.epochs.Position(after, f.last); err != nil {
+		p, err := e.readFeed(ctx, projectID, math.MaxInt64, 1)
+		if err != nil {
 			return waits.OutcomePage{}, err
 		}
+		after = p.epochs.Cursor(p.last)
 	}
 	timeout, stop := store.TimeoutAfter(wait)
 	defer stop()
@@ -78,76 +86,73 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 		woken, leave := e.hub.Subscribe(topic{project: projectID})
 		e.poller.watch()
 		page, err := e.outcomes(ctx, projectID, after, limit)
-		again := err == nil && len(page.Outcomes) == 0 && store.Pause(ctx, woken, timeout, e.closed)
+		isEmpty := err == nil && len(page.Outcomes) == 0
+		again := isEmpty && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
-		if !again {
-			if err == nil {
-				err = e.ended(ctx)
-			}
-			return page, err
+		if again {
+			continue
 		}
+		if err == nil {
+			err = e.ended(ctx)
+		}
+		if isEmpty && wait > 0 && err == nil { // whatever woke nobody is not missed
+			page, err = e.outcomes(ctx, projectID, after, limit)
+		}
+		return page, err
 	}
 }
 
-// outcomes reads a page after a cursor. The cursor is empty, or was accepted before.
+// outcomes reads a page after a cursor; after none, it begins at the oldest outcome.
 func (e *Engine) outcomes(ctx context.Context, projectID, cursor string, limit int) (waits.OutcomePage, error) {
 	answer := waits.OutcomePage{Outcomes: []waits.Wait{}}
 	var after int64
 	if cursor != "" {
 		text, _, _ := strings.Cut(cursor, "-")
-		after, _ = store.ParsePosition(text) // accepted before
+		var err error
+		if after, err = store.ParsePosition(text); err != nil {
+			return answer, err
+		}
 	}
 	for {
-		var rows []int64
-		var floor int64
-		end := after
-		err := e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
-			found, err := c.Query(ctx, feedAfter, []byte(projectID), after, limit, store.PageBytes)
-			if err != nil {
-				return err
-			}
-			rows, end = nil, after
-			var wait, position *int64
-			_, err = pgx.ForEachRow(found, []any{&floor, &wait, &position}, func() error {
-				if wait != nil {
-					rows, end = append(rows, *wait), *position
-				}
-				return nil
-			})
-			return err
-		})
+		p, err := e.readFeed(ctx, projectID, after, limit)
 		if err != nil {
 			return answer, err
 		}
-		// After the page, so that these are the epochs of its positions.
-		f, err := e.feedOf(ctx, projectID)
-		switch {
-		case err != nil:
-			return answer, err
-		case cursor == "" && len(rows) == 0:
-			end = floor
-		case cursor != "":
-			// Again, because another server may have taken over since, which has another history.
-			if _, err := f.epochs.Position(cursor, f.last); err != nil {
+		end := max(after, p.floor)
+		if cursor != "" {
+			if _, err := p.epochs.Position(cursor, p.last); err != nil {
 				return answer, err
 			}
-			if after < floor {
-				return answer, &engine.CursorGoneError{Oldest: f.epochs.Cursor(f.floor)}
+			if after < p.floor {
+				return answer, &engine.CursorGoneError{Oldest: p.epochs.Cursor(p.floor)}
 			}
 		}
-		all, err := e.inOrder(ctx, projectID, rows)
+		all, err := e.inOrder(ctx, projectID, p.rows)
 		if err != nil {
 			return answer, err
 		}
-		if len(all) < len(rows) {
-			continue // retention was faster, and the next read says so
+		if !p.isOf(all) {
+			continue // retention was faster, or another server has taken over, and the next read says so
 		}
-		for _, r := range all {
-			answer.Outcomes = append(answer.Outcomes, r.wait)
+		for i, r := range all {
+			answer.Outcomes, end = append(answer.Outcomes, r.wait), p.positions[i]
 		}
-		answer.Next = f.epochs.Cursor(end)
+		answer.Next = p.epochs.Cursor(end)
 		return answer, nil
 	}
+}
+
+// isOf reports whether records are those of the page.
+func (p *feedPage) isOf(all []record) bool {
+	if len(all) != len(p.positions) {
+		return false
+	}
+	for i, r := range all {
+		if r.position != p.positions[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // inOrder reads the records of some rows, in their order. Those that were deleted are left out.

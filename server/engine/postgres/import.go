@@ -33,13 +33,22 @@ INSERT INTO flowcallback.held (wait, project, held_at, status, error, output, ca
 SELECT h.wait, p.name, w.workflow_id, w.run_id, w.state_id, w.execution_id, h.status, h.error, h.output, h.caller, h.held_at
 FROM flowcallback.held h JOIN flowcallback.waits w ON w.id = h.wait JOIN flowcallback.projects p ON p.id = h.project WHERE h.wait > $1 ORDER BY h.wait LIMIT $2`
 	importedLinks = `SELECT id, digest, wait, allow, recipient, created_at, created_by, expires_at FROM flowcallback.links WHERE id > $1 ORDER BY id LIMIT $2`
+	// Waits that wait and are not pending as they must be.
+	notPending = `
+SELECT count(*) FROM flowcallback.waits w
+LEFT JOIN flowcallback.pending p ON p.key = w.key AND p.wait = w.id AND p.project = w.project AND p.deadline = w.expires_at AND p.execution_id = w.execution_id AND p.typed = (w.output_schema IS NOT NULL)
+WHERE w.project IS NOT NULL AND p.key IS NULL AND NOT EXISTS (SELECT FROM flowcallback.outcomes o WHERE o.project = w.project AND o.wait = w.id AND o.status IN (2, 3, 4, 5))`
+	countTags     = `SELECT count(*) FROM flowcallback.tags t JOIN flowcallback.waits w ON w.id = t.wait AND w.project = t.project`
 	countImported = `SELECT (SELECT count(*) FROM flowcallback.waits WHERE project IS NOT NULL), (SELECT count(*) FROM flowcallback.held), (SELECT count(*) FROM flowcallback.links)`
 )
+
+// ErrCommit means that the copy may be complete or not, or be on one server only.
+var ErrCommit = errors.New("the last step failed, so the copy may be there or not: look into the database before you repeat it")
 
 // ErrNotEmpty means that the database has projects already.
 var ErrNotEmpty = errors.New("the database already has projects")
 
-// Import copies a store into the empty database at url, in one transaction: after an error, nothing is there. Before
+// Import copies a store into the empty database at url, in one transaction: after an error other than ErrCommit, nothing is there. Before
 // it commits, it reads everything back and compares. Positions and epochs are kept, so
 // cursors of the source stay valid. progress is called with the number of waits that were copied or compared.
 func Import(ctx context.Context, url string, source store.Source, options Options, progress func(what string, done, of int64)) error {
@@ -52,7 +61,8 @@ func Import(ctx context.Context, url string, source store.Source, options Option
 	if err := e.prepare(ctx); err != nil {
 		return err
 	}
-	c, err := l.connect(ctx, func(string) {})
+	warning := ""
+	c, err := l.connect(ctx, func(text string) { warning = text })
 	if err != nil {
 		return explain(err)
 	}
@@ -61,7 +71,11 @@ func Import(ctx context.Context, url string, source store.Source, options Option
 	if err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+	tx, err := c.Begin(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	err = func() error {
 		i := importer{tx: tx, source: source, head: head, progress: progress, projects: map[string]int64{}}
 		for _, step := range []func(context.Context) error{i.begin, i.waits, i.held, i.links, i.compare, i.compareHeld, i.compareLinks} {
 			if err := step(ctx); err != nil {
@@ -70,7 +84,19 @@ func Import(ctx context.Context, url string, source store.Source, options Option
 		}
 		_, err := tx.Exec(ctx, analyze) // so that the first reads have good plans
 		return err
-	})
+	}()
+	if err != nil {
+		return errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
+	}
+	warning = ""
+	err = tx.Commit(context.WithoutCancel(ctx))
+	if err == nil && warning != "" {
+		err = errors.New(warning)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCommit, err)
+	}
+	return nil
 }
 
 type importer struct {
@@ -80,7 +106,7 @@ type importer struct {
 	progress func(what string, done, of int64)
 	projects map[string]int64
 
-	copied, holds, linked int64
+	copied, holds, linked, tags int64
 }
 
 // begin writes the projects and the epochs. A new epoch begins, because the source may go on, too.
@@ -148,6 +174,7 @@ func (i *importer) waits(ctx context.Context) (err error) {
 			})
 			for _, tag := range w.Tags {
 				tags = append(tags, []any{project, []byte(tag), x.Row})
+				i.tags++
 			}
 			if x.Position == 0 {
 				pending = append(pending, []any{key, x.Row, project, w.ExpiresAt, []byte(w.ExecutionID), w.OutputSchema != nil})
@@ -239,7 +266,18 @@ func (i *importer) compare(ctx context.Context) error {
 	if copied != i.copied || held != i.holds || linked != i.linked {
 		return fmt.Errorf("the database has %d waits, %d held callbacks and %d links, and %d, %d and %d were copied", copied, held, linked, i.copied, i.holds, i.linked)
 	}
-	_, err := i.each(ctx, "compared", func(some []store.CopiedWait) error {
+	var wrong, tags int64
+	err := i.tx.QueryRow(ctx, notPending).Scan(&wrong)
+	if err == nil {
+		err = i.tx.QueryRow(ctx, countTags).Scan(&tags)
+	}
+	if err == nil && (wrong != 0 || tags != i.tags) {
+		err = fmt.Errorf("%d waits do not wait after the copy, and %d of %d tags are there", wrong, tags, i.tags)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = i.each(ctx, "compared", func(some []store.CopiedWait) error {
 		for len(some) > 0 {
 			project := some[0].Wait.ProjectID
 			var ids []int64

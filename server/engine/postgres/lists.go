@@ -35,12 +35,16 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 		isLast := err == nil && q.order == waits.Oldest && *page.NextCursor == q.from.cursor(q.order)
 		again := isLast && store.Pause(ctx, woken, timeout, e.closed)
 		leave()
-		if !again {
-			if err == nil {
-				err = e.ended(ctx)
-			}
-			return page, err
+		if again {
+			continue
 		}
+		if err == nil {
+			err = e.ended(ctx)
+		}
+		if isLast && wait > 0 && err == nil { // whatever woke nobody is not missed
+			page, err = e.listPage(ctx, projectID, q)
+		}
+		return page, err
 	}
 }
 
@@ -315,7 +319,7 @@ func (e *Engine) walk(ctx context.Context, projectID string, q listQuery, begin 
 			if places, isAll, err = s.next(); err != nil {
 				return err
 			}
-			if s.newest != 0 && q.order == waits.Oldest {
+			if q.prefix != nil && q.order == waits.Oldest {
 				// A wait of a workflow that is newer than the list of workflows comes next time.
 				if i := slices.IndexFunc(places, func(p place) bool { return p.wait > s.newest }); i >= 0 {
 					places, isAll = places[:i], true
@@ -349,7 +353,7 @@ type searcher struct {
 	from    place
 	sources []source
 	few     []place // all places, in the order of deadlines, if they are few
-	newest  int64   // the row of the newest wait, before the workflows with a prefix were read; 0 without a prefix
+	newest  int64   // the row of the newest wait, before the workflows with a prefix were read
 }
 
 // begin finds out what to read.

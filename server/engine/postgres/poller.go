@@ -42,8 +42,8 @@ const (
 	notify  = `SELECT pg_notify('flowcallback', $1)`
 	// The ends of feeds and of lists.
 	ends = `
-SELECT p.name, p.id, flowcallback.last(p.id), coalesce((SELECT max(id) FROM flowcallback.waits WHERE project = p.id), 0)
-FROM flowcallback.projects p WHERE p.name = ANY ($1)`
+SELECT p.name, p.id, flowcallback.last(p.id), coalesce((SELECT max(id) FROM flowcallback.waits WHERE project = p.id), 0), f.identity
+FROM flowcallback.projects p JOIN flowcallback.feed f ON f.project = p.id WHERE p.name = ANY ($1)`
 	news = `SELECT wait FROM flowcallback.outcomes WHERE project = $1 AND position > $2 ORDER BY position LIMIT $3`
 )
 
@@ -61,7 +61,10 @@ type poller struct {
 }
 
 // end is where the feed and the list of a project end.
-type end struct{ project, position, wait int64 }
+type end struct {
+	project, position, wait int64
+	identity                string // of the server and its history
+}
 
 // watch tells the poller that somebody waits.
 func (p *poller) watch() { signal(p.watched) }
@@ -123,13 +126,13 @@ func (e *Engine) poll(ctx context.Context) {
 // asked for a project before, it wakes everybody who waits for it, because it does not know what has changed
 // since they read.
 func (e *Engine) askForNews(ctx context.Context, topics []topic) (isNews bool) {
-	waiting := map[string][]topic{}
+	waiting := map[string]bool{}
+	var names [][]byte
 	for _, t := range topics {
-		waiting[t.project] = append(waiting[t.project], t)
-	}
-	names := make([][]byte, 0, len(waiting))
-	for name := range waiting {
-		names = append(names, []byte(name))
+		if !waiting[t.project] {
+			waiting[t.project] = true
+			names = append(names, []byte(t.project))
+		}
 	}
 	found := map[string]end{}
 	err := e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
@@ -139,7 +142,7 @@ func (e *Engine) askForNews(ctx context.Context, topics []topic) (isNews bool) {
 		}
 		var name []byte
 		var x end
-		_, err = pgx.ForEachRow(rows, []any{&name, &x.project, &x.position, &x.wait}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&name, &x.project, &x.position, &x.wait, &x.identity}, func() error {
 			found[string(name)] = x
 			return nil
 		})
@@ -150,25 +153,39 @@ func (e *Engine) askForNews(ctx context.Context, topics []topic) (isNews bool) {
 	}
 	before := e.poller.known
 	e.poller.known = found
-	for name, all := range waiting {
+	for name := range waiting {
 		was, isKnown := before[name]
 		now := found[name] // the zero value if it does not exist yet
 		found[name] = now
 		switch {
 		case !isKnown:
-			e.wake(all...)
+			e.wakeAll(name)
 		case was == now:
 			continue
 		default:
-			e.wakeChanged(ctx, name, all, was, now)
+			e.wakeChanged(ctx, name, was, now)
 		}
 		isNews = true
 	}
 	return isNews
 }
 
+// wakeAll wakes everybody who waits for a project at present, also those who have come since the database
+// was asked.
+func (e *Engine) wakeAll(name string) {
+	for _, t := range e.hub.Topics() {
+		if t.project == name {
+			e.wake(t)
+		}
+	}
+}
+
 // wakeChanged wakes those who wait for what has changed in a project.
-func (e *Engine) wakeChanged(ctx context.Context, name string, all []topic, was, now end) {
+func (e *Engine) wakeChanged(ctx context.Context, name string, was, now end) {
+	if now.identity != was.identity || now.position < was.position || now.wait < was.wait {
+		e.wakeAll(name) // another server has taken over
+		return
+	}
 	if now.wait != was.wait {
 		e.wake(topic{project: name, opened: true})
 	}
@@ -184,7 +201,7 @@ func (e *Engine) wakeChanged(ctx context.Context, name string, all []topic, was,
 		return err
 	})
 	if err != nil || len(left) == newsLimit {
-		e.wake(all...)
+		e.wakeAll(name)
 		return
 	}
 	for _, wait := range left {

@@ -96,7 +96,8 @@ type Engine struct {
 	options  Options
 	location location
 	readers  *pgxpool.Pool // for callers
-	own      *pgxpool.Pool // for readiness, metrics and the background work
+	own      *pgxpool.Pool // for metrics and the background work
+	probes   *pgxpool.Pool // for readiness
 	turns    *store.Turns
 
 	settles *writer[*settling]
@@ -135,6 +136,9 @@ func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 	if err == nil {
 		e.own, err = l.pool(ctx, ownReaders)
 	}
+	if err == nil {
+		e.probes, err = l.pool(ctx, 1)
+	}
 	if err != nil {
 		end()
 		return nil, err
@@ -147,11 +151,12 @@ func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 	stopBackground := e.startBackground()
 	e.close = sync.OnceValue(func() error {
 		end()
-		stopBackground()
-		e.settles.close()
-		e.opens.close()
-		e.changes.close()
-		e.holds.close()
+		var closing sync.WaitGroup
+		for _, close := range []func(){stopBackground, e.settles.close, e.opens.close, e.changes.close, e.holds.close} {
+			closing.Go(close)
+		}
+		closing.Wait()
+		e.probes.Close()
 		e.readers.Close()
 		e.own.Close()
 		return nil
@@ -191,13 +196,16 @@ func (e *Engine) read(ctx context.Context, project string, do func(context.Conte
 	if err := e.ended(ctx); err != nil {
 		return err
 	}
-	leave, err := e.turns.Enter(ctx, project, e.closed)
-	if err != nil {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	leave, err := e.turns.Enter(patient, project, e.closed)
+	switch {
+	case err != nil && ctx.Err() == nil && patient.Err() != nil:
+		return fmt.Errorf("no answer of the database within %s: %w", patience, engine.ErrUnavailable)
+	case err != nil:
 		return err
 	}
 	defer leave()
-	patient, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	defer context.AfterFunc(e.alive, cancel)()
 	for try := 0; ; try++ {
 		err = e.readers.AcquireFunc(patient, func(c *pgxpool.Conn) error { return do(patient, c) })

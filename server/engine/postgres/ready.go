@@ -59,7 +59,9 @@ func (e *Engine) Ready(ctx context.Context) error {
 
 // test tests the server.
 func (e *Engine) test(done chan struct{}) {
-	err := e.background(e.alive, func(ctx context.Context, c *pgxpool.Conn) error {
+	ctx, cancel := context.WithTimeout(e.alive, patience)
+	defer cancel()
+	err := e.probes.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 		s, err := readServer(ctx, c)
 		if err == nil {
 			err = s.check(e.options.Durability)

@@ -22,7 +22,7 @@ const (
 	// long at most. A commit that waits for a standby goes on in the database, and keeps its
 	// connection there, so the next attempts take longer and longer.
 	stuckAfter = 30 * time.Second
-	stuckLimit = 30 * time.Minute
+	stuckLimit = 2 * time.Minute
 	// closeAfter is how long a statement may take while the engine is closed.
 	closeAfter = 5 * time.Second
 )
@@ -37,9 +37,13 @@ type writer[T any] struct {
 	most   int           // changes of a batch
 	stuck  time.Duration // how long the next statement may take; doubled after each that took longer
 
-	conn  *pgx.Conn
-	raw   atomic.Pointer[net.Conn] // of conn
-	doubt atomic.Pointer[string]   // the last warning of the connection
+	conn *pgx.Conn
+	raw  atomic.Pointer[net.Conn] // of conn
+
+	alive  context.Context // until the writer gives up
+	giveUp func()
+
+	doubt atomic.Pointer[string] // the last warning of the connection
 	last  atomic.Pointer[health]
 }
 
@@ -52,6 +56,7 @@ type health struct {
 func newWriter[T any](e *Engine, most int, run func(context.Context, *pgx.Conn, []*store.Item[T]) ([]error, error)) *writer[T] {
 	w := &writer[T]{engine: e, queue: store.NewQueue[T](), run: run, most: most, stuck: stuckAfter}
 	w.queue.Patience = patience
+	w.alive, w.giveUp = context.WithCancel(context.Background())
 	w.queue.Slow.Begin() // callers always watch their contexts
 	go w.loop()
 	return w
@@ -64,6 +69,7 @@ func (w *writer[T]) do(ctx context.Context, change T) error { return w.queue.Do(
 // silent.
 func (w *writer[T]) close() {
 	defer time.AfterFunc(closeAfter, func() {
+		w.giveUp()
 		if raw := w.raw.Load(); raw != nil {
 			_ = (*raw).Close()
 		}
@@ -73,6 +79,7 @@ func (w *writer[T]) close() {
 
 func (w *writer[T]) loop() {
 	defer w.queue.End()
+	defer w.giveUp()
 	defer w.disconnect()
 	for {
 		select {
@@ -138,8 +145,11 @@ var errDoubt = fmt.Errorf("committed on one server only: %w", engine.ErrUnavaila
 // attempt runs a batch once. The statement has no caller's context: a caller that leaves must not
 // cancel the changes of others.
 func (w *writer[T]) attempt(batch []*store.Item[T]) (answers []error, err error) {
+	if w.alive.Err() != nil {
+		return nil, store.ErrClosed
+	}
 	if w.conn == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), replayFor)
+		ctx, cancel := context.WithTimeout(w.alive, replayFor)
 		defer cancel()
 		conn, err := w.engine.location.connect(ctx, func(warning string) { w.doubt.Store(&warning) })
 		if err != nil {
