@@ -181,3 +181,37 @@ func TestOpenFollower(t *testing.T) {
 		t.Errorf("the follower has %d waits, want %d", len(seen), n)
 	}
 }
+
+// A project whose first waits are opened while a list with a prefix is read loses none of them.
+func TestPrefixOfAnEmptyProject(t *testing.T) {
+	e := newCopies(t, database(t), postgres.Options{HoldUnknown: true}).start(t)
+	if _, err := e.Callback(t.Context(), engine.Callback{Key: key("unknown"), Request: enginetest.Success(`{}`)}); err != nil { // creates the project
+		t.Fatal(err)
+	}
+	const n = 400
+	var done atomic.Bool
+	go func() {
+		defer done.Store(true)
+		forAll(n, func(i int) {
+			r := request(fmt.Sprint(i))
+			r.WorkflowID = fmt.Sprint("w-", i%100)
+			if _, _, err := e.OpenWait(t.Context(), "p", r, ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}()
+	params := waits.ListWaitsParams{WorkflowPrefix: new("w-"), Order: new(waits.Oldest), Limit: new(100)}
+	seen := 0
+	for isLast := false; !isLast && !t.Failed(); {
+		wasDone := done.Load()
+		page, err := e.ListWaits(t.Context(), "p", params, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen += len(page.Waits)
+		isLast, params.Cursor = wasDone && len(page.Waits) == 0, page.NextCursor
+	}
+	if seen != n {
+		t.Errorf("the follower has %d waits, want %d", seen, n)
+	}
+}

@@ -1,8 +1,10 @@
 package postgres_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -49,11 +51,15 @@ func TestLostDeletions(t *testing.T) {
 func TestReplayWaitsForTheStandby(t *testing.T) {
 	c := ownCluster(t)
 	e := newCopies(t, c.URL("postgres"), postgres.Options{}).start(t)
+	links := map[string]string{} // by wait: a link to withdraw
 	for what, do := range map[string]func(waits.Wait) error{
 		"CancelWait": func(w waits.Wait) error { return e.CancelWait(t.Context(), "p", w.WaitID, "", "") },
 		"CreateLink": func(w waits.Wait) error {
 			_, err := e.CreateLink(t.Context(), "p", w.WaitID, engine.NewLink{Digest: [32]byte{7}, Allow: []callback.Result{callback.Success}})
 			return err
+		},
+		"WithdrawLink": func(w waits.Wait) error {
+			return e.WithdrawLink(t.Context(), "p", w.WaitID, links[w.WaitID])
 		},
 		"Callback": func(w waits.Wait) error {
 			_, err := e.Callback(t.Context(), engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: w.StateID}, Request: enginetest.Success(`{}`)})
@@ -64,6 +70,11 @@ func TestReplayWaitsForTheStandby(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		link, err := e.CreateLink(t.Context(), "p", wait.WaitID, engine.NewLink{Digest: sha256.Sum256([]byte(what)), Allow: []callback.Result{callback.Success}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		links[wait.WaitID] = link.LinkID
 		execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
 		answered := make(chan error, 1)
 		go func() { answered <- do(wait) }()
@@ -80,7 +91,7 @@ func TestReplayWaitsForTheStandby(t *testing.T) {
 			answered <- nil // it waits, which is right
 		}
 		execute(t, c, "postgres", "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
-		if err := do(wait); err != nil {
+		if err := do(wait); err != nil && !errors.Is(err, engine.ErrNotFound) { // a link is withdrawn once
 			t.Errorf("%s again, with the standby: %v", what, err)
 		}
 	}
@@ -182,4 +193,39 @@ func TestDeadlineBehindTheLock(t *testing.T) {
 	if err := <-answered; !errors.Is(err, engine.ErrExpired) {
 		t.Errorf("Callback that got the lock behind the deadline: %v, want %v", err, engine.ErrExpired)
 	}
+}
+
+// Close does not wait for a standby that is away.
+func TestCloseWithoutTheStandby(t *testing.T) {
+	c := ownCluster(t)
+	e, err := postgres.Open(t.Context(), c.URL("postgres"), postgres.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []string{"one", "two"} {
+		if _, _, err := e.OpenWait(t.Context(), "p", request(state), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+	var callbacks sync.WaitGroup
+	for _, state := range []string{"one", "two"} { // in two batches
+		callbacks.Go(func() {
+			if _, err := e.Callback(t.Context(), engine.Callback{Key: key(state), Request: enginetest.Success(`{}`)}); !errors.Is(err, engine.ErrUnavailable) {
+				t.Errorf("Callback without the standby: %v, want %v", err, engine.ErrUnavailable)
+			}
+		})
+		<-time.After(300 * time.Millisecond)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- e.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(25 * time.Second): // a commit is given up after 30
+		t.Error("Close waits for a standby that is away")
+	}
+	callbacks.Wait()
 }
