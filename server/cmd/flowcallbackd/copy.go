@@ -24,11 +24,10 @@ func copyCommand(s *settings, stdout, stderr io.Writer) *cli.Command {
 		Usage:     "copy the SQLite file into an empty PostgreSQL database, while no server uses either",
 		ArgsUsage: "sqlite:FILE postgres://USER@HOST:PORT/DATABASE",
 		Description: `It copies waits, inputs, outcomes, links and held callbacks, and keeps ids and positions, so that the
-cursors of followers stay valid. Before it commits, it reads everything back and compares it with
-the file. If it is
-interrupted, nothing is copied: run it again. Waits that are due expire in the file first; it is not
-changed otherwise. No server may use the file afterwards: what it settled then would be missing in the
-database.`,
+cursors of followers stay valid. Before it commits, it reads everything back and compares it with the
+file. If it is interrupted before that, nothing is copied: run it again. Waits that are due expire in
+the file first; it is not changed otherwise. No server may use the file afterwards: what it settled
+then would be missing in the database.`,
 		Arguments: []cli.Argument{&cli.StringArg{Name: "FROM", Destination: &from}, &cli.StringArg{Name: "TO", Destination: &to}},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if to == "" || c.Args().Present() {

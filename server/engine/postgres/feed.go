@@ -25,7 +25,7 @@ WITH f AS MATERIALIZED (
     (SELECT array_agg(e.first ORDER BY e.project, e.n) FROM flowcallback.epochs e WHERE e.project IN (0, f.project)) AS firsts
   FROM flowcallback.feed f WHERE f.project = coalesce((SELECT id FROM flowcallback.projects WHERE name = $1), 0)
 )
-SELECT f.project, f.floor, f.last, f.ids, f.firsts, x.wait, x.position
+SELECT f.floor, f.last, f.ids, f.firsts, x.wait, x.position
 FROM f LEFT JOIN LATERAL (
   SELECT y.wait, y.position, sum(y.size) OVER (ORDER BY y.position) - y.size AS before
   FROM (
@@ -39,7 +39,6 @@ ORDER BY x.position`
 
 // A feedPage is a page of a project's feed, and the state of the feed at that moment.
 type feedPage struct {
-	project     int64
 	floor, last int64
 	epochs      store.Epochs
 	rows        []int64 // of the waits
@@ -57,7 +56,7 @@ func (e *Engine) readFeed(ctx context.Context, projectID string, after int64, li
 		var ids []string
 		var firsts []int64
 		var wait, position *int64
-		_, err = pgx.ForEachRow(found, []any{&p.project, &p.floor, &p.last, &ids, &firsts, &wait, &position}, func() error {
+		_, err = pgx.ForEachRow(found, []any{&p.floor, &p.last, &ids, &firsts, &wait, &position}, func() error {
 			if wait != nil {
 				p.rows, p.positions = append(p.rows, *wait), append(p.positions, *position)
 			}
@@ -80,26 +79,12 @@ func (e *Engine) ListOutcomes(ctx context.Context, projectID, after string, limi
 		}
 		after = p.epochs.Cursor(p.last)
 	}
-	timeout, stop := store.TimeoutAfter(wait)
-	defer stop()
-	for {
-		woken, leave := e.hub.Subscribe(topic{project: projectID})
-		e.poller.watch()
-		page, err := e.outcomes(ctx, projectID, after, limit)
-		isEmpty := err == nil && len(page.Outcomes) == 0
-		again := isEmpty && store.Pause(ctx, woken, timeout, e.closed)
-		leave()
-		if again {
-			continue
-		}
-		if err == nil {
-			err = e.ended(ctx)
-		}
-		if isEmpty && wait > 0 && err == nil { // whatever woke nobody is not missed
-			page, err = e.outcomes(ctx, projectID, after, limit)
-		}
-		return page, err
-	}
+	var page waits.OutcomePage
+	err := e.longPoll(ctx, topic{project: projectID}, wait, func() (isDone bool, err error) {
+		page, err = e.outcomes(ctx, projectID, after, limit)
+		return len(page.Outcomes) > 0, err
+	})
+	return page, err
 }
 
 // outcomes reads a page after a cursor; after none, it begins at the oldest outcome.

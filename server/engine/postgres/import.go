@@ -48,9 +48,10 @@ var ErrCommit = errors.New("the last step failed, so the copy may be there or no
 // ErrNotEmpty means that the database has projects already.
 var ErrNotEmpty = errors.New("the database already has projects")
 
-// Import copies a store into the empty database at url, in one transaction: after an error other than ErrCommit, nothing is there. Before
-// it commits, it reads everything back and compares. Positions and epochs are kept, so
-// cursors of the source stay valid. progress is called with the number of waits that were copied or compared.
+// Import copies a store into the empty database at url, in one transaction: after an error other than
+// ErrCommit, nothing is there. Before it commits, it reads everything back and compares. Positions and
+// epochs are kept, so cursors of the source stay valid. progress is called with the number of waits that
+// were copied or compared.
 func Import(ctx context.Context, url string, source store.Source, options Options, progress func(what string, done, of int64)) error {
 	options.setDefaults()
 	l, err := parse(url)

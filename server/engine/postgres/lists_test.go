@@ -15,6 +15,28 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/postgres"
 )
 
+// wantFollowed follows opened waits until done is true and there are no more, and wants n different ones, each
+// once.
+func wantFollowed(t *testing.T, e *postgres.Engine, params waits.ListWaitsParams, done *atomic.Bool, n int) {
+	t.Helper()
+	seen, all := map[string]bool{}, 0
+	for isLast := false; !isLast && !t.Failed(); {
+		wasDone := done.Load()
+		page, err := e.ListWaits(t.Context(), "p", params, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range page.Waits {
+			seen[w.WaitID] = true
+		}
+		all += len(page.Waits)
+		isLast, params.Cursor = wasDone && len(page.Waits) == 0, page.NextCursor
+	}
+	if len(seen) != n || all != n {
+		t.Errorf("the follower has %d waits, %d different ones, want %d", all, len(seen), n)
+	}
+}
+
 // A follower of a prefix gets every wait, also of workflows that begin while it reads.
 func TestPrefixFollower(t *testing.T) {
 	e := newCopies(t, database(t), postgres.Options{}).start(t)
@@ -34,21 +56,7 @@ func TestPrefixFollower(t *testing.T) {
 		}
 	}()
 	params := waits.ListWaitsParams{WorkflowPrefix: new("w-"), Order: new(waits.Oldest), Limit: new(100)}
-	seen := map[string]bool{}
-	for isLast := false; !isLast && !t.Failed(); {
-		wasDone := done.Load()
-		page, err := e.ListWaits(t.Context(), "p", params, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, w := range page.Waits {
-			seen[w.WaitID] = true
-		}
-		isLast, params.Cursor = wasDone && len(page.Waits) == 0, page.NextCursor
-	}
-	if len(seen) != n {
-		t.Errorf("the follower has %d waits, want %d", len(seen), n)
-	}
+	wantFollowed(t, e, params, &done, n)
 }
 
 // A list that begins again on another connection has no wait twice.
@@ -165,21 +173,7 @@ func TestOpenFollower(t *testing.T) {
 		})
 	}()
 	params := waits.ListWaitsParams{Order: new(waits.Oldest), Limit: new(100)}
-	seen := map[string]bool{}
-	for isLast := false; !isLast && !t.Failed(); {
-		wasDone := done.Load()
-		page, err := engines[0].ListWaits(t.Context(), "p", params, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, w := range page.Waits {
-			seen[w.WaitID] = true
-		}
-		isLast, params.Cursor = wasDone && len(page.Waits) == 0, page.NextCursor
-	}
-	if len(seen) != n {
-		t.Errorf("the follower has %d waits, want %d", len(seen), n)
-	}
+	wantFollowed(t, engines[0], params, &done, n)
 }
 
 // A project whose first waits are opened while a list with a prefix is read loses none of them.
@@ -201,17 +195,5 @@ func TestPrefixOfAnEmptyProject(t *testing.T) {
 		})
 	}()
 	params := waits.ListWaitsParams{WorkflowPrefix: new("w-"), Order: new(waits.Oldest), Limit: new(100)}
-	seen := 0
-	for isLast := false; !isLast && !t.Failed(); {
-		wasDone := done.Load()
-		page, err := e.ListWaits(t.Context(), "p", params, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen += len(page.Waits)
-		isLast, params.Cursor = wasDone && len(page.Waits) == 0, page.NextCursor
-	}
-	if seen != n {
-		t.Errorf("the follower has %d waits, want %d", seen, n)
-	}
+	wantFollowed(t, e, params, &done, n)
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"math/rand/v2"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -38,8 +38,6 @@ const (
 	// newsLimit is the number of new outcomes of a project whose waits are woken one by one.
 	newsLimit = 1000
 
-	channel = "flowcallback"
-	notify  = `SELECT pg_notify('flowcallback', $1)`
 	// The ends of feeds and of lists.
 	ends = `
 SELECT p.name, p.id, flowcallback.last(p.id), coalesce((SELECT max(id) FROM flowcallback.waits WHERE project = p.id), 0), f.identity
@@ -217,114 +215,28 @@ func (e *Engine) background(ctx context.Context, do func(context.Context, *pgxpo
 	return e.own.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return do(ctx, c) })
 }
 
-const (
-	// tellPause is the least time between two notifications of a copy.
-	tellPause = 10 * time.Millisecond
-	// proveEach is how often a copy proves that notifications arrive.
-	proveEach = 10 * time.Second
-	// proveFor is how long such a notification may take.
-	proveFor = 2 * time.Second
-)
-
-// notifyOthers sends a notification after changes of this copy, until ctx ends. The changes are
-// committed: a notification in their transaction would cost most of the rate.
-func (e *Engine) notifyOthers(ctx context.Context) {
+// longPoll calls read until it is done, each time after there was news of a topic, for at most the given
+// time. At the end of that time it calls read once more, so that whatever woke nobody is not missed.
+func (e *Engine) longPoll(ctx context.Context, t topic, wait time.Duration, read func() (isDone bool, err error)) error {
+	timeout, stop := store.TimeoutAfter(wait)
+	defer stop()
 	for {
-		select {
-		case <-e.poller.told:
-		case <-ctx.Done():
-			return
+		woken, leave := e.hub.Subscribe(t)
+		if wait > 0 {
+			e.poller.watch()
 		}
-		_ = e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error { // without it the others find out a little later
-			_, err := c.Exec(ctx, notify, e.poller.self)
-			return err
-		})
-		select {
-		case <-time.After(tellPause):
-		case <-ctx.Done():
+		isDone, err := read()
+		again := err == nil && !isDone && store.Pause(ctx, woken, timeout, e.closed)
+		leave()
+		if again {
+			continue
 		}
-	}
-}
-
-// listen receives notifications until ctx ends, on a connection of its own.
-func (e *Engine) listen(ctx context.Context) {
-	for ctx.Err() == nil {
-		_ = e.listenOnce(ctx) // the poller asks without notifications, too
-		e.poller.listens.Store(false)
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+		if err == nil {
+			err = e.ended(ctx)
 		}
-	}
-}
-
-func (e *Engine) listenOnce(ctx context.Context) error {
-	c, err := pgx.ConnectConfig(ctx, e.location.config.ConnConfig.Copy())
-	if err != nil {
+		if err == nil && !isDone && wait > 0 {
+			_, err = read()
+		}
 		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = c.Close(ctx)
-	}()
-	if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
-		return err
-	}
-	proven := &proof{}
-	stop := make(chan struct{})
-	var proving sync.WaitGroup
-	proving.Go(func() { e.prove(ctx, stop, proven) })
-	defer proving.Wait()
-	defer close(stop)
-	for {
-		n, err := c.WaitForNotification(ctx)
-		if err != nil {
-			return err
-		}
-		switch n.Payload {
-		case e.poller.self: // its long-polls were woken already
-		case e.poller.self + proofMark:
-			proven.at.Store(time.Now().UnixNano())
-			e.poller.listens.Store(true)
-		default:
-			signal(e.poller.notified)
-		}
-	}
-}
-
-// proofMark tells the notifications that prove something from those of changes.
-const proofMark = "?"
-
-// proof is when the copy's own notification arrived last.
-type proof struct{ at atomic.Int64 }
-
-// prove sends a notification to this copy now and then. If one does not arrive, the poller no longer
-// relies on them: a pooler in transaction mode delivers nothing and says nothing.
-func (e *Engine) prove(ctx context.Context, stop <-chan struct{}, proven *proof) {
-	pause := func(d time.Duration) bool {
-		select {
-		case <-time.After(d):
-			return true
-		case <-stop:
-		case <-ctx.Done():
-		}
-		return false
-	}
-	for {
-		sent := time.Now().UnixNano()
-		_ = e.background(ctx, func(ctx context.Context, c *pgxpool.Conn) error {
-			_, err := c.Exec(ctx, notify, e.poller.self+proofMark)
-			return err
-		})
-		if !pause(proveFor) {
-			return
-		}
-		if proven.at.Load() < sent {
-			e.poller.listens.Store(false)
-		}
-		if !pause(proveEach - proveFor) {
-			return
-		}
 	}
 }

@@ -212,26 +212,11 @@ func (e *Engine) GetWait(ctx context.Context, projectID, waitID string, wait tim
 	if err != nil || r.wait.Status != waits.Waiting || wait <= 0 {
 		return r.wait, err
 	}
-	timeout, stop := store.TimeoutAfter(wait)
-	defer stop()
-	for {
-		woken, leave := e.hub.Subscribe(topic{project: projectID, wait: r.id})
-		e.poller.watch()
+	err = e.longPoll(ctx, topic{project: projectID, wait: r.id}, wait, func() (isDone bool, err error) {
 		r, err = e.wait(ctx, projectID, byID, []byte(waitID)) // it may have left waiting before the subscription
-		isWaiting := err == nil && r.wait.Status == waits.Waiting
-		again := isWaiting && store.Pause(ctx, woken, timeout, e.closed)
-		leave()
-		if again {
-			continue
-		}
-		if err == nil {
-			err = e.ended(ctx)
-		}
-		if isWaiting && err == nil { // it may have left waiting, or be due since
-			r, err = e.wait(ctx, projectID, byID, []byte(waitID))
-		}
-		return r.wait, err
-	}
+		return r.wait.Status != waits.Waiting, err
+	})
+	return r.wait, err
 }
 
 // wait reads a wait as it is now. If it is due, it expires.

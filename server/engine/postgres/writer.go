@@ -44,13 +44,6 @@ type writer[T any] struct {
 	giveUp func()
 
 	doubt atomic.Pointer[string] // the last warning of the connection
-	last  atomic.Pointer[health]
-}
-
-// health is the result of a commit, and its time.
-type health struct {
-	at  time.Time
-	err error
 }
 
 func newWriter[T any](e *Engine, most int, run func(context.Context, *pgx.Conn, []*store.Item[T]) ([]error, error)) *writer[T] {
@@ -103,7 +96,6 @@ func (w *writer[T]) commit(batch []*store.Item[T]) {
 	}
 	start := time.Now()
 	answers, err := w.replay(batch)
-	w.last.Store(&health{time.Now(), err})
 	if err != nil && len(batch) > 1 && !isLost(err) && !isPassing(err) {
 		w.commit(batch[:len(batch)/2])
 		w.commit(batch[len(batch)/2:])
