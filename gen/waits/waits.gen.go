@@ -186,11 +186,14 @@ type CreatedLink struct {
 	URL string `json:"url"`
 }
 
-// Cursor A position in a list, made by the server; opaque. 64 characters are several times
-// what this server needs.
+// Cursor A position in a list, made by the server; opaque. 64 characters are enough for a time,
+// a UUID and a number, which a list over Temporal needs.
 //
 // Example: 127
 type Cursor = string
+
+// CursorMaxLength is the largest length of Cursor, in Unicode code points.
+const CursorMaxLength = 64
 
 // HeaderRunID Id of the run that waits. A callback carries it in an HTTP header, and common HTTP
 // clients send only visible ASCII and inner spaces there as they are (browsers, Python
@@ -280,8 +283,8 @@ type HeldID = string
 type HeldPage struct {
 	Held []HeldCallback `json:"held"`
 
-	// NextCursor A position in a list, made by the server; opaque. 64 characters are several times
-	// what this server needs.
+	// NextCursor A position in a list, made by the server; opaque. 64 characters are enough for a time,
+	// a UUID and a number, which a list over Temporal needs.
 	//
 	//
 	// Example: 127
@@ -550,8 +553,8 @@ type OutcomeOutput = json.RawMessage
 //
 // Example: {"next":"127","outcomes":[]}
 type OutcomePage struct {
-	// Next A position in a list, made by the server; opaque. 64 characters are several times
-	// what this server needs.
+	// Next A position in a list, made by the server; opaque. 64 characters are enough for a time,
+	// a UUID and a number, which a list over Temporal needs.
 	//
 	//
 	// Example: 127
@@ -857,8 +860,8 @@ type WaitID = string
 //
 // Example: {"waits":[]}
 type WaitPage struct {
-	// NextCursor A position in a list, made by the server; opaque. 64 characters are several times
-	// what this server needs.
+	// NextCursor A position in a list, made by the server; opaque. 64 characters are enough for a time,
+	// a UUID and a number, which a list over Temporal needs.
 	//
 	//
 	// Example: 127

@@ -36,7 +36,7 @@ func walk(t *testing.T, e *temporal.Engine, params waits.ListWaitsParams, want i
 			if params.Cursor = page.NextCursor; params.Cursor == nil {
 				break
 			}
-			if len(*params.Cursor) > 64 {
+			if len(*params.Cursor) > waits.CursorMaxLength {
 				t.Fatalf("cursor %s is longer than the contract allows", *params.Cursor)
 			}
 		}
