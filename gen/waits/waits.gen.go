@@ -1017,7 +1017,8 @@ type ListWaitsParams struct {
 	// WaitSeconds How long to hold the response, in seconds.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
 
-	// Cursor The `next_cursor` of the previous page.
+	// Cursor The `next_cursor` of the previous page. With `order=oldest`, `now` skips the waits
+	// that there are.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 

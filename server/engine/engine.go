@@ -190,7 +190,7 @@ type Holder interface {
 	DropHeld(ctx context.Context, projectID, heldID string) error
 }
 
-// AfterNow is the cursor behind the newest outcome.
+// AfterNow is the cursor behind the newest outcome, or the newest wait in the order oldest.
 const AfterNow = "now"
 
 // A Feed lists waits in the order in which they left waiting.

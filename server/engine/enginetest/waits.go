@@ -37,6 +37,7 @@ func Waits(t *testing.T, start func(*testing.T) *WaitsSubject) {
 		"list walks every wait once while others are open": lists,
 		"list filters by status and workflow":              filters,
 		"list goes from the oldest on, too":                listsOldest,
+		"list begins now":                                  listsFromNow,
 		"list shows a passed deadline at once":             listsExpired,
 		"expiry that was shown once stands":                expiryStands,
 		"closed engine ends polls and refuses":             closes,
@@ -508,5 +509,24 @@ func listsOldest(t *testing.T, s *WaitsSubject) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("ListWaits, oldest first = %v, want %v", got, want)
+	}
+}
+
+// A list of the order oldest that begins now has the waits that are opened from then on.
+func listsFromNow(t *testing.T, s *WaitsSubject) {
+	params := listing(10)
+	params.Order, params.Cursor = new(waits.Oldest), new(engine.AfterNow)
+	for _, state := range []string{"of a new project", "another"} {
+		page, err := s.Engine.ListWaits(t.Context(), project, params, 0)
+		if err != nil || len(page.Waits) != 0 || page.NextCursor == nil {
+			t.Fatalf("ListWaits from now on = %+v, %v; want an empty page with a cursor", page, err)
+		}
+		opened := s.open(t, state)
+		after := params
+		after.Cursor = page.NextCursor
+		page, err = s.Engine.ListWaits(t.Context(), project, after, time.Minute)
+		if err != nil || len(page.Waits) != 1 || page.Waits[0].WaitID != opened.WaitID {
+			t.Errorf("ListWaits with that cursor = %+v, %v; want %s", page, err, opened.WaitID)
+		}
 	}
 }

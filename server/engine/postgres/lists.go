@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/flowcallback/flowcallback/gen/waits"
 	"github.com/flowcallback/flowcallback/server/engine"
 	"github.com/flowcallback/flowcallback/server/engine/store"
@@ -17,6 +19,9 @@ import (
 // ids. It reads a bounded number of rows, so a page may be short.
 func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams, wait time.Duration) (waits.WaitPage, error) {
 	q, err := queryOf(params)
+	if err == nil && q.order == waits.Oldest && params.Cursor != nil && *params.Cursor == engine.AfterNow {
+		q.from.wait, err = e.newest(ctx, projectID)
+	}
 	if err != nil {
 		return waits.WaitPage{}, err
 	}
@@ -26,6 +31,13 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 		return err != nil || q.order != waits.Oldest || *page.NextCursor != q.from.cursor(q.order), err
 	})
 	return page, err
+}
+
+// newest returns the row id of the newest wait of a project; 0 if there is none.
+func (e *Engine) newest(ctx context.Context, projectID string) (row int64, err error) {
+	return row, e.read(ctx, projectID, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, newestOfNamed, []byte(projectID)).Scan(&row)
+	})
 }
 
 // A place is where a wait stands in a list.
@@ -83,7 +95,7 @@ func queryOf(params waits.ListWaitsParams) (q listQuery, err error) {
 	if q.order != waits.Newest {
 		q.from.wait = 0
 	}
-	if params.Cursor != nil {
+	if params.Cursor != nil && (q.order != waits.Oldest || *params.Cursor != engine.AfterNow) {
 		id := *params.Cursor
 		if q.order == waits.Deadline {
 			deadline, rest, ok := strings.Cut(id, "-")

@@ -75,8 +75,9 @@ func (s source) statement(order waits.Order) string {
 }
 
 const (
-	newestOf  = `SELECT coalesce(max(id), 0) FROM flowcallback.waits WHERE project = $1`
-	projectOf = `SELECT id FROM flowcallback.projects WHERE name = $1`
+	newestOf      = `SELECT coalesce(max(id), 0) FROM flowcallback.waits WHERE project = $1`
+	newestOfNamed = `SELECT coalesce(max(w.id), 0) FROM flowcallback.waits w JOIN flowcallback.projects p ON p.id = w.project WHERE p.name = $1`
+	projectOf     = `SELECT id FROM flowcallback.projects WHERE name = $1`
 	// The workflows with a prefix, one by one by the index.
 	workflowsWith = `
 WITH RECURSIVE next AS (

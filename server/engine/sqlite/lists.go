@@ -19,6 +19,9 @@ import (
 // others.
 func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.ListWaitsParams, wait time.Duration) (waits.WaitPage, error) {
 	q, err := queryOf(params)
+	if err == nil && q.order == waits.Oldest && params.Cursor != nil && *params.Cursor == engine.AfterNow {
+		q.from, err = e.newest(ctx, projectID)
+	}
 	if err != nil {
 		return waits.WaitPage{}, err
 	}
@@ -36,6 +39,18 @@ func (e *Engine) ListWaits(ctx context.Context, projectID string, params waits.L
 			return page, errors.Join(err, e.ended(ctx))
 		}
 	}
+}
+
+// newest returns the row id of the newest wait of all projects.
+func (e *Engine) newest(ctx context.Context, projectID string) (row int64, err error) {
+	if _, err = e.upToDate(ctx, store.AnyStatus); err != nil {
+		return 0, err
+	}
+	return row, e.readers.read(ctx, projectID, func(c *conn) error {
+		s, err := c.newSearch(0, filter{}, store.AnyStatus)
+		row = s.upTo
+		return err
+	})
 }
 
 // listPage reads a page, and finds out the project if it is 0.
@@ -141,7 +156,7 @@ func queryOf(params waits.ListWaitsParams) (q listQuery, err error) {
 	if q.order != waits.Newest {
 		q.from = 0
 	}
-	if params.Cursor != nil {
+	if params.Cursor != nil && (q.order != waits.Oldest || *params.Cursor != engine.AfterNow) {
 		id := *params.Cursor
 		if q.order == waits.Deadline {
 			deadline, rest, ok := strings.Cut(id, "-")
