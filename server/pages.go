@@ -1,30 +1,44 @@
 package server
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/flowcallback/flowcallback/server/console"
 )
 
-// Pages may load the files beside them and call this server, and nothing else. Swagger UI
-// also shows images that are embedded in it, and sets one style attribute, which the policy
-// allows by its hash.
+// Pages may load the files of this server and call it, and nothing else. Swagger UI also shows
+// images that are embedded in it, and sets one style attribute, which the policy allows by its
+// hash.
 const (
-	consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	linkPolicy    = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	docsPolicy    = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-hashes' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 // servePages routes the pages for people. They are the same for everyone and need no
 // credentials; they load data through the API.
-func servePages(router *echo.Echo) {
+func servePages(router *echo.Echo, decide Authorize) error {
 	router.Any("/", home)
-	serveFiles(router, "/console", console.Console(), consolePolicy)
-	serveFiles(router, "/docs", console.Docs(), docsPolicy)
+	router.GET("/console", func(c echo.Context) error { return c.Redirect(http.StatusFound, "console/") })
+	router.GET("/console/*", consolePage(decide))
+	if err := serveFiles(router, "/static/", console.Static(), consolePolicy); err != nil {
+		return err
+	}
+	router.GET("/docs", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs/") })
+	router.GET("/docs/", func(c echo.Context) error {
+		setPageHeaders(c.Response().Header(), docsPolicy)
+		return c.HTMLBlob(http.StatusOK, console.Contract(console.Frame{Root: "../", SignIn: needsSignIn(c, decide)}))
+	})
+	return serveFiles(router, "/docs/", console.Docs(), docsPolicy)
 }
 
 // home answers browsers with a page that links the others. Programs get the error body, as
@@ -38,21 +52,51 @@ func home(c echo.Context) error {
 	return c.HTMLBlob(http.StatusOK, console.Home())
 }
 
-// serveFiles routes the files of a page below path.
-func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) {
-	handler := http.StripPrefix(path, http.FileServerFS(files))
-	router.GET(path+"/*", func(c echo.Context) error {
-		setPageHeaders(c.Response().Header(), policy)
-		if strings.HasSuffix(c.Request().URL.Path, "/index.html") {
-			return echo.ErrNotFound // the file server would redirect
+// consolePage serves the page of the console at /console/, /console/{project} and
+// /console/{project}/{wait_id}. The page itself reads its address.
+func consolePage(decide Authorize) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		_, below, _ := strings.Cut(c.Request().URL.EscapedPath(), "/console/")
+		depth := 1 + strings.Count(below, "/")
+		if depth > 2 {
+			return echo.ErrNotFound
 		}
-		if name := strings.TrimPrefix(c.Request().URL.Path, path+"/"); name != "" {
-			if info, err := fs.Stat(files, name); err != nil || info.IsDir() {
-				return echo.ErrNotFound
-			}
+		setPageHeaders(c.Response().Header(), consolePolicy)
+		return c.HTMLBlob(http.StatusOK, console.Console(console.Frame{Root: strings.Repeat("../", depth), SignIn: needsSignIn(c, decide)}))
+	}
+}
+
+// needsSignIn reports whether whoever requests a page has to show credentials that the request for
+// the page itself does not have.
+func needsSignIn(c echo.Context, decide Authorize) bool {
+	_, err := decide(c.Request().Context(), Call{
+		Request: asSent(c.Request()), Address: requestIn(c).client, Action: ActionAsk,
+		Body: func() ([]byte, error) { return nil, nil },
+	})
+	return err != nil
+}
+
+// serveFiles routes the files of a folder, apart from pages, below path. Browsers keep them, and ask
+// whether they have changed.
+func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) error {
+	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(name, ".html") {
+			return err
 		}
-		handler.ServeHTTP(c.Response(), c.Request())
+		content, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		digest := sha256.Sum256(content)
+		tag := `"` + base64.RawURLEncoding.EncodeToString(digest[:12]) + `"`
+		router.GET(path+(&url.URL{Path: name}).EscapedPath(), func(c echo.Context) error {
+			header := c.Response().Header()
+			setPageHeaders(header, policy)
+			header.Set("Cache-Control", "no-cache")
+			header.Set("Etag", tag)
+			http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(content))
+			return nil
+		})
 		return nil
 	})
-	router.GET(path, func(c echo.Context) error { return c.Redirect(http.StatusFound, path+"/") })
 }

@@ -173,10 +173,12 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		waitsserver.NewStrictHandler(newWaitsHandler(config, e, own), []waitsserver.StrictMiddlewareFunc{answers.account}),
 		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(own.Operations())})
 
-	if err := serveDocuments(router, published); err != nil {
+	if err := serveDocuments(router, published, own); err != nil {
 		return nil, err
 	}
-	servePages(router)
+	if err := servePages(router, config.Authorize); err != nil {
+		return nil, err
+	}
 	router.GET("/metrics", serveMetrics(config.Metrics), authorize(config.Authorize, ActionWait, bodies))
 	router.GET("/healthz", healthy)
 	router.GET("/readyz", ready(config.Draining, e))
@@ -228,8 +230,12 @@ func chain(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
 }
 
 // serveDocuments routes the two documents of the contract.
-func serveDocuments(router *echo.Echo, published *contract.Contract) error {
+func serveDocuments(router *echo.Echo, published, own *contract.Contract) error {
 	publishedJSON, err := published.JSON()
+	if err != nil {
+		return err
+	}
+	ownJSON, err := own.JSON()
 	if err != nil {
 		return err
 	}
@@ -237,6 +243,7 @@ func serveDocuments(router *echo.Echo, published *contract.Contract) error {
 		"/openapi/callback.yaml": {"application/yaml", openapi.Callback},
 		"/openapi/waits.yaml":    {"application/yaml", openapi.Waits},
 		"/openapi/callback.json": {echo.MIMEApplicationJSON, string(publishedJSON)},
+		"/openapi/waits.json":    {echo.MIMEApplicationJSON, string(ownJSON)},
 	} {
 		router.GET(path, func(c echo.Context) error {
 			return c.Blob(http.StatusOK, document.mediaType, []byte(document.text))

@@ -1,12 +1,14 @@
 // Package console has the pages that flowcallbackd serves to people: the console, where
-// they see and settle waits, the browsable contract, and a home page that links both.
+// they see and decide waits, the browsable contract, the pages of links, and a home page.
 //
 // The files are embedded as they are. There is no build step, and the pages load nothing
 // from other hosts. They use only the server's public API, and contain no data.
 package console
 
 import (
+	"bytes"
 	"embed"
+	"html/template"
 	"io/fs"
 )
 
@@ -19,7 +21,34 @@ var (
 	home []byte
 	//go:embed links.html
 	links string
+	//go:embed index.html
+	index string
 )
+
+var (
+	indexPage = template.Must(template.New("console").Parse(index))
+	docsPage  = template.Must(template.ParseFS(docs, "docs/index.html"))
+)
+
+// A Frame is what the pages of the console and of the contract need to know of the server.
+type Frame struct {
+	Root   string // the way from the page to the server's root, such as "../"
+	SignIn bool   // the server wants credentials
+}
+
+// Console returns the page of the console.
+func Console(f Frame) []byte { return page(indexPage, f) }
+
+// Contract returns the page of the browsable contract.
+func Contract(f Frame) []byte { return page(docsPage, f) }
+
+func page(t *template.Template, f Frame) []byte {
+	var text bytes.Buffer
+	if err := t.Execute(&text, f); err != nil {
+		panic(err) // the templates use the fields of Frame only
+	}
+	return text.Bytes()
+}
 
 // LinkPages returns the templates (html/template) of the pages of links.
 func LinkPages() string { return links }
@@ -27,10 +56,10 @@ func LinkPages() string { return links }
 // Home returns the home page.
 func Home() []byte { return home }
 
-// Console returns the files of the console. Its page is index.html.
-func Console() fs.FS { return sub(static, "static") }
+// Static returns the files that all pages load.
+func Static() fs.FS { return sub(static, "static") }
 
-// Docs returns the files of the browsable contract. Its page is index.html.
+// Docs returns the files of the browsable contract.
 func Docs() fs.FS { return sub(docs, "docs") }
 
 func sub(files embed.FS, folder string) fs.FS {

@@ -1,0 +1,118 @@
+// Cancelling one wait or several: the question, the progress, and what came of it.
+
+import { html, nothing } from './lit/lit-html.js';
+import { cancel, get } from './api.js';
+import { lengthOf, schema } from './limits.js';
+import { question } from './status.js';
+
+/** @typedef {import('./api.js').Wait} Wait */
+
+const named = 5; // waits that the question names
+
+/**
+ * @typedef {object} Owner the view that cancels
+ * @property {AbortSignal} signal
+ * @property {() => void} changed
+ * @property {(wait: Wait) => void} update shows a wait as it is now
+ * @property {(result: string) => void} done
+ */
+
+/** A cancelling that somebody is asked about. @param {Wait[]} waits @param {Owner} owner */
+export function cancelling(waits, { signal, changed, update, done }) {
+  const state = {
+    waits,
+    reason: '',
+    count: 0, // of those that were sent
+    isSending: false,
+    back() {
+      if (!state.isSending) done('');
+    },
+    /** @param {string} text */
+    write(text) {
+      state.reason = text;
+      changed();
+    },
+    async send() {
+      if (state.isSending || lengthOf(state.reason.trim()) > schema('CancelReason').maxLength) return;
+      state.isSending = true;
+      changed();
+      let cancelled = 0;
+      let before = 0; // were decided before
+      /** @type {string[]} */
+      const failed = [];
+      for (const wait of waits) {
+        try {
+          await cancel(wait, state.reason.trim());
+          const now = await get(wait.project_id, wait.wait_id, {}, signal);
+          if (now.status === 'cancelled') cancelled++;
+          else before++;
+          update(now);
+        } catch (error) {
+          if (signal.aborted) return;
+          failed.push(/** @type {Error} */ (error).message);
+        }
+        state.count++;
+        changed();
+      }
+      done(resultOf(cancelled, before, failed));
+    },
+  };
+  return state;
+}
+
+/** @param {number} count */
+const waitsOf = (count) => (count === 1 ? '1 wait' : `${count} waits`);
+
+/** @param {number} cancelled @param {number} before @param {string[]} failed */
+function resultOf(cancelled, before, failed) {
+  const parts = [`${waitsOf(cancelled)} ${cancelled === 1 ? 'was' : 'were'} cancelled.`];
+  if (before) parts.push(`${waitsOf(before)} had been decided before, and ${before === 1 ? 'stays' : 'stay'} so.`);
+  if (failed.length) parts.push(`${waitsOf(failed.length)} could not be cancelled: ${failed[0]}`);
+  return parts.join(' ');
+}
+
+/** @param {ReturnType<typeof cancelling>} state */
+export function cancelDialog(state) {
+  const { waits, reason, isSending } = state;
+  const most = schema('CancelReason').maxLength;
+  const used = lengthOf(reason.trim());
+  const [flows, are] = waits.length === 1 ? [html`Flow <strong>${waits[0].workflow_id}</strong>`, 'is'] : ['These flows', 'are'];
+  return html`<form
+    class="ask-again"
+    @submit=${(/** @type {Event} */ event) => {
+      event.preventDefault();
+      state.send();
+    }}
+  >
+    <h2 id="ask">Cancel ${waits.length === 1 ? 'this wait' : waitsOf(waits.length)}?</h2>
+    <div class="body">
+      <p>${flows} ${are} told that nobody will decide. This cannot be undone.</p>
+      <ul>
+        ${waits.slice(0, named).map((wait) => html`<li><strong>${question(wait)}</strong></li>`)}
+        ${waits.length > named ? html`<li>and ${waits.length - named} more</li>` : nothing}
+      </ul>
+    </div>
+    <div class="field">
+      <label for="why">Reason <span class="optional">Optional</span></label>
+      <input
+        id="why"
+        autocomplete="off"
+        .value=${reason}
+        ?readonly=${isSending}
+        aria-invalid=${used > most ? 'true' : nothing}
+        aria-describedby="why-h"
+        @input=${(/** @type {Event} */ event) => state.write(/** @type {HTMLInputElement} */ (event.target).value)}
+      />
+      <p class="hint" id="why-h">
+        <span class=${used > most ? 'error' : ''}>${used > most ? `${used - most} too many` : 'The record keeps it.'}</span
+        ><span class="num">${used} of ${most}</span>
+      </p>
+    </div>
+    <div class="buttons">
+      <button type="button" class="button" aria-disabled=${isSending} @click=${state.back}>${waits.length === 1 ? 'Keep it' : 'Keep them'}</button>
+      <button class="button danger" aria-disabled=${isSending || used > most}>
+        ${isSending ? `Cancelling ${state.count} of ${waits.length}…` : `Cancel ${waitsOf(waits.length)}`}
+      </button>
+    </div>
+  </form>`;
+}

@@ -1,0 +1,164 @@
+// The rows of a list, read page by page. A search looks for its text in several ids at once, each with
+// a list of its own; the rows are those lists in one order.
+
+import { Refusal, count, get, list } from './api.js';
+import { fits, schema } from './limits.js';
+
+/** @typedef {import('./api.js').Wait} Wait */
+/** @typedef {import('./api.js').Order} Order */
+/** @typedef {import('./api.js').Status} Status */
+/** @typedef {{status: Status | '', text: string, sort: Order}} Choice an empty status is all of them */
+/** @typedef {{query: import('./api.js').Query, waitId?: string}} Source */
+
+const pageSize = 50;
+const shortestWaitId = 16; // shorter texts are not asked for as a wait id: that would be in vain for each word
+
+/** Where a text is looked for. @param {string} text @returns {Source[]} */
+function sourcesOf(text) {
+  if (!text) return [{ query: {} }];
+  /** @type {[string, string][]} */
+  const filters = [
+    ['workflow_prefix', 'WorkflowId'],
+    ['run_id', 'HeaderRunId'],
+    ['state_id', 'HeaderStateId'],
+    ['tag', 'Tag'],
+  ];
+  /** @type {Source[]} */
+  const sources = filters.filter(([, name]) => fits(schema(name), text)).map(([filter]) => ({ query: { [filter]: text } }));
+  if (text.length >= shortestWaitId && !/\s/.test(text) && fits(schema('WaitId'), text)) sources.push({ query: {}, waitId: text });
+  return sources;
+}
+
+/** Whether a search finds a wait. @param {Wait} wait @param {Choice} choice */
+export function matches(wait, { status, text }) {
+  if (status && wait.status !== status) return false;
+  return wait.workflow_id.startsWith(text) || [wait.run_id, wait.state_id, wait.wait_id, ...(wait.tags ?? [])].includes(text);
+}
+
+/** Answers that mean that a filter finds nothing: it is not offered, or there is no such wait. @param {unknown} error @returns {[]} */
+function noMatch(error) {
+  if (error instanceof Refusal && [404, 501].includes(error.status)) return [];
+  throw error;
+}
+
+/** One list of the server, read ahead by a page. */
+class Reader {
+  /** @param {string} project @param {Source} source @param {Choice} choice */
+  constructor(project, source, choice) {
+    this.project = project;
+    this.source = source;
+    this.choice = choice;
+    /** @type {Wait[]} */
+    this.ahead = [];
+    this.isDone = false;
+    /** @type {string | undefined} */
+    this.cursor = undefined;
+  }
+
+  /** @param {AbortSignal} signal @param {boolean} isOnly */
+  async fill(signal, isOnly) {
+    while (!this.isDone && this.ahead.length === 0) {
+      this.ahead = await this.#read(signal).catch((error) => {
+        if (isOnly) throw error;
+        this.isDone = true;
+        return noMatch(error);
+      });
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async #read(signal) {
+    const { status, sort } = this.choice;
+    if (this.source.waitId !== undefined) {
+      this.isDone = true;
+      const wait = await get(this.project, this.source.waitId, {}, signal);
+      return status && wait.status !== status ? [] : [wait];
+    }
+    const order = sort === 'newest' ? undefined : sort; // the default, and the only one of some engines
+    const page = await list(
+      this.project,
+      {
+        ...this.source.query,
+        status,
+        order,
+        limit: pageSize,
+        cursor: this.cursor,
+      },
+      signal,
+    );
+    this.isDone = page.next_cursor === undefined || page.next_cursor === this.cursor || (sort === 'oldest' && page.waits.length === 0);
+    this.cursor = page.next_cursor;
+    return page.waits;
+  }
+}
+
+/** @type {{[order in Order]: (a: Wait, b: Wait) => number}} */
+const comparisons = {
+  newest: (a, b) => Date.parse(b.created_at) - Date.parse(a.created_at),
+  oldest: (a, b) => Date.parse(a.created_at) - Date.parse(b.created_at),
+  deadline: (a, b) => Date.parse(a.expires_at) - Date.parse(b.expires_at),
+};
+
+export class Listing {
+  /** @param {string} project @param {Choice} choice */
+  constructor(project, choice) {
+    this.choice = choice;
+    /** @type {Wait[]} */
+    this.rows = [];
+    /** @type {Map<string, number>} */
+    this.places = new Map(); // of wait ids in rows
+    this.readers = sourcesOf(choice.text).map((source) => new Reader(project, source, choice));
+  }
+
+  get isDone() {
+    return this.readers.every((reader) => reader.isDone && reader.ahead.length === 0);
+  }
+
+  /** Reads the next page. @param {AbortSignal} signal */
+  async more(signal) {
+    const compare = comparisons[this.choice.sort];
+    for (const end = this.rows.length + pageSize; this.rows.length < end && !this.isDone; ) {
+      await Promise.all(this.readers.map((reader) => reader.fill(signal, this.readers.length === 1)));
+      const full = this.readers.filter((reader) => reader.ahead.length > 0);
+      if (full.length === 0) continue;
+      const first = full.reduce((a, b) => (compare(b.ahead[0], a.ahead[0]) < 0 ? b : a));
+      this.#add(/** @type {Wait} */ (first.ahead.shift()));
+    }
+  }
+
+  /** @param {Wait} wait */
+  #add(wait) {
+    if (this.places.has(wait.wait_id)) return;
+    this.places.set(wait.wait_id, this.rows.length);
+    this.rows.push(wait);
+  }
+
+  /** @param {string} waitId */
+  has(waitId) {
+    return this.places.has(waitId);
+  }
+
+  /** Changes a row in its place, and returns whether there is one. @param {Wait} wait */
+  replace(wait) {
+    const place = this.places.get(wait.wait_id);
+    if (place !== undefined) this.rows[place] = wait;
+    return place !== undefined;
+  }
+}
+
+/** @typedef {{waits: number, more: boolean}} Count */
+
+/**
+ * How many waits each status has, of those that a text finds. null: it finds some in several ways, and
+ * the server cannot say how many are the same.
+ * @param {string} project @param {string} text @param {AbortSignal} signal
+ * @returns {Promise<{[status in Status]: Count} | null>}
+ */
+export async function counts(project, text, signal) {
+  const sources = sourcesOf(text);
+  const counted = sources.filter((source) => source.waitId === undefined);
+  const all = await Promise.all(counted.map((source) => count(project, source.query, signal)));
+  const found = all.filter((one) => Object.values(one).some(({ waits }) => waits > 0));
+  if (found.length > 1 || (found.length === 0 && counted.length < sources.length)) return null;
+  return found[0] ?? all[0] ?? null;
+}

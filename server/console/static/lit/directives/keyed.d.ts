@@ -1,0 +1,1 @@
+export * from '../../../browser/node_modules/lit-html/directives/keyed.js';

@@ -1,0 +1,1 @@
+export * from '../../../browser/node_modules/lit-html/directives/live.js';

@@ -1,0 +1,1 @@
+export * from '../../browser/node_modules/lit-html/lit-html.js';

@@ -1,0 +1,192 @@
+// A list that stays up to date: it follows the waits that are opened and those that leave
+// waiting, and asks for nothing else.
+
+import { Refusal, get, list, outcomes } from './api.js';
+import { Line, pause } from './follow.js';
+import { Listing, counts, matches } from './listing.js';
+import { leftOf } from './status.js';
+import { offers } from './store.js';
+
+/** @typedef {import('./api.js').Wait} Wait */
+/** @typedef {import('./listing.js').Choice} Choice */
+/** @typedef {Awaited<ReturnType<typeof counts>>} Counts */
+
+const followed = 100; // waits in an answer; more at once are not shown one by one
+const unfollowed = 30_000; // milliseconds between questions to an engine that cannot be followed
+
+export class LiveList {
+  /** @param {string} project @param {Choice} choice @param {() => void} changed */
+  constructor(project, choice, changed) {
+    this.project = project;
+    this.choice = choice;
+    this.changed = changed;
+    this.line = new Line(() => this.changed());
+    this.listing = new Listing(project, choice);
+    /** @type {Counts | undefined} */
+    this.counts = undefined;
+    /** @type {Counts | undefined} */
+    this.ofProject = undefined; // its counts without a search
+    /** @type {Set<string>} */
+    this.news = new Set(); // waits that belong to the list and are not shown
+    this.isStale = false; // more has changed than was followed
+    this.isLoading = false;
+    this.wasRead = false;
+    /** @type {{opened: string, settled: string} | undefined} */
+    this.cursors = undefined;
+    /** @type {AbortSignal | undefined} */
+    this.counting = undefined; // whose run counts at present
+    this.toCount = false;
+  }
+
+  /** Keeps the list up to date until the signal aborts, or an error ends it. @param {AbortSignal} signal */
+  async run(signal) {
+    const isFollowed = offers('feed');
+    if (isFollowed) this.cursors ??= await this.line.persist(() => this.#begin(signal), signal);
+    if (!this.wasRead) {
+      await this.line.persist(() => this.listing.more(signal), signal);
+      this.wasRead = true;
+      this.changed();
+    }
+    this.#count(signal);
+    const tasks = isFollowed ? [this.#followOpened(signal), this.#followSettled(signal)] : [this.#reread(signal)];
+    await Promise.all([this.#watchDeadlines(signal), ...tasks]);
+  }
+
+  /** Returns the cursors of what will change from now on. @param {AbortSignal} signal */
+  async #begin(signal) {
+    const [opened, settled] = await Promise.all([this.#opened('now', 0, signal), outcomes(this.project, { after: 'now', limit: 1 }, signal)]);
+    return { opened: opened.next_cursor ?? '', settled: settled.next };
+  }
+
+  /** Reads the next page. @param {AbortSignal} signal */
+  async more(signal) {
+    if (this.isLoading || !this.wasRead || this.listing.isDone) return;
+    this.isLoading = true;
+    try {
+      await this.line.persist(() => this.listing.more(signal), signal);
+    } finally {
+      this.isLoading = false;
+    }
+    this.changed();
+  }
+
+  /** Reads the list again from its beginning, and shows it when it has come. @param {AbortSignal} signal */
+  async reload(signal) {
+    const fresh = new Listing(this.project, this.choice);
+    await fresh.more(signal);
+    this.listing = fresh;
+    this.news.clear();
+    this.isStale = false;
+    this.changed();
+  }
+
+  /** @param {string} cursor @param {number} seconds @param {AbortSignal} signal */
+  #opened(cursor, seconds, signal) {
+    return list(this.project, { order: 'oldest', cursor, wait_seconds: seconds, limit: followed }, signal);
+  }
+
+  /** @param {AbortSignal} signal */
+  #followOpened(signal) {
+    return this.line.follow(async (seconds) => {
+      const page = await this.#opened(this.cursors?.opened ?? 'now', seconds, signal).catch((error) => this.#missed(error));
+      return this.#take(page?.waits ?? [], 'opened', page?.next_cursor, signal);
+    }, signal);
+  }
+
+  /** @param {AbortSignal} signal */
+  #followSettled(signal) {
+    return this.line.follow(async (seconds) => {
+      const query = {
+        after: this.cursors?.settled,
+        wait_seconds: seconds,
+        limit: followed,
+      };
+      const page = await outcomes(this.project, query, signal).catch((error) => this.#missed(error));
+      return this.#take(page?.outcomes ?? [], 'settled', page?.next, signal);
+    }, signal);
+  }
+
+  /** The server does not know a cursor any more, so something may have been missed. @param {unknown} error @returns {undefined} */
+  #missed(error) {
+    if (!(error instanceof Refusal) || ![400, 409, 410].includes(error.status)) throw error;
+    this.isStale = true;
+  }
+
+  /**
+   * @param {Wait[]} waits @param {'opened' | 'settled'} kind
+   * @param {string | undefined} cursor the next one; undefined: from now on
+   * @param {AbortSignal} signal
+   */
+  async #take(waits, kind, cursor, signal) {
+    const isMany = waits.length === followed;
+    if (isMany || cursor === undefined) this.isStale = true;
+    if (this.cursors) this.cursors[kind] = isMany || cursor === undefined ? 'now' : cursor;
+    for (const wait of waits) {
+      if (kind === 'settled' || !this.listing.has(wait.wait_id)) this.#show(wait);
+    }
+    if (waits.length === 0 && cursor !== undefined) return false;
+    if (this.listing.rows.length === 0 && (this.news.size > 0 || this.isStale)) await this.reload(signal);
+    this.#count(signal);
+    this.changed();
+    return true;
+  }
+
+  /** @param {Wait} wait */
+  #show(wait) {
+    if (this.listing.replace(wait)) return;
+    if (matches(wait, this.choice)) this.news.add(wait.wait_id);
+    else this.news.delete(wait.wait_id);
+  }
+
+  /** Shows a wait as it is now, if it is in the list. @param {Wait} wait */
+  update(wait) {
+    this.#show(wait);
+    this.changed();
+  }
+
+  /** Counts, once at a time; once more if something has changed meanwhile. @param {AbortSignal} signal */
+  async #count(signal) {
+    this.toCount = true;
+    if (!offers('count') || this.counting === signal) return;
+    this.counting = signal;
+    while (this.toCount && !signal.aborted) {
+      this.toCount = false;
+      const { text } = this.choice;
+      const all = Promise.all([counts(this.project, '', signal), text ? counts(this.project, text, signal) : undefined]);
+      await all.then(
+        ([ofProject, found]) => {
+          this.ofProject = ofProject;
+          this.counts = text ? found : ofProject;
+          this.changed();
+        },
+        () => {},
+      ); // the numbers stay as they were; the other requests say what is wrong
+      await pause(1000, signal);
+    }
+    if (this.counting === signal) this.counting = undefined;
+  }
+
+  /** Asks for waits whose time is over, as far as the page knows: somebody may have moved their deadlines. @param {AbortSignal} signal */
+  async #watchDeadlines(signal) {
+    /** @type {Set<string>} */
+    const asked = new Set();
+    while (!signal.aborted) {
+      await pause(5000, signal);
+      const over = this.listing.rows.find((wait) => wait.status === 'waiting' && leftOf(wait) === 0 && !asked.has(wait.wait_id + wait.expires_at));
+      if (!over || signal.aborted || this.line.failing) continue;
+      asked.add(over.wait_id + over.expires_at);
+      await get(this.project, over.wait_id, {}, signal).then(
+        (wait) => this.update(wait),
+        () => {},
+      );
+    }
+  }
+
+  /** Reads the list again now and then, if it is short: further down that would take away what is being read. @param {AbortSignal} signal */
+  async #reread(signal) {
+    while (!signal.aborted) {
+      await pause(unfollowed, signal);
+      if (!document.hidden && !signal.aborted && this.listing.rows.length <= 50) await this.line.persist(() => this.reload(signal), signal);
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// What else can be done with a wait: hand it over, move its deadline, cancel it.
+
+import { html, nothing } from './lit/lit-html.js';
+import { cancelDialog, cancelling } from './cancel.js';
+import { deadlineDialog, moving } from './deadline.js';
+import { handOverDialog, handingOver } from './handover.js';
+import { say } from './say.js';
+import { may, offers } from './store.js';
+
+/** @typedef {import('./api.js').Wait} Wait */
+/** @typedef {{back: () => void, template: () => unknown}} Asking a question in the dialog */
+
+/**
+ * @typedef {object} Owner the page of the wait
+ * @property {AbortSignal} signal
+ * @property {() => void} changed
+ * @property {(wait: Wait) => void} update shows the wait as it is now
+ * @property {(asking: Asking | null) => void} put shows a question, or none
+ */
+
+/** Whether there is something in the menu. @param {Wait} wait */
+export const hasMenu = (wait) => wait.status === 'waiting' && may('wait') && (offers('open') || offers('links'));
+
+/** @param {Wait} wait @param {Owner} owner */
+export function menu(wait, { signal, changed, update, put }) {
+  if (!hasMenu(wait)) return nothing;
+  const done = () => put(null);
+  const handOver = () => {
+    const state = handingOver(wait, { signal, changed, done });
+    put({ back: done, template: () => handOverDialog(state) });
+  };
+  const move = () => {
+    const state = moving(wait, { changed, update, done });
+    put({ back: done, template: () => deadlineDialog(state) });
+  };
+  const cancel = () => {
+    const told = (/** @type {string} */ result) => {
+      say(result);
+      done();
+    };
+    const state = cancelling([wait], { signal, changed, update, done: told });
+    put({ back: state.back, template: () => cancelDialog(state) });
+  };
+  const item = (/** @type {string} */ word, /** @type {() => void} */ act, look = '') => {
+    const press = () => {
+      document.getElementById('more')?.hidePopover();
+      act();
+    };
+    return html`<button type="button" class="item ${look}" @click=${press}>${word}</button>`;
+  };
+  return html`<div id="more" class="pop" popover>
+    ${offers('links') ? item('Hand over…', handOver) : nothing}
+    ${offers('open')
+      ? html`${item('Move the deadline…', move)}
+          <hr />
+          ${item('Cancel this wait…', cancel, 'reject-item')}`
+      : nothing}
+  </div>`;
+}
