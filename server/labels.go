@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"unicode"
@@ -26,20 +27,28 @@ func labels(object []byte) (values []labelled) {
 	if len(object) > maxShown {
 		return nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		return nil
-	}
-	for decoder.More() {
-		token, err := decoder.Token()
-		name, ok := token.(string)
-		var value json.RawMessage
-		if err != nil || !ok || decoder.Decode(&value) != nil {
-			return values
-		}
+	for name, value := range members(object) {
 		values = append(values, labelOf(name, value))
 	}
 	return values
+}
+
+// members yields the members of a JSON object, in their order.
+func members(object []byte) iter.Seq2[string, json.RawMessage] {
+	return func(yield func(string, json.RawMessage) bool) {
+		decoder := json.NewDecoder(bytes.NewReader(object))
+		if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+			return
+		}
+		for decoder.More() {
+			token, err := decoder.Token()
+			name, ok := token.(string)
+			var value json.RawMessage
+			if err != nil || !ok || decoder.Decode(&value) != nil || !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
 func labelOf(name string, value json.RawMessage) labelled {

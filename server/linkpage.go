@@ -41,6 +41,7 @@ type linkPage struct {
 	CanApprove, CanReject bool
 	HasSchema             bool
 	Schema                string
+	Fields                []field // of the schema; none if it names no members
 
 	Decision waits.LinkDecision // what was sent
 	Problem  string             // with what was sent
@@ -71,7 +72,7 @@ func newLinkPage(f *followed, root string) *linkPage {
 	}
 	p.Values, p.Raw = labels(w.Input), indented(w.Input)
 	p.CanApprove, p.CanReject = slices.Contains(f.Allow, callback.Success), slices.Contains(f.Allow, callback.Fail)
-	p.HasSchema, p.Schema = w.OutputSchema != nil, indented(w.OutputSchema)
+	p.HasSchema, p.Schema, p.Fields = w.OutputSchema != nil, indented(w.OutputSchema), fieldsOf(w.OutputSchema, nil)
 	p.Status = w.Status
 	if w.SettledAt != nil {
 		p.SettledAt = *w.SettledAt
@@ -156,16 +157,27 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		return 0, nil, err
 	}
 	p := newLinkPage(f, rootOfDecision)
-	p.Page, p.Decision = "../"+r.Token, *r.Body
-	if p.Decision.Output == "" {
-		p.Decision.Output = "{}"
-	}
+	p.Page = "../" + r.Token
 	if f.wait.Status != waits.Waiting {
 		return render(pageOfAnswer, p, "decided")
+	}
+	isWhole := p.take(*r.Body, f)
+	if isBack := r.Body.Confirmed != nil && *r.Body.Confirmed == waits.No; isBack {
+		for i := range p.Fields {
+			p.Fields[i].Problem = ""
+		}
+		return render(pageOfAnswer, p, "question")
+	}
+	if !isWhole {
+		p.Problem = "Some answers need a look."
+		return render(pageOfProblem, p, "question")
 	}
 	request, err := l.requestOf(p.Decision)
 	if err == nil && !slices.Contains(f.Allow, request.Result) {
 		err = errLinkForbids
+	}
+	if err == nil && f.wait.OutputSchema != nil && request.Result == callback.Success {
+		err = l.judge(f.wait.OutputSchema, request.Output)
 	}
 	if err == nil && r.Body.Confirmed == nil {
 		return render(pageOfAnswer, p, "confirm")
@@ -178,6 +190,8 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	switch {
 	case err == nil:
 		return l.answer(ctx, r.Token, f, p)
+	case errors.As(err, &refused) && blame(p.Fields, refused.Rule):
+		p.Problem = "Some answers need a look."
 	case errors.As(err, &refused):
 		p.Problem = refused.Rule
 	case errors.As(err, &violation):
@@ -201,6 +215,26 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		return 0, nil, err
 	}
 	return render(pageOfProblem, p, "question")
+}
+
+// take keeps what was sent, and reports whether it makes an output.
+func (p *linkPage) take(d waits.LinkDecision, f *followed) (isWhole bool) {
+	p.Decision, isWhole = d, true
+	switch {
+	case d.Output != "":
+		p.Fields = nil // it was written as JSON
+	case len(p.Fields) > 0:
+		p.Fields = fieldsOf(f.wait.OutputSchema, d.Answer)
+		if d.Result == callback.Success {
+			var output []byte
+			output, isWhole = outputOf(p.Fields)
+			p.Decision.Output = string(output)
+		}
+	}
+	if p.Decision.Output == "" {
+		p.Decision.Output = "{}"
+	}
+	return isWhole
 }
 
 // answer returns the page after a decision was accepted. Somebody else may have sent the same a

@@ -37,10 +37,11 @@ type links struct {
 	outcome   *contract.Operation
 	guesses   *attempts.Counter
 	publicURL string
+	judge     func(schema, output []byte) error
 }
 
 func newLinks(config Config, e engine.Engine, own *contract.Contract) links {
-	l := links{engine: e, outcome: own.Operation("settleByLink"), guesses: attempts.New(time.Now, config.Logger), publicURL: strings.TrimSuffix(config.PublicURL, "/")}
+	l := links{engine: e, judge: outputJudge(own), outcome: own.Operation("settleByLink"), guesses: attempts.New(time.Now, config.Logger), publicURL: strings.TrimSuffix(config.PublicURL, "/")}
 	l.linker, _ = e.(engine.Linker)
 	return l
 }

@@ -14,6 +14,10 @@ func OutputJudge() (func(schema, output []byte) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	return outputJudge(own), nil
+}
+
+func outputJudge(own *contract.Contract) func(schema, output []byte) error {
 	judge := own.NewOutputJudge()
 	return func(schema, output []byte) error {
 		err := judge.Judge(schema, output)
@@ -21,5 +25,5 @@ func OutputJudge() (func(schema, output []byte) error, error) {
 			return &engine.OutputError{Rule: broken.Error()}
 		}
 		return err
-	}, nil
+	}
 }

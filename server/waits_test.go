@@ -21,7 +21,12 @@ const carrier = `{"type":"object","required":["carrier"],"properties":{"carrier"
 // openTyped opens a wait with the schema carrier.
 func (s *service) openTyped(t *testing.T, state string) waits.Wait {
 	t.Helper()
-	a := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", fmt.Sprintf(`{"workflow_id":"workflow","run_id":"run","state_id":%q,"timeout_seconds":60,"output_schema":%s}`, state, carrier)))
+	return s.openSchema(t, state, carrier)
+}
+
+func (s *service) openSchema(t *testing.T, state, schema string) waits.Wait {
+	t.Helper()
+	a := s.do(t, s.request(t, http.MethodPost, "/v1/project/waits", fmt.Sprintf(`{"workflow_id":"workflow","run_id":"run","state_id":%q,"timeout_seconds":60,"output_schema":%s}`, state, schema)))
 	a.want(t, 201, "")
 	return decode[waits.Wait](t, a)
 }

@@ -13,12 +13,15 @@ import (
 
 // Defines values for LinkDecisionConfirmed.
 const (
+	No  LinkDecisionConfirmed = "no"
 	Yes LinkDecisionConfirmed = "yes"
 )
 
 // Valid indicates whether the value is a known member of the LinkDecisionConfirmed enum.
 func (e LinkDecisionConfirmed) Valid() bool {
 	switch e {
+	case No:
+		return true
 	case Yes:
 		return true
 	default:
@@ -351,7 +354,15 @@ type LinkAnswer struct {
 //
 // Example: {"result":"success"}
 type LinkDecision struct {
-	// Confirmed Given the second time.
+	// Answer Instead of `output`, if the wait has an `output_schema`: the fields of the page, in the
+	// order of its `properties`. A form names them all the same, because what a schema
+	// calls them is not for a form to know.
+	//
+	//
+	// Example: ["post"]
+	Answer []string `json:"answer,omitempty"`
+
+	// Confirmed Given the second time; `no` goes back to the form, with what was typed.
 	//
 	// Example: yes
 	Confirmed *LinkDecisionConfirmed `json:"confirmed,omitempty"`
@@ -372,7 +383,7 @@ type LinkDecision struct {
 	Result externalRef0.Result `json:"result"`
 }
 
-// LinkDecisionConfirmed Given the second time.
+// LinkDecisionConfirmed Given the second time; `no` goes back to the form, with what was typed.
 //
 // Example: yes
 type LinkDecisionConfirmed string
