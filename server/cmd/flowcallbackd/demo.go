@@ -51,7 +51,7 @@ func (d demonstrator) run(ctx context.Context) error {
 		ProjectID: ids["project_id"], WorkflowID: ids["workflow_id"],
 		RunID: callback.RunID(ids["X-Workflow-Run-Id"]), StateID: callback.StateID(ids["X-Workflow-State-Id"]),
 	}
-	wait, err := d.open(ctx, key, `{"question":"May the order go out?","order":4711,"amount":"129.90"}`)
+	wait, err := d.open(ctx, key, "May order 4711 go out?", `{"order":4711,"customer":"Halvorsen Marine AS","amount":"129.90"}`)
 	if err != nil {
 		return err
 	}
@@ -63,17 +63,18 @@ func (d demonstrator) run(ctx context.Context) error {
 	}
 	d.printOutcome(wait)
 	key.StateID = secondState
-	if _, err := d.open(ctx, key, `{"question":"May the refund be paid?","order":4711,"amount":"12.50"}`); err != nil {
+	if _, err := d.open(ctx, key, "May the refund for order 4711 be paid?", `{"order":4711,"customer":"Halvorsen Marine AS","amount":"12.50"}`); err != nil {
 		return err
 	}
 	fmt.Fprintf(d.stdout, "The flow waits again, at state %s.\n", key.StateID)
 	return nil
 }
 
-func (d demonstrator) open(ctx context.Context, key engine.Key, input string) (waits.Wait, error) {
+func (d demonstrator) open(ctx context.Context, key engine.Key, title, input string) (waits.Wait, error) {
 	wait, _, err := d.opener.OpenWait(ctx, key.ProjectID, waits.OpenWaitRequest{
 		WorkflowID: key.WorkflowID, RunID: key.RunID, StateID: key.StateID,
 		TimeoutSeconds: int((24 * time.Hour).Seconds()),
+		Title:          title,
 		Input:          []byte(input),
 	}, "")
 	return wait, err
@@ -92,7 +93,7 @@ func (d demonstrator) printHowTo(key engine.Key) {
     -H 'X-Workflow-State-Id: %s' \
     -d '{"result":"success","output":{"message":"success","result":200}}'
 
-Or approve it in a browser: %s/console/?project=%s
+Or approve it in a browser: %s/console/%s
 
 `, d.endpoint, key.ProjectID, key.WorkflowID, credential, key.RunID, key.StateID, d.endpoint, key.ProjectID)
 }

@@ -69,7 +69,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Or approve it in a browser: " + s.URL + "/console/?project=46b6f338fc3445b8846c71dfb1fbd9e8", "",
+		"Or approve it in a browser: " + s.URL + "/console/46b6f338fc3445b8846c71dfb1fbd9e8", "",
 		`The flow goes on: success with {"message":"success","result":200}`,
 		"The flow waits again, at state second-approval.",
 	}
