@@ -35,18 +35,18 @@ func TestLinkPage(t *testing.T) {
 			wait, url := f.question(t, "approve "+name)
 			b := open(t, url)
 			b.run(t, emulation.SetScriptExecutionDisabled(!scripts), chromedp.Navigate(url))
-			b.run(t, chromedp.WaitVisible("h1"), chromedp.Click(`button[value="success"]`), chromedp.WaitReady(`input[name="confirmed"]`))
+			b.run(t, chromedp.WaitVisible("h1"), chromedp.Click(`button[value="success"]`), chromedp.WaitReady(`button[name="confirmed"]`))
 			if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
 				t.Fatalf("status after the first click: %s, want waiting", got.Status)
 			}
-			b.run(t, chromedp.Click(`button[value="success"]`), chromedp.WaitVisible(".verdict.good"))
+			b.run(t, chromedp.Click(`button[value="yes"]`), chromedp.WaitVisible(".verdict.good"))
 			if got := f.get(t, wait.WaitID); got.Status != waits.Success || got.SettledBy != "link:Ines Moreau" {
 				t.Errorf("wait = %+v, want a success by link:Ines Moreau", got)
 			}
 
 			wait, url = f.question(t, "reject "+name)
 			b.run(t, chromedp.Navigate(url), chromedp.Click(`button[value="fail"]`), chromedp.WaitVisible("#reason"),
-				chromedp.SendKeys("#reason", "not this time"), chromedp.Click(`button[value="fail"]`), chromedp.WaitVisible(".verdict.bad"))
+				chromedp.SendKeys("#reason", "not this time"), chromedp.Click(`button[value="yes"]`), chromedp.WaitVisible(".verdict.bad"))
 			if got := f.get(t, wait.WaitID); got.Status != waits.Fail || got.Outcome.Error != "not this time" {
 				t.Errorf("wait = %+v, want a fail with the reason", got)
 			}
@@ -57,7 +57,7 @@ func TestLinkPage(t *testing.T) {
 	b := open(t, url)
 	b.run(t, chromedp.WaitVisible("h1"))
 	b.screenshot(t, "link")
-	b.wantAccessible(t, "the page of a link")
+	b.wantGood(t, "the page of a link", 1280)
 	b.run(t, emulation.SetDeviceMetricsOverride(320, 640, 1, true), chromedp.Navigate(url), chromedp.WaitVisible("h1"))
 	b.until(t, "document.documentElement.scrollWidth <= 320")
 	b.screenshot(t, "link-phone")

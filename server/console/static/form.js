@@ -1,6 +1,7 @@
 // The form that a schema asks for: its fields, what is wrong with what was typed, and the output
 // that it makes.
 
+import { stringify } from './json.js';
 import { findError, findObjectError } from './jsonerror.js';
 import { lengthOf } from './limits.js';
 import { readable } from './values.js';
@@ -128,7 +129,7 @@ function jsonOf({ kind, schema }, text) {
     case 'yesno':
       return text;
     case 'choice':
-      return JSON.stringify(schema.enum[Number(text)]?.source ?? schema.enum[Number(text)]);
+      return stringify(schema.enum[Number(text)]);
     case 'lines':
       return JSON.stringify(linesOf(text));
     case 'instant':

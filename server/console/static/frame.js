@@ -83,34 +83,34 @@ export function drawFrame(frame) {
   const home = project ? address(project) : new URL('console/', root).pathname;
   render(
     html`<header class="top">
-        <div class="top-in">
-          <a class="brand shrinks" href=${home} aria-label="Flowcallback">${icons.brand}<span>Flowcallback</span></a>
-          <nav class="places" aria-label="Places">
-            <a href=${home} aria-current=${isDocs ? nothing : 'page'}>Waits</a>
-            <a href=${new URL('docs/', root).pathname} aria-current=${isDocs ? 'page' : nothing}>API</a>
-          </nav>
-          <div class="top-end">
-            ${live
-              ? html`<span
-                  class="live ${live === 'off' ? 'off' : ''}"
-                  title=${live === 'off' ? 'The server does not answer' : 'Changes appear here as they happen'}
-                  ><span>${live === 'off' ? 'Offline' : 'Live'}</span></span
-                >`
-              : nothing}
-            ${project && me()
-              ? html`<button type="button" class="button plain project" popovertarget="projects" aria-label="Project ${project}">
-                  ${shortId(project)}${icons.down}
-                </button>`
-              : nothing}
-            ${me()
-              ? html`<button type="button" class="button plain me" popovertarget="me">
-                  ${icons.person}<span class="name">${me()?.name ?? 'No sign-in'}</span>
-                </button>`
-              : nothing}
-          </div>
+      <div class="top-in">
+        <a class="brand shrinks" href=${home} aria-label="Flowcallback">${icons.brand}<span>Flowcallback</span></a>
+        <nav class="places" aria-label="Places">
+          <a href=${home} aria-current=${isDocs ? nothing : 'page'}>Waits</a>
+          <a href=${new URL('docs/', root).pathname} aria-current=${isDocs ? 'page' : nothing}>API</a>
+        </nav>
+        <div class="top-end">
+          ${live
+            ? html`<span
+                class="live ${live === 'off' ? 'off' : ''}"
+                title=${live === 'off' ? 'The server does not answer' : 'Changes appear here as they happen'}
+                ><span>${live === 'off' ? 'Offline' : 'Live'}</span></span
+              >`
+            : nothing}
+          ${project && me()
+            ? html`<button type="button" class="button plain project" popovertarget="projects" aria-label="Project ${project}">
+                ${shortId(project)}${icons.down}
+              </button>`
+            : nothing}
+          ${me()
+            ? html`<button type="button" class="button plain me" popovertarget="me">
+                ${icons.person}<span class="name">${me()?.name ?? 'No sign-in'}</span>
+              </button>`
+            : nothing}
         </div>
-      </header>
-      ${project && me() ? projectMenu(project) : nothing} ${me() ? myMenu(project) : nothing}`,
+      </div>
+      ${project && me() ? projectMenu(project) : nothing} ${me() ? myMenu(project) : nothing}
+    </header>`,
     place,
   );
 }

@@ -148,7 +148,7 @@ export function showList(place, signal) {
     'click',
     (event) => {
       const row = event.target instanceof Element ? event.target.closest('a.q')?.closest('tr') : null;
-      if (row && kept) kept.opened = row.dataset.id ?? '';
+      if (row && kept?.list === list) Object.assign(kept, { opened: row.dataset.id ?? '', top: scrollY });
     },
     { signal, capture: true },
   );
