@@ -79,7 +79,7 @@ export function deadlineDialog(state) {
     <h2 id="ask">Move the deadline</h2>
     <div class="body">
       <p><strong>${question(wait)}</strong></p>
-      <p>It is ${local(wait.expires_at)} now. If nobody has decided by the new one, flow <strong>${wait.workflow_id}</strong> is told so.</p>
+      <p>The deadline is ${local(wait.expires_at)}. If nobody has decided by the new one, flow <strong>${wait.workflow_id}</strong> is told so.</p>
     </div>
     <div class="field">
       <label for="deadline">New deadline</label>

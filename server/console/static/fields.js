@@ -147,7 +147,7 @@ function under({ id, field, answer }) {
     maxLength !== undefined && (field.kind === 'text' || field.kind === 'area')
       ? html`<span class="num">${lengthOf(answer.text(field.name))} of ${maxLength}</span>`
       : nothing;
-  const hint = [field.help, limitsOf(field)].filter(Boolean).join('. ');
+  const hint = error ? '' : [field.help, limitsOf(field)].filter(Boolean).join('. '); // the error says the limit
   return html`${error ? html`<p class="error" id="${id}-e">${error}</p>` : nothing}
   ${hint || count !== nothing ? html`<p class="hint" id="${id}-h"><span>${hint}</span>${count}</p>` : nothing}`;
 }

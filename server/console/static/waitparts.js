@@ -70,7 +70,7 @@ export function ask(wait, state) {
           >${span(age)} ago</time
         ></span
       >
-      ${(wait.tags ?? []).map((tag) => html`<span class="tag">${tag}</span>`)}
+      ${wait.tags?.length ? html`<span class="tags">${wait.tags.map((tag) => html`<span class="tag">${tag}</span>`)}</span>` : nothing}
     </p>
     ${wait.status === 'waiting' ? time(wait) : nothing}
   </div>`;
