@@ -3,6 +3,7 @@
 
 import { Refusal, count, get, list } from './api.js';
 import { fits, schema } from './limits.js';
+import { offers } from './store.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 /** @typedef {import('./api.js').Order} Order */
@@ -21,8 +22,8 @@ function sourcesOf(text) {
     ['workflow_prefix', 'WorkflowId'],
     ['run_id', 'HeaderRunId'],
     ['state_id', 'HeaderStateId'],
-    ['tag', 'Tag'],
   ];
+  if (offers('count')) filters.push(['tag', 'Tag']); // an engine that does not count has no tags
   /** @type {Source[]} */
   const sources = filters.filter(([, name]) => fits(schema(name), text)).map(([filter]) => ({ query: { [filter]: text } }));
   if (text.length >= shortestWaitId && !/\s/.test(text) && fits(schema('WaitId'), text)) sources.push({ query: {}, waitId: text });

@@ -41,8 +41,12 @@ export const leftOf = (wait) => Math.max(0, Date.parse(wait.expires_at) - now())
 /** Milliseconds from the opening to the deadline. @param {Wait} wait */
 export const wholeOf = (wait) => Date.parse(wait.expires_at) - Date.parse(wait.created_at);
 
+/** Whether a wait has a deadline. An engine that has none shows the last day that a time can have. @param {Wait} wait */
+export const hasDeadline = (wait) => !wait.expires_at.startsWith('9999-');
+
 /** The time left, which stands out near the deadline. @param {Wait} wait @param {unknown} suffix */
 export function timeLeft(wait, suffix) {
+  if (!hasDeadline(wait)) return html`<span class="left">no deadline</span>`;
   const left = leftOf(wait);
   const look = level(left, wholeOf(wait));
   const icon = { urgent: icons.alarm, soon: icons.clock, '': nothing }[look];

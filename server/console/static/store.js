@@ -34,7 +34,7 @@ export function setMe(who) {
 export const may = (action) => principal?.allow.includes(action) ?? false;
 
 /** Whether the engine behind the server has a group of operations. @param {string} group */
-export const offers = (group) => principal?.offers?.includes(group) ?? true;
+export const offers = (group) => principal?.offers?.includes(group) ?? false;
 
 /** @param {string} project */
 export const mayUse = (project) => principal?.projects.some((p) => p === '*' || p === project) ?? false;

@@ -5,7 +5,7 @@ import { Unreachable } from './api.js';
 import * as icons from './icons.js';
 import { lastAddress } from './list.js';
 import { copy } from './say.js';
-import { badge, leftOf, question, timeLeft, wholeOf } from './status.js';
+import { badge, hasDeadline, leftOf, question, timeLeft, wholeOf } from './status.js';
 import { clock, limits, local, now, span, utc } from './time.js';
 import { hasMenu } from './waitmenu.js';
 
@@ -72,7 +72,7 @@ export function ask(wait, state) {
       >
       ${wait.tags?.length ? html`<span class="tags">${wait.tags.map((tag) => html`<span class="tag">${tag}</span>`)}</span>` : nothing}
     </p>
-    ${wait.status === 'waiting' ? time(wait) : nothing}
+    ${wait.status === 'waiting' && hasDeadline(wait) ? time(wait) : nothing}
   </div>`;
 }
 
