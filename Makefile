@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test postgres postgres-test postgres-chaos interop contract-lint e2e browser-test dist dist-test bench crash soak fuzz vuln generate lint build clean
+.PHONY: help run test postgres postgres-test postgres-chaos interop contract-lint e2e console-lint browser-test dist dist-test bench crash soak fuzz vuln generate lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -45,8 +45,11 @@ e2e: bin/temporal node ## test the Temporal engine against a real Temporal
 	cd server/engine/temporal/e2e/testdata/typescript && npm install --no-save --no-audit --no-fund
 	cd server/engine/temporal/e2e && PATH="$(CURDIR)/bin:$$PATH" go test $(RACE) .
 
+console-lint: node ## check the types of the console's scripts against the contract, and their formatting
+	cd server/console/browser && npm ci --no-audit --no-fund && npm run --silent lint
+
 browser-test: chromium node ## test the pages in Chromium
-	cd server/console/browser && npm ci --no-audit --no-fund && go test .
+	cd server/console/browser && npm ci --no-audit --no-fund && go test -timeout 20m .
 
 dist: ## build static archives for all platforms into dist/, with checksums and SBOMs
 	go run ./server/cmd/dist

@@ -76,11 +76,11 @@ func needsSignIn(c echo.Context, decide Authorize) bool {
 	return err != nil
 }
 
-// serveFiles routes the files of a folder, apart from pages, below path. Browsers keep them, and ask
+// serveFiles routes the files of a folder, apart from pages and types, below path. Browsers keep them, and ask
 // whether they have changed.
 func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) error {
 	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || strings.HasSuffix(name, ".html") {
+		if err != nil || entry.IsDir() || strings.HasSuffix(name, ".html") || strings.HasSuffix(name, ".d.ts") {
 			return err
 		}
 		content, err := fs.ReadFile(files, name)

@@ -1,8 +1,10 @@
 package browser
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +13,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
 const (
@@ -144,29 +148,51 @@ func TestButtonsAreOnTheScreen(t *testing.T) {
 	}
 }
 
-// The pictures of README.
+// The pictures of README. The waits look older than they are.
 func TestScreenshots(t *testing.T) {
 	f, tokens := startWithTokens(t, "m.lindqvist projects: ['*'], allow: [callback, wait]", "order-service projects: ['*'], allow: [wait]", "billing-service projects: ['*'], allow: [wait]", "ci-runner projects: ['*'], allow: [wait]")
-	as := func(name string) fixture { return f.as(t, client.WithToken(tokens[name])) }
-	shop, billing, ci := as("order-service"), as("billing-service"), as("ci-runner")
-	waiting := shop.ask(t, "order-approval", "May order 48213 go out?", client.OpenOptions{Timeout: 6*time.Hour + 12*time.Minute, Input: []byte(order), OutputSchema: []byte(shipping)})
-	deploy := ci.ask(t, "deploy-production", "Deploy payments-api 2.41.0 to production?", client.OpenOptions{Timeout: 14 * time.Minute, Tags: []string{"eu-west", "migration"}, Input: []byte(`{"service":"payments-api","version":"2.41.0","commit":"9f2c1ab","changes":["Retry on 503","Drop column legacy_id"],"tests":{"passed":1841,"failed":0}}`)})
-	billing.ask(t, "refund-approval", "Refund €1,284.00 to Halvorsen Marine AS?", client.OpenOptions{Timeout: 4*time.Minute + 30*time.Second, Tags: []string{"over-1000"}})
-	shop.ask(t, "data-export", "Export 18,204 customer records to Norrland Audit AB?", client.OpenOptions{Timeout: 8 * time.Hour, Tags: []string{"gdpr"}})
-	shop.ask(t, "order-approval", "May order 48207 go out without a credit check?", client.OpenOptions{Timeout: 9 * time.Hour})
-	billing.ask(t, "credit-limit", "Raise the credit limit of Kestrel Foods to €75,000?", client.OpenOptions{Timeout: 19 * time.Hour})
-	ci.ask(t, "tenant-removal", "Delete tenant acme-staging and its 3 databases?", client.OpenOptions{Timeout: 25 * time.Hour})
-	billing.ask(t, "refund-approval", "Refund €86.40 for order 48102?", client.OpenOptions{Timeout: 26 * time.Hour})
-	b := f.signedIn(t, tokens["m.lindqvist"], "")
+	ages := map[string]time.Duration{}
+	ask := func(by, workflow, run, title string, age, left time.Duration, options client.OpenOptions) waits.Wait {
+		t.Helper()
+		options.Title, options.Timeout = title, left
+		wait, err := f.as(t, client.WithToken(tokens[by])).client.Waits.Open(t.Context(), client.State{Workflow: workflow, Run: run, State: "approve"}, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ages[wait.CreatedAt.Format(time.RFC3339Nano)] = age
+		return wait
+	}
+	const hour, minute = time.Hour, time.Minute
+	waiting := ask("order-service", "order-approval", "aa7d6479-141d-482f-b9bc-85b5cd14066b", "May order 48213 go out?", hour+48*minute, 6*hour+12*minute+30*time.Second, client.OpenOptions{Input: []byte(order), OutputSchema: []byte(shipping)})
+	deploy := ask("ci-runner", "deploy-production", "gh-run-19447120386", "Deploy payments-api 2.41.0 to production?", 46*minute, 14*minute+30*time.Second, client.OpenOptions{Tags: []string{"eu-west", "migration"}, Input: []byte(`{"service":"payments-api","version":"2.41.0","commit":"9f2c1ab","changes":["Retry on 503","Drop column legacy_id"],"tests":{"passed":1841,"failed":0}}`)})
+	ask("billing-service", "refund-approval", "7f1c92d0-6a3e-4f0b-9c15-2be0a4471d93", "Refund €1,284.00 to Halvorsen Marine AS?", 23*hour, 4*minute+30*time.Second, client.OpenOptions{Tags: []string{"over-1000"}})
+	ask("order-service", "data-export", "exp_01JDF4T9W8ZC2M6K5R3Q7H0YBN", "Export 18,204 customer records to Norrland Audit AB?", 3*hour, 8*hour, client.OpenOptions{Tags: []string{"gdpr"}})
+	ask("order-service", "order-approval", "c2d0e5a8-51b7-4c07-9d8e-61b1f7e3a952", "May order 48207 go out without a credit check?", 4*hour, 9*hour+minute, client.OpenOptions{})
+	ask("billing-service", "credit-limit", "2ee4b6f1-08aa-4d0c-b3a4-e03c1fa4d276", "Raise the credit limit of Kestrel Foods to €75,000?", 5*hour, 19*hour+minute, client.OpenOptions{})
+	ask("ci-runner", "tenant-removal", "rm-acme-staging-0044", "Delete tenant acme-staging and its 3 databases?", 6*hour, 24*hour+minute, client.OpenOptions{})
+	ask("billing-service", "refund-approval", "0b9a7c55-1de1-49ff-8f6c-a5b9cb081f6e", "Refund €86.40 for order 48102?", 7*hour, 41*hour, client.OpenOptions{})
+	l := newLine(t, f.URL)
+	l.eachAnswer(func(_ *http.Request, body []byte) []byte {
+		for created, age := range ages {
+			at, err := time.Parse(time.RFC3339Nano, created)
+			if err != nil {
+				panic(err)
+			}
+			body = bytes.ReplaceAll(body, []byte(created), []byte(at.Add(-age).Format(time.RFC3339Nano)))
+		}
+		return body
+	})
+	b := fixture{&servertest.Server{URL: l.URL}, nil}.signedIn(t, tokens["m.lindqvist"], "")
+	page := func(below string) { b.goTo(t, l.URL+"/console/"+project+below) }
 	b.as(t, "light", 1280, 800)
 	b.until(t, "document.querySelectorAll('tbody .q').length === 8 && document.title.startsWith('(8)')")
 	b.screenshot(t, "list")
 	b.as(t, "dark", 1280, 800)
-	b.goTo(t, f.page(deploy))
+	page("/" + deploy.WaitID)
 	b.shows(t, "Add details")
 	b.screenshot(t, "wait-dark")
 	b.as(t, "light", 1280, 800)
-	b.goTo(t, f.page(waiting))
+	page("/" + waiting.WaitID)
 	b.fill(t, "[name=note]", "Two pallets, forklift on site from 07:00.")
 	b.fill(t, "[name=discount]", "2.5")
 	b.press(t, "Yes")
@@ -175,11 +201,11 @@ func TestScreenshots(t *testing.T) {
 	b.run(t, chromedp.Evaluate("document.activeElement.blur()", nil))
 	b.screenshot(t, "wait")
 	b.as(t, "light", 390, 844)
-	b.goTo(t, f.page(waiting))
+	page("/" + waiting.WaitID)
 	b.shows(t, "still needed")
 	b.screenshot(t, "wait-phone")
 	b.as(t, "dark", 390, 844)
-	b.goTo(t, f.console(""))
+	page("")
 	b.until(t, "document.querySelectorAll('tbody .q').length === 8")
 	b.screenshot(t, "list-phone")
 }
