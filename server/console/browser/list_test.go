@@ -51,6 +51,26 @@ func TestListIsLive(t *testing.T) {
 	b.until(t, rows+" === 'Second?'")
 }
 
+// A row can be clicked anywhere. A long id loses its middle on the screen; the whole is in the page and on hover.
+func TestRows(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "First?", client.OpenOptions{})
+	b := open(t, f.console(""))
+	b.until(t, rows+" === 'First?'")
+	if got := value[string](t, b, "document.querySelector('tbody .id').textContent + '/' + document.querySelector('tbody .id').title"); got != run+"/"+run {
+		t.Errorf("the id is %q, want the whole", got)
+	}
+	if !value[bool](t, b, "document.querySelector('tbody .id').getBoundingClientRect().width < 130") {
+		t.Error("the id is not shortened")
+	}
+	b.run(t, chromedp.Click("tbody .left-col", chromedp.ByQuery))
+	b.until(t, "location.pathname.endsWith('"+wait.WaitID+"')")
+	b.press(t, "Ids")
+	b.run(t, chromedp.Evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }", nil))
+	b.click(t, "[aria-label='Copy run id']")
+	b.until(t, fmt.Sprintf("window.copied === %q && document.querySelector('#polite').textContent === 'Run id copied'", run))
+}
+
 // The order is by deadline, or as somebody chooses, and is in the address.
 func TestListOrder(t *testing.T) {
 	f := start(t)

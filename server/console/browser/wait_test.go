@@ -204,7 +204,7 @@ func TestConflict(t *testing.T) {
 	b.press(t, "Reject")
 	b.fill(t, "#reason", "no")
 	b.press(t, "Reject")
-	b.shows(t, "approved this", "Your answer was not sent", "What you had written")
+	b.shows(t, "approved this", "Your answer was not taken", "What you had written")
 	if got := f.get(t, wait.WaitID); got.Status != waits.Success {
 		t.Errorf("status = %s, want that of the first", got.Status)
 	}

@@ -3,7 +3,7 @@
 
 import { whoami } from '../static/api.js';
 import { drawFrame } from '../static/frame.js';
-import { lastProject, setMe, signInNeeded, token } from '../static/store.js';
+import { lastProject, setMe, setToken, signInNeeded, token } from '../static/store.js';
 
 const documents = /** @type {{[name: string]: string}} */ ({
   callback: '../openapi/callback.yaml',
@@ -12,7 +12,7 @@ const documents = /** @type {{[name: string]: string}} */ ({
 
 /** Shows the document that the address names. */
 function show() {
-  const name = location.hash.slice(1) in documents ? location.hash.slice(1) : 'callback';
+  const name = Object.hasOwn(documents, location.hash.slice(1)) ? location.hash.slice(1) : 'callback';
   for (const link of document.querySelectorAll('.side a')) {
     if (link.getAttribute('href') === `#${name}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
@@ -47,4 +47,7 @@ if (!signInNeeded || token()) {
   drawFrame({ isDocs: true, project: lastProject() });
 }
 
-addEventListener('signout', () => location.assign('../console/'));
+addEventListener('signout', () => {
+  setToken('');
+  location.assign('../console/');
+});

@@ -1,7 +1,9 @@
 // What somebody is about to answer: the texts of the form, or an object of JSON.
 
 import { errorOf, fieldsOf, outputOf } from './form.js';
+import { parse, stringify } from './json.js';
 import { findObjectError } from './jsonerror.js';
+import { me } from './store.js';
 
 /** @typedef {import('./form.js').Field} Field */
 
@@ -10,7 +12,7 @@ export class Answer {
   constructor(schema) {
     this.fields = schema ? fieldsOf(schema) : [];
     /** @type {import('./form.js').Texts} */
-    this.texts = {};
+    this.texts = new Map();
     /** @type {Set<string>} */
     this.left = new Set(); // names of fields that were left, whose errors are shown
     this.details = '';
@@ -25,17 +27,17 @@ export class Answer {
 
   /** Whether something was typed. */
   get isStarted() {
-    return this.details.trim() !== '' || Object.values(this.texts).some((text) => text.trim() !== '');
+    return this.details.trim() !== '' || [...this.texts.values()].some((text) => text.trim() !== '');
   }
 
   /** @param {string} name */
   text(name) {
-    return this.texts[name] ?? '';
+    return this.texts.get(name) ?? '';
   }
 
   /** @param {string} name @param {string} text */
   write(name, text) {
-    this.texts[name] = text;
+    this.texts.set(name, text);
     this.refused.delete(name);
   }
 
@@ -95,3 +97,10 @@ export const failBody = (reason) =>
     ...(reason ? { error: reason } : {}),
     output: {},
   });
+
+/** Whether a wait was decided with the body of a callback, by who is signed in. @param {import('./api.js').Wait} wait @param {string} body */
+export function isOutcome({ outcome, settled_by: by }, body) {
+  const sent = parse(body);
+  const isSame = outcome?.result === sent.result && outcome?.error === sent.error && stringify(outcome?.output) === stringify(sent.output);
+  return isSame && by === me()?.name;
+}

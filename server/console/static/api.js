@@ -28,11 +28,11 @@ export class Refusal extends Error {
     this.status = status;
     this.code = body.error_code ?? `HTTP ${status}`;
     this.requestId = body.request_id;
-    this.retryAfter = Number(retryAfter ?? 0);
+    this.retryAfter = Number(retryAfter) || 0; // seconds; some proxies send a date
   }
 }
 
-/** There was no answer. The request may have been carried out. */
+/** There was no answer of the server. It may have carried out the request. */
 export class Unreachable extends Error {}
 
 /** The browser cannot send this request, whatever the server would say. */
@@ -44,7 +44,7 @@ export class Unsendable extends Error {}
  */
 async function call(path, options = {}) {
   const headers = { ...options.headers };
-  if (token()) headers['X-Auth-Token'] = token();
+  if (token()) headers['X-Auth-Token'] = headerValue(token(), 'The token');
   let answer, text;
   try {
     answer = await fetch(new URL(path, root), {
@@ -59,7 +59,13 @@ async function call(path, options = {}) {
     throw new Unreachable('The server cannot be reached.');
   }
   learnClock(answer.headers.get('Date'));
-  if (answer.ok) return text && parse(text);
+  if (answer.ok) {
+    try {
+      return text && parse(text);
+    } catch {
+      throw new Unreachable('Something on the way answers instead of the server.');
+    }
+  }
   let body = {};
   try {
     body = JSON.parse(text);
@@ -87,7 +93,7 @@ function id(text) {
  */
 function headerValue(text, name) {
   if (/^[!-~]([ -~]*[!-~])?$/.test(text)) return text;
-  throw new Unsendable(`Its ${name} has characters that a browser cannot send in a header.`);
+  throw new Unsendable(`${name} has characters that a browser cannot send in a header.`);
 }
 
 /** @param {Query} query */
@@ -116,7 +122,7 @@ export const count = (project, query, signal) => call(`${waits(project)}/count?$
 /** @param {string} project @param {Query} query @param {AbortSignal} signal @returns {Promise<Schemas['OutcomePage']>} */
 export const outcomes = (project, query, signal) => call(`v1/${id(project)}/outcomes?${search(query)}`, { signal });
 
-/** @param {string} project @param {string} waitId @param {Query} query @param {AbortSignal} signal @returns {Promise<Wait>} */
+/** @param {string} project @param {string} waitId @param {Query} query @param {AbortSignal} [signal] @returns {Promise<Wait>} */
 export const get = (project, waitId, query, signal) => call(`${waits(project)}/${id(waitId)}?${search(query)}`, { signal });
 
 /** @param {Wait} wait @param {string} reason @returns {Promise<void>} */
@@ -149,8 +155,8 @@ export const callbackPath = (wait) => `v2/${id(wait.project_id)}/fgs/workflows/$
 
 /** The headers that name the state of a wait. @param {Wait} wait */
 export const stateHeaders = (wait) => ({
-  'X-Workflow-Run-Id': headerValue(wait.run_id, 'run id'),
-  'X-Workflow-State-Id': headerValue(wait.state_id, 'state id'),
+  'X-Workflow-Run-Id': headerValue(wait.run_id, 'Its run id'),
+  'X-Workflow-State-Id': headerValue(wait.state_id, 'Its state id'),
 });
 
 /** Throws Unsendable if a browser cannot call the flow back, whatever it says. @param {Wait} wait */
@@ -168,4 +174,4 @@ export const callBack = async (wait, body) =>
   });
 
 /** A document of the contract. @param {string} name @returns {Promise<any>} */
-export const document = (name) => call(`openapi/${name}.json`);
+export const contractDocument = (name) => call(`openapi/${name}.json`);

@@ -1,7 +1,7 @@
 // Pages that have no data to show: what is the case, why, and what to do.
 
 import { html, nothing } from './lit/lit-html.js';
-import { Refusal } from './api.js';
+import { Refusal, Unreachable } from './api.js';
 import * as icons from './icons.js';
 import { address } from './router.js';
 import { shortId } from './status.js';
@@ -72,21 +72,16 @@ export const signOutButton = (label) =>
 export function failed(error, { project, wait, seconds, retry, level }) {
   const again = html`<button type="button" class="button" @click=${retry}>Try now</button>`;
   const when = seconds === undefined ? '' : `Trying again in ${seconds} s.`;
+  if (error instanceof Unreachable) {
+    return blank({ icon: icons.offline, title: error.message, text: `Check the network. ${when}`, buttons: again, level });
+  }
   if (!(error instanceof Refusal)) {
-    const title = 'The server cannot be reached';
-    return blank({
-      icon: icons.offline,
-      title,
-      text: `Check the network. ${when}`,
-      buttons: again,
-      level,
-    });
+    return blank({ icon: icons.note, title: 'This page does not work', text: /** @type {Error} */ (error).message, buttons: again, level });
   }
   const code = `${error.code}${error.requestId ? ` · request ${error.requestId}` : ''}`;
   if (error.status === 403) return mayUse(project) ? mayNotSee() : denied(project);
   if (error.status === 404 && wait !== undefined) return missing(project, wait);
-  if (error.status === 501) return noList();
-  if (error.status === 400) {
+  if (error.status === 400 || error.status === 501) {
     return blank({
       icon: icons.find,
       title: 'The server does not take this address',

@@ -3,6 +3,7 @@
 import { html, nothing } from './lit/lit-html.js';
 import { cancel, get } from './api.js';
 import { lengthOf, schema } from './limits.js';
+import { leave } from './session.js';
 import { question } from './status.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
@@ -16,6 +17,9 @@ const named = 5; // waits that the question names
  * @property {(wait: Wait) => void} update shows a wait as it is now
  * @property {(result: string) => void} done
  */
+
+/** Has the browser ask before the page is closed. @param {Event} event */
+const warn = (event) => event.preventDefault();
 
 /** A cancelling that somebody is asked about. @param {Wait[]} waits @param {Owner} owner */
 export function cancelling(waits, { signal, changed, update, done }) {
@@ -36,6 +40,7 @@ export function cancelling(waits, { signal, changed, update, done }) {
       if (state.isSending || lengthOf(state.reason.trim()) > schema('CancelReason').maxLength) return;
       state.isSending = true;
       changed();
+      addEventListener('beforeunload', warn);
       let cancelled = 0;
       let before = 0; // were decided before
       /** @type {string[]} */
@@ -43,18 +48,19 @@ export function cancelling(waits, { signal, changed, update, done }) {
       for (const wait of waits) {
         try {
           await cancel(wait, state.reason.trim());
-          const now = await get(wait.project_id, wait.wait_id, {}, signal);
-          if (now.status === 'cancelled') cancelled++;
+          const after = await get(wait.project_id, wait.wait_id, {});
+          if (after.status === 'cancelled') cancelled++;
           else before++;
-          update(now);
+          if (!signal.aborted) update(after);
         } catch (error) {
-          if (signal.aborted) return;
+          if (leave(error)) break;
           failed.push(/** @type {Error} */ (error).message);
         }
         state.count++;
-        changed();
+        if (!signal.aborted) changed(); // it goes on if the view is left
       }
-      done(resultOf(cancelled, before, failed));
+      removeEventListener('beforeunload', warn);
+      if (!signal.aborted) done(resultOf(cancelled, before, failed));
     },
   };
   return state;

@@ -11,7 +11,7 @@ import { token } from './store.js';
  * the text is pasted.
  * @param {string} text
  */
-export function quote(text) {
+function quote(text) {
   if (!/[\u0000-\u001f\u007f-\u009f]/.test(text)) return `'${text.replaceAll("'", `'\\''`)}'`;
   const escaped = text.replace(/[\u0000-\u001f\u007f-\u009f'\\]/g, (c) =>
     c === "'" || c === '\\' ? `\\${c}` : `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,

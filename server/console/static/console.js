@@ -3,7 +3,7 @@
 import { html, render } from './lit/lit-html.js';
 import { Refusal, whoami } from './api.js';
 import { chooseProject, denied, failed, mayNotSee, noList } from './blank.js';
-import { Line } from './follow.js';
+import { Connection } from './follow.js';
 import { drawFrame } from './frame.js';
 import { loadLimits } from './limits.js';
 import { showList } from './list.js';
@@ -30,21 +30,21 @@ function fill(page, title, place) {
 /** Learns who is signed in, and the limits; then shows the place. @param {Place} place @param {AbortSignal} signal */
 async function begin(place, signal) {
   if (signInNeeded && !token()) return showSignIn(() => begin(place, signal), signal);
-  const line = new Line(() => {
-    if (!line.failing) return;
-    const seconds = Math.ceil((line.failing.next - now()) / 1000);
+  const connection = new Connection(() => {
+    if (!connection.failing) return;
+    const seconds = Math.ceil((connection.failing.next - now()) / 1000);
     fill(
-      failed(line.failing.error, {
+      failed(connection.failing.error, {
         project: place.project,
         seconds,
-        retry: () => line.tryNow(),
+        retry: () => connection.tryNow(),
       }),
       'Not reached',
       place,
     );
   });
   try {
-    await line.persist(async () => {
+    await connection.persist(async () => {
       if (!isReady) await loadLimits();
       if (!me()) setMe(await whoami(signal));
     }, signal);

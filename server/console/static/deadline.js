@@ -3,6 +3,7 @@
 import { html, nothing } from './lit/lit-html.js';
 import { moveDeadline } from './api.js';
 import { schema } from './limits.js';
+import { leave } from './session.js';
 import { question } from './status.js';
 import { local, now, span } from './time.js';
 
@@ -56,6 +57,7 @@ export function moving(wait, { changed, update, done }) {
         update(await moveDeadline(wait, seconds));
         done();
       } catch (error) {
+        if (leave(error)) return;
         state.problem = /** @type {Error} */ (error).message;
         state.isSending = false;
         changed();

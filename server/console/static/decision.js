@@ -18,6 +18,7 @@ import { me } from './store.js';
  * @property {string} reason
  * @property {'success' | 'fail' | null} sending
  * @property {string} problem
+ * @property {{result: string, body: string} | null} sent what was sent last
  * @property {(() => void) | null} again sends once more what got no answer
  * @property {string} command that could not be copied
  * @property {() => void} changed
@@ -38,6 +39,7 @@ export const deciding = (wait, changed, send) => ({
   reason: '',
   sending: null,
   problem: '',
+  sent: null,
   again: null,
   command: '',
   changed,

@@ -2,6 +2,7 @@
 
 import { html, nothing } from './lit/lit-html.js';
 import { live } from './lit/directives/live.js';
+import { optionOf } from './form.js';
 import { lengthOf } from './limits.js';
 
 /** @typedef {import('./answer.js').Answer} Answer */
@@ -91,7 +92,7 @@ function optionsOf({ kind, schema, isRequired }) {
           ['true', 'Yes'],
           ['false', 'No'],
         ]
-      : schema.enum.map((/** @type {unknown} */ value, /** @type {number} */ i) => [String(i), String(value)]);
+      : schema.enum.map((/** @type {unknown} */ value, /** @type {number} */ i) => [String(i), optionOf(value)]);
   return isRequired ? options : [...options, ['', 'No answer']];
 }
 

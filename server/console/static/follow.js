@@ -17,15 +17,17 @@ export const isTransient = (error) =>
 /** Blocks for a time, or until the signal aborts. @param {number} milliseconds @param {AbortSignal} signal */
 export const pause = (milliseconds, signal) =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener('abort', () => {
+    const end = () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', end);
       resolve(undefined);
-    });
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener('abort', end);
   });
 
-/** A line to the server: whether it works at present, and since when not. */
-export class Line {
+/** What a view knows of its connection to the server: whether requests fail, and since when. */
+export class Connection {
   /** @param {() => void} changed is called when that changes */
   constructor(changed) {
     this.changed = changed;
@@ -49,7 +51,7 @@ export class Line {
    * @param {AbortSignal} signal
    */
   async persist(ask, signal) {
-    for (let pause = 1000; ; pause = Math.min(mostPause, 2 * pause)) {
+    for (let wait = 1000; ; wait = Math.min(mostPause, 2 * wait)) {
       try {
         const answer = await ask();
         this.lastAnswer = now();
@@ -57,14 +59,13 @@ export class Line {
         return answer;
       } catch (error) {
         if (signal.aborted || !isTransient(error)) throw error;
-        const wanted = error instanceof Refusal ? error.retryAfter * 1000 : 0;
-        pause = Math.max(pause, wanted);
+        if (error instanceof Refusal) wait = Math.min(mostPause, Math.max(wait, error.retryAfter * 1000));
         this.#set({
           error: /** @type {Error} */ (error),
           since: this.failing?.since ?? this.lastAnswer,
-          next: now() + pause,
+          next: now() + wait,
         });
-        await this.#sleep(pause, signal);
+        await this.#sleep(wait, signal);
         signal.throwIfAborted();
       }
     }

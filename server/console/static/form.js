@@ -139,16 +139,19 @@ function jsonOf({ kind, schema }, text) {
   }
 }
 
-/** @typedef {{[name: string]: string}} Texts by the names of fields */
+/** @typedef {Map<string, string>} Texts by the names of fields */
 
 /** The output that the texts make, as JSON. Fields without text are left out. @param {Field[]} fields @param {Texts} texts */
 export function outputOf(fields, texts) {
-  const given = fields.filter(({ name }) => (texts[name] ?? '').trim() !== '');
-  return `{${given.map((field) => `${JSON.stringify(field.name)}:${jsonOf(field, texts[field.name])}`).join(',')}}`;
+  const given = fields.filter(({ name }) => (texts.get(name) ?? '').trim() !== '');
+  return `{${given.map((field) => `${JSON.stringify(field.name)}:${jsonOf(field, texts.get(field.name) ?? '')}`).join(',')}}`;
 }
+
+/** A value of a choice as a person reads it. @param {unknown} value */
+export const optionOf = (value) => (typeof value === 'boolean' ? (value ? 'Yes' : 'No') : String(value));
 
 /** The text of a field as a person reads it. @param {Field} field @param {string} text */
 export function readOf({ kind, schema }, text) {
   if (kind === 'yesno') return text === 'true' ? 'Yes' : 'No';
-  return kind === 'choice' ? String(schema.enum[Number(text)]) : text;
+  return kind === 'choice' ? optionOf(schema.enum[Number(text)]) : text;
 }

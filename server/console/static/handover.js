@@ -5,6 +5,7 @@ import { createLink, links, withdrawLink } from './api.js';
 import * as icons from './icons.js';
 import { fits, schema } from './limits.js';
 import { copy } from './say.js';
+import { leave } from './session.js';
 import { question } from './status.js';
 import { local } from './time.js';
 
@@ -22,6 +23,7 @@ export function handingOver(wait, { signal, changed, done }) {
     to: '',
     url: '', // of the new link; nothing else has it
     isCopied: false,
+    madeFor: '', // the name with which it was made
     isSending: false,
     problem: '',
     /** @type {Link[]} */
@@ -42,6 +44,7 @@ export function handingOver(wait, { signal, changed, done }) {
         await act();
         state.links = await links(wait, signal);
       } catch (error) {
+        if (signal.aborted || leave(error)) return;
         state.problem = /** @type {Error} */ (error).message;
       }
       state.isSending = false;
@@ -51,8 +54,8 @@ export function handingOver(wait, { signal, changed, done }) {
       const to = state.to.trim();
       if (to && !fits(schema('LinkName'), to)) return;
       state.attempt(async () => {
-        state.url = (await createLink(wait, to)).url;
-        state.isCopied = false;
+        const { url } = await createLink(wait, to);
+        Object.assign(state, { url, madeFor: to, isCopied: false });
       });
     },
     /** @param {Link} link */
@@ -62,7 +65,13 @@ export function handingOver(wait, { signal, changed, done }) {
       changed();
     },
   };
-  state.attempt(async () => {});
+  links(wait, signal).then(
+    (made) => {
+      state.links = made;
+      if (!signal.aborted) changed();
+    },
+    () => {},
+  ); // making one says what is wrong
   return state;
 }
 
@@ -83,7 +92,7 @@ export function handOverDialog(state) {
     </div>
     ${url
       ? html`<div class="field">
-          <label for="url">The link${to.trim() ? ` for ${to.trim()}` : ''}</label>
+          <label for="url">The link${state.madeFor ? ` for ${state.madeFor}` : ''}</label>
           <div class="with-button">
             <input
               id="url"

@@ -1,6 +1,6 @@
 // The limits of the contract, read from the contract.
 
-import { document } from './api.js';
+import { contractDocument } from './api.js';
 
 /** @typedef {{[keyword: string]: any}} Schema */
 
@@ -9,7 +9,7 @@ let documents = {};
 
 /** Reads the documents. */
 export async function loadLimits() {
-  const [callback, waits] = await Promise.all([document('callback'), document('waits')]);
+  const [callback, waits] = await Promise.all([contractDocument('callback'), contractDocument('waits')]);
   documents = { 'callback.yaml': callback, 'waits.yaml': waits };
 }
 

@@ -12,7 +12,7 @@ import { loading, table } from './rows.js';
 import { Selection } from './selection.js';
 import { leave } from './session.js';
 import { statuses } from './status.js';
-import { may, offers } from './store.js';
+import { offers } from './store.js';
 import { now } from './time.js';
 
 /** @typedef {import('./api.js').Status} Status */
@@ -30,18 +30,15 @@ let kept;
 function choiceOf({ query }) {
   const text = query.get('q') ?? '';
   const named = query.get('status') ?? (text ? 'all' : 'waiting');
-  const status = named in statuses ? /** @type {Status} */ (named) : '';
+  const status = Object.hasOwn(statuses, named) && offers('count') ? /** @type {Status} */ (named) : '';
   const usual = status === 'waiting' && offers('count') ? 'deadline' : 'newest';
   const sort = query.get('sort') ?? '';
   return {
     text,
     status,
-    sort: sort === 'deadline' || sort === 'newest' || sort === 'oldest' ? sort : usual,
+    sort: offers('count') && (sort === 'deadline' || sort === 'newest' || sort === 'oldest') ? sort : usual,
   };
 }
-
-/** The waits of the last list that was shown, in its order. */
-export const lastRows = () => kept?.list.listing.rows ?? [];
 
 /** The address of the last list of a project. @param {string} project */
 export const lastAddress = (project) => (kept?.list.project === project ? kept.key : address(project));
@@ -70,10 +67,10 @@ export function showList(place, signal) {
     return address(project, '', query);
   };
   const selection = new Selection(() => list.listing.rows, { signal, changed: draw, update: (wait) => list.update(wait) });
-  const picking = may('wait') && offers('open') ? selection : null;
+  const picking = offers('open') ? selection : null;
 
-  const showNews = () => list.line.persist(() => list.reload(signal), signal).catch(stop);
-  const tryNow = () => list.line.tryNow();
+  const showNews = () => list.connection.persist(() => list.reload(signal), signal).catch(stop);
+  const tryNow = () => list.connection.tryNow();
 
   /** @param {unknown} error */
   function stop(error) {
@@ -85,8 +82,8 @@ export function showList(place, signal) {
   /** @returns {unknown} */
   function body() {
     const { rows } = list.listing;
-    if (problem || (list.line.failing && !list.wasRead)) {
-      const failing = list.line.failing;
+    if (problem || (list.connection.failing && !list.wasRead)) {
+      const failing = list.connection.failing;
       const seconds = failing && !problem ? Math.max(0, Math.ceil((failing.next - now()) / 1000)) : undefined;
       return failed(problem ?? failing?.error, {
         project,
@@ -107,11 +104,11 @@ export function showList(place, signal) {
   function draw() {
     document.title = titleOf(list);
     main.className = 'page';
-    const failing = list.line.failing;
+    const failing = list.connection.failing;
     drawFrame({ project, live: failing ? 'off' : offers('feed') ? 'live' : '' });
     const news = list.isStale ? 'Much has changed' : list.news.size ? `${list.news.size} new ${list.news.size === 1 ? 'wait' : 'waits'}` : '';
     render(
-      html`${notices(list, selection.told)}${head(list, to)}${tabs(list, to)}
+      html`${notices(list, selection.told)}${head(list, to, signal)}${tabs(list, to)}
       ${news && list.wasRead
         ? html`<p class="news" role="status">
             ${news}
@@ -126,7 +123,7 @@ export function showList(place, signal) {
 
   function nearEnd() {
     const rest = document.documentElement.scrollHeight - scrollY - innerHeight;
-    if (rest < near && !list.isLoading && !signal.aborted) list.more(signal).catch(stop);
+    if (rest < near && !list.isLoading && !problem && !signal.aborted) list.more(signal).catch(stop);
   }
 
   draw();

@@ -1,7 +1,7 @@
 // The rows of a list, read page by page. A search looks for its text in several ids at once, each with
 // a list of its own; the rows are those lists in one order.
 
-import { Refusal, count, get, list } from './api.js';
+import { Refusal, get, list } from './api.js';
 import { fits, schema } from './limits.js';
 import { offers } from './store.js';
 
@@ -12,10 +12,10 @@ import { offers } from './store.js';
 /** @typedef {{query: import('./api.js').Query, waitId?: string}} Source */
 
 const pageSize = 50;
-const shortestWaitId = 16; // shorter texts are not asked for as a wait id: that would be in vain for each word
+const shortestWaitId = 16; // ids of all engines are longer; a word is not asked for as one
 
 /** Where a text is looked for. @param {string} text @returns {Source[]} */
-function sourcesOf(text) {
+export function sourcesOf(text) {
   if (!text) return [{ query: {} }];
   /** @type {[string, string][]} */
   const filters = [
@@ -61,8 +61,9 @@ class Reader {
     while (!this.isDone && this.ahead.length === 0) {
       this.ahead = await this.#read(signal).catch((error) => {
         if (isOnly) throw error;
+        const none = noMatch(error);
         this.isDone = true;
-        return noMatch(error);
+        return none;
       });
     }
   }
@@ -71,8 +72,8 @@ class Reader {
   async #read(signal) {
     const { status, sort } = this.choice;
     if (this.source.waitId !== undefined) {
-      this.isDone = true;
       const wait = await get(this.project, this.source.waitId, {}, signal);
+      this.isDone = true;
       return status && wait.status !== status ? [] : [wait];
     }
     const order = sort === 'newest' ? undefined : sort; // the default, and the only one of some engines
@@ -87,7 +88,7 @@ class Reader {
       },
       signal,
     );
-    this.isDone = page.next_cursor === undefined || page.next_cursor === this.cursor || (sort === 'oldest' && page.waits.length === 0);
+    this.isDone = page.next_cursor === undefined || page.next_cursor === this.cursor;
     this.cursor = page.next_cursor;
     return page.waits;
   }
@@ -142,24 +143,9 @@ export class Listing {
   /** Changes a row in its place, and returns whether there is one. @param {Wait} wait */
   replace(wait) {
     const place = this.places.get(wait.wait_id);
-    if (place !== undefined) this.rows[place] = wait;
-    return place !== undefined;
+    if (place === undefined) return false;
+    const isOlder = wait.status === 'waiting' && this.rows[place].status !== 'waiting'; // a status changes once
+    if (!isOlder) this.rows[place] = wait;
+    return true;
   }
-}
-
-/** @typedef {{waits: number, more: boolean}} Count */
-
-/**
- * How many waits each status has, of those that a text finds. null: it finds some in several ways, and
- * the server cannot say how many are the same.
- * @param {string} project @param {string} text @param {AbortSignal} signal
- * @returns {Promise<{[status in Status]: Count} | null>}
- */
-export async function counts(project, text, signal) {
-  const sources = sourcesOf(text);
-  const counted = sources.filter((source) => source.waitId === undefined);
-  const all = await Promise.all(counted.map((source) => count(project, source.query, signal)));
-  const found = all.filter((one) => Object.values(one).some(({ waits }) => waits > 0));
-  if (found.length > 1 || (found.length === 0 && counted.length < sources.length)) return null;
-  return found[0] ?? all[0] ?? null;
 }

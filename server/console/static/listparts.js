@@ -7,7 +7,7 @@ import * as icons from './icons.js';
 import { address, go } from './router.js';
 import { copy } from './say.js';
 import { statuses } from './status.js';
-import { letterKeys, may, me, offers } from './store.js';
+import { letterKeys, me, offers } from './store.js';
 import { clock, now } from './time.js';
 
 /** @typedef {import('./api.js').Status} Status */
@@ -18,8 +18,8 @@ import { clock, now } from './time.js';
 const typing = 300; // milliseconds without a key after which a search begins
 
 /** @param {LiveList} list */
-export function titleOf({ choice, ofProject }) {
-  const count = ofProject?.waiting;
+export function titleOf({ choice, counts }) {
+  const count = counts.all?.waiting;
   const word = choice.text ? 'Search' : choice.status && choice.status !== 'waiting' ? statuses[choice.status].word : 'Waits';
   return `${count?.waits ? `(${count.waits}${count.more ? '+' : ''}) ` : ''}${word} · Flowcallback`;
 }
@@ -27,7 +27,7 @@ export function titleOf({ choice, ofProject }) {
 /** @param {LiveList} list @param {To} to */
 export function tabs({ choice, counts }, to) {
   const count = (/** @type {Status | ''} */ status) => {
-    const all = counts && Object.entries(counts).filter(([name]) => !status || name === status);
+    const all = counts.found && Object.entries(counts.found).filter(([name]) => !status || name === status);
     return all ? `${all.reduce((sum, [, { waits }]) => sum + waits, 0)}${all.some(([, { more }]) => more) ? '+' : ''}` : '';
   };
   const tab = (/** @type {Status | ''} */ status, /** @type {string} */ word) =>
@@ -42,13 +42,13 @@ export function tabs({ choice, counts }, to) {
 
 let timer = 0;
 
-/** @param {LiveList} list @param {To} to */
-export function head({ project, choice }, to) {
+/** @param {LiveList} list @param {To} to @param {AbortSignal} signal */
+export function head({ project, choice }, to, signal) {
   const search = (/** @type {Event} */ event) => {
     const text = /** @type {HTMLInputElement} */ (event.target).value.trim();
     clearTimeout(timer);
     timer = setTimeout(
-      () => text === choice.text || go(address(project, '', { q: text }), { replace: choice.text !== '' }),
+      () => signal.aborted || text === choice.text || go(address(project, '', { q: text }), { replace: choice.text !== '' }),
       event.type === 'input' ? typing : 0,
     );
   };
@@ -86,10 +86,10 @@ export function head({ project, choice }, to) {
 }
 
 /** @param {LiveList} list @param {boolean} canPick */
-export function foot({ listing, line, choice }, canPick) {
+export function foot({ listing, connection, choice }, canPick) {
   const { rows, isDone } = listing;
   let text = `${rows.length} ${rows.length === 1 ? 'wait' : 'waits'}`;
-  if (line.failing) text = `${rows.length}${isDone ? '' : ' and more'}, as of ${clock(line.failing.since)}`;
+  if (connection.failing) text = `${rows.length}${isDone ? '' : ' and more'}, as of ${clock(connection.failing.since)}`;
   else if (!isDone) text = `${rows.length} shown · more as you scroll`;
   else if (choice.text) text = `${rows.length} ${rows.length === 1 ? 'matches' : 'match'} “${choice.text}”`;
   const keys = html`<span class="keys"
@@ -125,7 +125,7 @@ export function empty({ status }) {
       level: 2,
     });
   }
-  const canOpen = may('wait') && offers('open');
+  const canOpen = offers('open');
   return blank({
     icon: icons.tray,
     title: 'Nothing waits for you',
@@ -144,10 +144,10 @@ const notice = (icon, body, look = '') =>
   </div>`;
 
 /** @param {LiveList} list @param {string} told */
-export function notices({ line, wasRead }, told) {
-  const { failing } = line;
+export function notices({ connection, wasRead }, told) {
+  const { failing } = connection;
   const seconds = failing && Math.max(0, Math.ceil((failing.next - now()) / 1000));
-  const again = html`<button type="button" class="link" @click=${() => line.tryNow()}>Try now</button>`;
+  const again = html`<button type="button" class="link" @click=${() => connection.tryNow()}>Try now</button>`;
   const engine = me()?.engine ?? 'The engine';
   return html`${failing && wasRead
     ? notice(

@@ -2,14 +2,14 @@
 // waiting, and asks for nothing else.
 
 import { Refusal, get, list, outcomes } from './api.js';
-import { Line, pause } from './follow.js';
-import { Listing, counts, matches } from './listing.js';
+import { Counts } from './counts.js';
+import { Connection, pause } from './follow.js';
+import { Listing, matches } from './listing.js';
 import { leftOf } from './status.js';
 import { offers } from './store.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 /** @typedef {import('./listing.js').Choice} Choice */
-/** @typedef {Awaited<ReturnType<typeof counts>>} Counts */
 
 const followed = 100; // waits in an answer; more at once are not shown one by one
 const unfollowed = 30_000; // milliseconds between questions to an engine that cannot be followed
@@ -20,12 +20,9 @@ export class LiveList {
     this.project = project;
     this.choice = choice;
     this.changed = changed;
-    this.line = new Line(() => this.changed());
+    this.connection = new Connection(() => this.changed());
     this.listing = new Listing(project, choice);
-    /** @type {Counts | undefined} */
-    this.counts = undefined;
-    /** @type {Counts | undefined} */
-    this.ofProject = undefined; // its counts without a search
+    this.counts = new Counts(project, choice.text, () => this.changed());
     /** @type {Set<string>} */
     this.news = new Set(); // waits that belong to the list and are not shown
     this.isStale = false; // more has changed than was followed
@@ -33,21 +30,20 @@ export class LiveList {
     this.wasRead = false;
     /** @type {{opened: string, settled: string} | undefined} */
     this.cursors = undefined;
-    /** @type {AbortSignal | undefined} */
-    this.counting = undefined; // whose run counts at present
-    this.toCount = false;
+    /** @type {Set<Wait[]>} */
+    this.reads = new Set(); // what was followed during each read that is under way
   }
 
   /** Keeps the list up to date until the signal aborts, or an error ends it. @param {AbortSignal} signal */
   async run(signal) {
     const isFollowed = offers('feed');
-    if (isFollowed) this.cursors ??= await this.line.persist(() => this.#begin(signal), signal);
+    if (isFollowed) this.cursors ??= await this.connection.persist(() => this.#begin(signal), signal);
     if (!this.wasRead) {
-      await this.line.persist(() => this.listing.more(signal), signal);
+      await this.connection.persist(() => this.listing.more(signal), signal);
       this.wasRead = true;
       this.changed();
     }
-    this.#count(signal);
+    this.counts.ask(signal);
     const tasks = isFollowed ? [this.#followOpened(signal), this.#followSettled(signal)] : [this.#reread(signal)];
     await Promise.all([this.#watchDeadlines(signal), ...tasks]);
   }
@@ -63,7 +59,8 @@ export class LiveList {
     if (this.isLoading || !this.wasRead || this.listing.isDone) return;
     this.isLoading = true;
     try {
-      await this.line.persist(() => this.listing.more(signal), signal);
+      const during = await this.#reading(() => this.connection.persist(() => this.listing.more(signal), signal));
+      for (const wait of during) this.listing.replace(wait);
     } finally {
       this.isLoading = false;
     }
@@ -73,11 +70,25 @@ export class LiveList {
   /** Reads the list again from its beginning, and shows it when it has come. @param {AbortSignal} signal */
   async reload(signal) {
     const fresh = new Listing(this.project, this.choice);
-    await fresh.more(signal);
+    const during = await this.#reading(() => fresh.more(signal));
     this.listing = fresh;
     this.news.clear();
     this.isStale = false;
+    for (const wait of during) this.#show(wait);
     this.changed();
+  }
+
+  /** Reads, and returns the waits that were followed meanwhile, which the answer may not have. @param {() => Promise<void>} read */
+  async #reading(read) {
+    /** @type {Wait[]} */
+    const during = [];
+    this.reads.add(during);
+    try {
+      await read();
+    } finally {
+      this.reads.delete(during);
+    }
+    return during;
   }
 
   /** @param {string} cursor @param {number} seconds @param {AbortSignal} signal */
@@ -87,7 +98,7 @@ export class LiveList {
 
   /** @param {AbortSignal} signal */
   #followOpened(signal) {
-    return this.line.follow(async (seconds) => {
+    return this.connection.follow(async (seconds) => {
       const page = await this.#opened(this.cursors?.opened ?? 'now', seconds, signal).catch((error) => this.#missed(error));
       return this.#take(page?.waits ?? [], 'opened', page?.next_cursor, signal);
     }, signal);
@@ -95,7 +106,7 @@ export class LiveList {
 
   /** @param {AbortSignal} signal */
   #followSettled(signal) {
-    return this.line.follow(async (seconds) => {
+    return this.connection.follow(async (seconds) => {
       const query = {
         after: this.cursors?.settled,
         wait_seconds: seconds,
@@ -122,17 +133,18 @@ export class LiveList {
     if (isMany || cursor === undefined) this.isStale = true;
     if (this.cursors) this.cursors[kind] = isMany || cursor === undefined ? 'now' : cursor;
     for (const wait of waits) {
-      if (kind === 'settled' || !this.listing.has(wait.wait_id)) this.#show(wait);
+      this.#show(wait);
     }
     if (waits.length === 0 && cursor !== undefined) return false;
     if (this.listing.rows.length === 0 && (this.news.size > 0 || this.isStale)) await this.reload(signal);
-    this.#count(signal);
+    this.counts.ask(signal);
     this.changed();
     return true;
   }
 
   /** @param {Wait} wait */
   #show(wait) {
+    for (const during of this.reads) during.push(wait);
     if (this.listing.replace(wait)) return;
     if (matches(wait, this.choice)) this.news.add(wait.wait_id);
     else this.news.delete(wait.wait_id);
@@ -144,28 +156,6 @@ export class LiveList {
     this.changed();
   }
 
-  /** Counts, once at a time; once more if something has changed meanwhile. @param {AbortSignal} signal */
-  async #count(signal) {
-    this.toCount = true;
-    if (!offers('count') || this.counting === signal) return;
-    this.counting = signal;
-    while (this.toCount && !signal.aborted) {
-      this.toCount = false;
-      const { text } = this.choice;
-      const all = Promise.all([counts(this.project, '', signal), text ? counts(this.project, text, signal) : undefined]);
-      await all.then(
-        ([ofProject, found]) => {
-          this.ofProject = ofProject;
-          this.counts = text ? found : ofProject;
-          this.changed();
-        },
-        () => {},
-      ); // the numbers stay as they were; the other requests say what is wrong
-      await pause(1000, signal);
-    }
-    if (this.counting === signal) this.counting = undefined;
-  }
-
   /** Asks for waits whose time is over, as far as the page knows: somebody may have moved their deadlines. @param {AbortSignal} signal */
   async #watchDeadlines(signal) {
     /** @type {Set<string>} */
@@ -173,7 +163,7 @@ export class LiveList {
     while (!signal.aborted) {
       await pause(5000, signal);
       const over = this.listing.rows.find((wait) => wait.status === 'waiting' && leftOf(wait) === 0 && !asked.has(wait.wait_id + wait.expires_at));
-      if (!over || signal.aborted || this.line.failing) continue;
+      if (!over || signal.aborted || this.connection.failing) continue;
       asked.add(over.wait_id + over.expires_at);
       await get(this.project, over.wait_id, {}, signal).then(
         (wait) => this.update(wait),
@@ -186,7 +176,7 @@ export class LiveList {
   async #reread(signal) {
     while (!signal.aborted) {
       await pause(unfollowed, signal);
-      if (!document.hidden && !signal.aborted && this.listing.rows.length <= 50) await this.line.persist(() => this.reload(signal), signal);
+      if (!document.hidden && !signal.aborted && this.listing.rows.length <= 50) await this.connection.persist(() => this.reload(signal), signal);
     }
   }
 }

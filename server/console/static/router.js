@@ -11,6 +11,8 @@ const base = new URL('console/', root);
 /** @type {View} */
 let view = () => {};
 let leaving = new AbortController();
+let shown = ''; // the address, without what is within the page
+let isStarted = false;
 
 /**
  * The address of a place.
@@ -50,13 +52,16 @@ function decoded(segment) {
  * @param {{replace?: boolean}} [options]
  */
 export function go(to, { replace = false } = {}) {
-  if (replace) history.replaceState(null, '', to);
+  if (!isStarted)
+    location.assign(to); // from another page, such as that of the API
+  else if (replace) history.replaceState(null, '', to);
   else history.pushState(null, '', to);
-  show();
+  if (isStarted) show();
 }
 
 /** Shows the present address afresh. */
 export function show() {
+  shown = location.pathname + location.search;
   leaving.abort();
   leaving = new AbortController();
   showDialog(null);
@@ -69,11 +74,13 @@ export function show() {
 /** Starts to show addresses. @param {View} chosen */
 export function start(chosen) {
   view = chosen;
+  isStarted = true;
   history.scrollRestoration = 'manual';
-  addEventListener('popstate', show);
+  addEventListener('popstate', () => shown === location.pathname + location.search || show());
   document.addEventListener('click', (event) => {
     const link = event.target instanceof Element ? event.target.closest('a') : null;
     const other = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+    if (link?.getAttribute('href')?.startsWith('#')) return; // within the page
     if (!link || other || link.target || link.origin !== location.origin || !link.pathname.startsWith(base.pathname)) return;
     event.preventDefault();
     go(link.href);

@@ -12,19 +12,33 @@ export const say = (text) => put('polite', text);
 /** Says it at once. @param {string} text */
 export const alert = (text) => put('assertive', text);
 
+/** The older way, which works without https too. @param {string} text */
+function copyFromField(text) {
+  const field = document.createElement('textarea');
+  field.value = text;
+  field.className = 'unseen';
+  (document.querySelector('dialog[open]') ?? document.body).append(field);
+  const before = document.activeElement;
+  field.select();
+  const isCopied = document.execCommand('copy');
+  field.remove();
+  if (before instanceof HTMLElement) before.focus();
+  return isCopied;
+}
+
 /**
  * Copies a text, and returns whether the browser allowed it.
  * @param {string} text
  * @param {string} what
  */
 export async function copy(text, what) {
-  try {
-    await navigator.clipboard.writeText(text);
-    say(`${what} copied`);
-    return true;
-  } catch {
-    return false; // without https, or without permission
-  }
+  const isCopied =
+    (await navigator.clipboard?.writeText(text).then(
+      () => true,
+      () => copyFromField(text),
+    )) ?? copyFromField(text);
+  say(isCopied ? `${what} copied` : 'This browser does not let the page copy');
+  return isCopied;
 }
 
 const announced = [15, 5]; // minutes before a deadline

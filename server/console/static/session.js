@@ -4,7 +4,7 @@ import { Refusal } from './api.js';
 import { show } from './router.js';
 import { setMe, setToken } from './store.js';
 
-/** Forgets who is signed in, and asks anew. */
+/** Forgets who is signed in, and asks again. */
 export function signOut() {
   setToken('');
   setMe(undefined);

@@ -1,4 +1,4 @@
-// How a wait stands: its status, who decided it, how much time is left.
+// The status of a wait, who decided it, and how much time is left.
 
 import { html, nothing } from './lit/lit-html.js';
 import * as icons from './icons.js';

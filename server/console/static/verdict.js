@@ -67,7 +67,7 @@ function steps(wait, links) {
 /** @param {string} next the address of the next wait; '' if there is none */
 const nextButton = (next) => (next ? html`<a class="button" href=${next}>Next wait${icons.next}</a>` : nothing);
 
-/** The card of a wait that was decided. @param {Wait} wait @param {import('./history.js').History} history */
+/** The card of a wait that was decided. @param {Wait} wait @param {import('./aftermath.js').Aftermath} aftermath */
 export function verdictCard(wait, { links, next }) {
   const reason = reasonOf(wait);
   return html`<section class="decide" aria-labelledby="verdict-head">
@@ -103,7 +103,7 @@ function fasterOf(wait) {
   return `${name[0].toUpperCase()}${name.slice(1)} ${verbs[wait.status]} this ${ago} ago`;
 }
 
-/** The card of somebody who was still writing when the wait was decided. @param {Deciding} d @param {import('./history.js').History} history */
+/** The card of somebody who was still writing when the wait was decided. @param {Deciding} d @param {import('./aftermath.js').Aftermath} aftermath */
 export function lateCard(d, { next }) {
   const { wait, answer, reason } = d;
   const given = reasonOf(wait);
@@ -116,7 +116,8 @@ export function lateCard(d, { next }) {
           <h2 id="verdict-head" tabindex="-1">${fasterOf(wait)}</h2>
           ${given ? html`<p>“${given}”</p>` : nothing}
           <p class="muted">
-            Your answer was not sent. ${wait.status === 'expired' ? 'The flow was told that nobody decided in time.' : 'The first decision stands.'}
+            Your answer was not ${d.sent ? 'taken' : 'sent'}.
+            ${wait.status === 'expired' ? 'The flow was told that nobody decided in time.' : 'The first decision stands.'}
           </p>
         </div>
       </div>

@@ -4,12 +4,13 @@ import { html, nothing, render } from './lit/lit-html.js';
 import { keyed } from './lit/directives/keyed.js';
 import { Refusal, callBack, checkSendable, get } from './api.js';
 import { failed } from './blank.js';
+import { isOutcome } from './answer.js';
 import { backFromDialog, decisionDialog } from './confirm.js';
 import { deciding, decisionCard, readOnlyCard, unsendableCard } from './decision.js';
 import { showDialog } from './dialog.js';
-import { Line, isTransient } from './follow.js';
+import { Connection, isTransient } from './follow.js';
 import { drawFrame } from './frame.js';
-import { historyOf } from './history.js';
+import { aftermathOf } from './aftermath.js';
 import { Countdown, alert } from './say.js';
 import { leave } from './session.js';
 import { leftOf, question, statuses } from './status.js';
@@ -28,7 +29,7 @@ const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 
 /** @param {import('./router.js').Place} place @param {AbortSignal} signal */
 export function showWait({ project, wait: waitId }, signal) {
-  const line = new Line(draw);
+  const connection = new Connection(draw);
   const started = now();
   /** @type {unknown} */
   let problem = null;
@@ -37,8 +38,8 @@ export function showWait({ project, wait: waitId }, signal) {
   /** @type {Asking | null} */
   let asking = null;
   let isLate = false; // it was decided while somebody was writing here
-  /** @type {import('./history.js').History} */
-  let history = { links: [], next: '' };
+  /** @type {import('./aftermath.js').Aftermath} */
+  let aftermath = { links: [], next: '' };
   /** @type {unknown} */
   let rest; // the parts that change only with the wait
 
@@ -58,66 +59,64 @@ export function showWait({ project, wait: waitId }, signal) {
     const { output = {} } = wait.outcome ?? {};
     rest = [Object.keys(output).length ? part('Output', output) : nothing, wait.input ? part('Input', wait.input) : nothing, ids(wait)];
     if (was === 'waiting' && wait.status !== 'waiting') decided(d);
-    if (was === undefined && wait.status !== 'waiting') readHistory(wait);
+    if (was === undefined && wait.status !== 'waiting') readAftermath(wait);
     draw();
     if (was === undefined) main.querySelector('h1')?.focus({ preventScroll: true });
   }
 
   /** The wait has left waiting. @param {Deciding} decision */
   function decided(decision) {
-    const isMine = decision.sending !== null;
-    isLate ||= !isMine && !decision.again && (decision.answer.isStarted || decision.reason !== '' || decision.asks !== null);
-    decision.asks = null;
+    const { wait, answer, reason, asks, sent } = decision;
+    const isMine = sent !== null && isOutcome(wait, sent.body);
+    isLate = !isMine && (answer.isStarted || reason !== '' || asks !== null || sent !== null);
+    Object.assign(decision, { asks: null, problem: '', again: null });
     asking = null;
-    readHistory(decision.wait);
-    const { word } = statuses[decision.wait.status];
+    readAftermath(wait);
     if (isMine) setTimeout(() => signal.aborted || document.getElementById('verdict-head')?.focus());
-    else alert(`${word}: ${question(decision.wait)}${isLate ? '. Your answer was not sent.' : ''}`);
+    else alert(`${statuses[wait.status].word}: ${question(wait)}${isLate ? `. Your answer was not ${sent ? 'taken' : 'sent'}.` : ''}`);
   }
 
   /** @param {Wait} wait */
-  async function readHistory(wait) {
-    const found = await historyOf(wait, signal);
+  async function readAftermath(wait) {
+    const found = await aftermathOf(wait, signal);
     if (signal.aborted) return;
-    history = found;
+    aftermath = found;
     draw();
   }
 
   /** @param {'success' | 'fail'} result @param {string} body */
   async function send(result, body) {
     if (!d || d.sending) return;
-    Object.assign(d, { asks: null, sending: result, problem: '', again: null, command: '' });
-    draw();
     const decision = d;
+    Object.assign(decision, { asks: null, sending: result, sent: { result, body }, problem: '', again: null, command: '' });
+    draw();
     try {
       await callBack(decision.wait, body);
-      update(await line.persist(() => get(project, waitId, {}, signal), signal));
     } catch (error) {
       if (signal.aborted || leave(error)) return;
-      decision.sending = null;
       if (isTransient(error)) {
         decision.problem = 'It is not known whether this arrived. Sending it again does no harm.';
         decision.again = () => send(result, body);
       } else {
         await refused(decision, /** @type {Error} */ (error));
       }
+      decision.sending = null;
+      draw();
+      return;
     }
+    await connection.persist(() => get(project, waitId, {}, signal), signal).then(update, stop);
+    isLate = false; // also if somebody else had sent the same before
     decision.sending = null;
-    if (!signal.aborted) draw();
+    draw();
   }
 
   /** The server did not take the decision: because somebody was faster, or because of what was sent. @param {Deciding} decision @param {Error} error */
   async function refused(decision, error) {
     if (error instanceof Refusal && [400, 404].includes(error.status)) {
       const wait = await get(project, waitId, {}, signal).catch(() => null);
-      if (signal.aborted) return;
-      if (wait && wait.status !== 'waiting') {
-        isLate = true;
-        update(wait);
-        alert(`${statuses[wait.status].word}: ${question(wait)}. Your answer was not sent.`);
-        return;
-      }
+      if (wait && wait.status !== 'waiting') return update(wait);
     }
+    decision.sent = null;
     decision.problem = decision.answer.refuse(error.message) ? 'The server found something that is not right.' : error.message;
     alert(decision.problem);
   }
@@ -125,7 +124,7 @@ export function showWait({ project, wait: waitId }, signal) {
   /** @param {Wait} wait */
   function card(wait) {
     if (!d) return nothing;
-    if (wait.status !== 'waiting') return isLate ? lateCard(d, history) : verdictCard(wait, history);
+    if (wait.status !== 'waiting') return isLate ? lateCard(d, aftermath) : verdictCard(wait, aftermath);
     if (!may('callback')) return readOnlyCard();
     try {
       checkSendable(wait);
@@ -143,19 +142,19 @@ export function showWait({ project, wait: waitId }, signal) {
 
   function draw() {
     if (signal.aborted) return;
-    const failing = line.failing;
+    const failing = connection.failing;
     drawFrame({ project, live: failing ? 'off' : 'live' });
     main.className = 'page is-wait';
     if (!d) {
       document.title = 'Wait · Flowcallback';
       const seconds = failing && !problem ? Math.max(0, Math.ceil((failing.next - now()) / 1000)) : undefined;
       const loading = now() - started < 200 ? nothing : html`<p class="muted" role="status">Loading the wait…</p>`;
-      const place = { project, wait: waitId, seconds, retry: () => line.tryNow() };
+      const place = { project, wait: waitId, seconds, retry: () => connection.tryNow() };
       render(problem || failing ? failed(problem ?? failing?.error, place) : loading, main);
       return;
     }
     const { wait } = d;
-    const parts = [ask(wait, { failing, problem, tryNow: () => line.tryNow() }), html`<div class="rest">${rest}</div>`, card(wait)];
+    const parts = [ask(wait, { failing, problem, tryNow: () => connection.tryNow() }), html`<div class="rest">${rest}</div>`, card(wait)];
     document.title = `${wait.status === 'waiting' ? '' : `${statuses[wait.status].word}: `}${question(wait)} · Flowcallback`;
     render(
       keyed(
@@ -179,7 +178,7 @@ export function showWait({ project, wait: waitId }, signal) {
   scrollTo(0, 0);
   const following = new AbortController();
   const both = AbortSignal.any([signal, following.signal]);
-  line
+  connection
     .follow(async (seconds) => {
       update(await get(project, waitId, { wait_seconds: d && seconds }, both));
       if (d?.wait.status !== 'waiting') following.abort();

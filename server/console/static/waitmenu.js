@@ -5,7 +5,7 @@ import { cancelDialog, cancelling } from './cancel.js';
 import { deadlineDialog, moving } from './deadline.js';
 import { handOverDialog, handingOver } from './handover.js';
 import { say } from './say.js';
-import { may, offers } from './store.js';
+import { offers } from './store.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 /** @typedef {{back: () => void, template: () => unknown}} Asking a question in the dialog */
@@ -19,7 +19,7 @@ import { may, offers } from './store.js';
  */
 
 /** Whether there is something in the menu. @param {Wait} wait */
-export const hasMenu = (wait) => wait.status === 'waiting' && may('wait') && (offers('open') || offers('links'));
+export const hasMenu = (wait) => wait.status === 'waiting' && (offers('open') || offers('links'));
 
 /** @param {Wait} wait @param {Owner} owner */
 export function menu(wait, { signal, changed, update, put }) {
