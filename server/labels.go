@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/flowcallback/flowcallback/gen/callback"
 )
 
 // labelled is a member of an input, for people.
@@ -19,6 +18,10 @@ type labelled struct {
 	Text        string
 	URL         string // if the text is an https address
 	IsNested    bool   // the text is indented JSON
+
+	Size string // how much is nested, such as "3 entries"
+	Head []string
+	Rows [][]string // of a list of flat objects of the same shape
 }
 
 // labels returns the members of a JSON object in the order in which they were sent, with every
@@ -54,8 +57,13 @@ func members(object []byte) iter.Seq2[string, json.RawMessage] {
 func labelOf(name string, value json.RawMessage) labelled {
 	v := labelled{Label: readable(name), Name: name}
 	switch value[0] {
-	case '{', '[':
-		v.Text, v.IsNested = indented(value), true
+	case '{':
+		v.Text, v.IsNested, v.Size = indented(value), true, counted(lengthOf(members(value)), "value", "values")
+	case '[':
+		var entries []json.RawMessage
+		_ = json.Unmarshal(value, &entries) // it is well-formed
+		v.Text, v.IsNested, v.Size = indented(value), true, counted(len(entries), "entry", "entries")
+		v.Head, v.Rows = table(entries)
 	case '"':
 		_ = json.Unmarshal(value, &v.Text) // it is well-formed
 		if strings.HasPrefix(v.Text, "https://") {
@@ -71,6 +79,49 @@ func labelOf(name string, value json.RawMessage) labelled {
 		v.Text = string(value)
 	}
 	return v
+}
+
+// maxRows is the number of rows of a table on a page for people.
+const maxRows = 100
+
+// table returns a list of flat objects of the same shape as a table; nil for another list.
+func table(entries []json.RawMessage) (head []string, rows [][]string) {
+	if len(entries) > maxRows {
+		return nil, nil
+	}
+	for i, entry := range entries {
+		var names, row []string
+		for name, value := range members(entry) {
+			v := labelOf(name, value)
+			if v.IsNested {
+				return nil, nil
+			}
+			names, row = append(names, v.Label), append(row, v.Text)
+		}
+		if i == 0 {
+			head = names
+		}
+		if len(names) == 0 || !slices.Equal(names, head) {
+			return nil, nil
+		}
+		rows = append(rows, row)
+	}
+	return head, rows
+}
+
+func lengthOf(all iter.Seq2[string, json.RawMessage]) (n int) {
+	for range all {
+		n++
+	}
+	return n
+}
+
+// counted returns a number of things.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 // readable returns a member's name as a label: with spaces and a first capital.
@@ -101,21 +152,4 @@ func indented(value []byte) string {
 		return string(value)
 	}
 	return text.String()
-}
-
-// requestText returns a callback as JSON, with its output byte for byte.
-func requestText(request callback.Request) ([]byte, error) {
-	var text bytes.Buffer
-	reason, err := json.Marshal(request.Error)
-	if err != nil {
-		return nil, err
-	}
-	text.WriteString(`{"result":"` + string(request.Result) + `",`)
-	if request.Error != "" {
-		text.WriteString(`"error":` + string(reason) + `,`)
-	}
-	text.WriteString(`"output":`)
-	text.Write(request.Output)
-	text.WriteString("}")
-	return text.Bytes(), nil
 }

@@ -31,6 +31,7 @@ type valueSchema struct {
 	Enum             []json.RawMessage
 	Minimum, Maximum json.Number
 	MaxLength        *int
+	MaxItems         *int
 	Items            *valueSchema
 	Properties       json.RawMessage
 	Required         []string
@@ -121,10 +122,12 @@ func limitsOf(control string, s valueSchema) string {
 		return fmt.Sprintf("At most %s.", s.Maximum)
 	case control == "instant":
 		return "In UTC."
+	case control == "lines" && s.MaxItems != nil:
+		return fmt.Sprintf("One entry on each line, at most %d.", *s.MaxItems)
 	case control == "lines":
 		return "One entry on each line."
 	case control == "json":
-		return strings.TrimSpace("A value of JSON. " + s.Type)
+		return map[string]string{"object": "A JSON object.", "array": "A JSON list."}[s.Type] // else the label says it
 	case s.MaxLength != nil && (control == "text" || control == "area"):
 		return fmt.Sprintf("At most %d characters.", *s.MaxLength)
 	}
@@ -147,11 +150,14 @@ func (f field) Read() string {
 	if i, err := strconv.Atoi(f.Text); f.Control == "choice" && err == nil && i >= 0 && i < len(f.Options) {
 		return f.Options[i]
 	}
+	if f.Control == "instant" && f.Text != "" {
+		return strings.Replace(f.Text, "T", " ", 1) + " UTC"
+	}
 	return f.Text
 }
 
-// outputOf returns the output that the fields make, which an output judge has not seen. If a text makes no value,
-// it writes the problem into the field and returns false.
+// outputOf returns the output that the fields make; no judge has seen it. If a text makes no value, the
+// field gets the problem, and ok is false.
 func outputOf(fields []field) (output []byte, ok bool) {
 	var all bytes.Buffer
 	ok = true
@@ -206,7 +212,10 @@ func (f *field) value() (value, problem string) {
 		}
 		return "[" + strings.Join(lines, ",") + "]", ""
 	case "instant":
-		at, err := time.Parse("2006-01-02T15:04", text[:min(len(text), len("2006-01-02T15:04"))])
+		at, err := time.Parse("2006-01-02T15:04:05", text)
+		if err != nil {
+			at, err = time.Parse("2006-01-02T15:04", text)
+		}
 		if err != nil {
 			return "", "Must be a day and a time"
 		}
@@ -217,11 +226,25 @@ func (f *field) value() (value, problem string) {
 
 // quotedJSON returns a text as JSON.
 func quotedJSON(text string) string {
-	quoted, err := json.Marshal(text)
-	if err != nil {
-		return `""` // never: it is a string
+	var quoted strings.Builder
+	encoder := json.NewEncoder(&quoted)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) // a string can always be encoded
+	return strings.TrimSuffix(quoted.String(), "\n")
+}
+
+// faults says how many fields have a problem.
+func faults(fields []field) string {
+	n := 0
+	for _, f := range fields {
+		if f.Problem != "" {
+			n++
+		}
 	}
-	return string(quoted)
+	if n == 1 {
+		return "1 answer needs a look before you can approve."
+	}
+	return fmt.Sprintf("%d answers need a look before you can approve.", n)
 }
 
 // blame writes what an output judge found into the field that it names, as in "output.carrier: is missing", and

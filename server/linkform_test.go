@@ -41,7 +41,7 @@ func TestLinkForm(t *testing.T) {
 	wait := s.openSchema(t, "state", everyKind)
 	path := s.link(t, wait, `{"to":"Ines Moreau"}`)
 	s.get(t, path).wantPage(t, 200, "<span>Carrier &lt;b&gt;</span></label>", "Who takes it.", `<option value="1">courier</option>`, "From 0 to 15.", "<span>Ship on</span><span class=\"optional\">",
-		`type="date"`, `type="datetime-local"`, `inputmode="decimal"`, "One entry on each line.", "<option value=\"0\">Yes</option>", "At most 5 characters.", "A value of JSON. object", "<span>More</span></label>")
+		`type="date"`, `type="datetime-local"`, `inputmode="decimal"`, "One entry on each line.", "<option value=\"0\">Yes</option>", "At most 5 characters.", "A JSON object.", "<span>More</span></label>")
 
 	good := []string{"1", "12.50", "0", "1", "two\r\nlines", "AB", "2026-11-27", "2026-11-27T08:30", "a\r\n\r\n b \r\n", `{"a":1.0}`, `[12345678901234567890]`}
 	with := func(i int, text string) []string {
@@ -69,7 +69,7 @@ func TestLinkForm(t *testing.T) {
 		{good[:3], "An answer is needed"},
 	} {
 		a := s.answers(t, path, "success", "", c.answers...)
-		a.wantPage(t, 400, `<p class="error" id="field-`, c.problem, "Some answers need a look.")
+		a.wantPage(t, 400, `<p class="error" id="field-`, c.problem, "before you can approve.")
 		if page := string(a.body); len(c.answers) == len(good) && c.answers[6] == good[6] && !strings.Contains(page, `value="2026-11-27"`) {
 			t.Errorf("answers %q: the page has lost what was typed", c.answers)
 		}

@@ -169,7 +169,7 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		return render(pageOfAnswer, p, "question")
 	}
 	if !isWhole {
-		p.Problem = "Some answers need a look."
+		p.Problem = faults(p.Fields)
 		return render(pageOfProblem, p, "question")
 	}
 	request, err := l.requestOf(p.Decision)
@@ -191,7 +191,7 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	case err == nil:
 		return l.answer(ctx, r.Token, f, p)
 	case errors.As(err, &refused) && blame(p.Fields, refused.Rule):
-		p.Problem = "Some answers need a look."
+		p.Problem = faults(p.Fields)
 	case errors.As(err, &refused):
 		p.Problem = refused.Rule
 	case errors.As(err, &violation):

@@ -74,7 +74,7 @@ func TestLinkPage(t *testing.T) {
 	path := s.link(t, wait, `{"to":"Ines Moreau"}`)
 	for range 3 { // opening it never settles anything
 		s.get(t, path).wantPage(t, 200, "<h1>May &lt;order&gt; go out?</h1>", "Ines Moreau", "<dt title=\"order_no\">Order no</dt><dd>4711.10</dd>", "<dd>Yes</dd>",
-			"<dd>&lt;b&gt;&amp;</dd>", `<a href="https://shop.example/1" rel="noreferrer`, "&#34;sku&#34;: 1.0", `value="success"`, `value="fail"`)
+			"<dd>&lt;b&gt;&amp;</dd>", `<a href="https://shop.example/1" rel="noreferrer`, "&#34;sku&#34;: 1.0", "1 entry</span>", "<th>Sku</th>", "<td>1.0</td>", `value="success"`, `value="fail"`)
 	}
 	s.form(t, path, "result", "success").wantPage(t, 200, "You are about to approve", "Ines Moreau", `name="confirmed" value="yes"`)
 	if got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID)); got.Status != waits.Waiting {

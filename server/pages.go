@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -24,8 +25,7 @@ const (
 	docsPolicy    = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-hashes' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
-// servePages routes the pages for people. They are the same for everyone and need no
-// credentials; they load data through the API.
+// servePages routes the pages for people. They need no credentials, and load data through the API.
 func servePages(router *echo.Echo, decide Authorize) error {
 	router.Any("/", home)
 	router.GET("/console", func(c echo.Context) error { return c.Redirect(http.StatusFound, "console/") })
@@ -73,7 +73,7 @@ func needsSignIn(c echo.Context, decide Authorize) bool {
 		Request: asSent(c.Request()), Address: requestIn(c).client, Action: ActionAsk,
 		Body: func() ([]byte, error) { return nil, nil },
 	})
-	return err != nil
+	return errors.Is(err, ErrUnauthenticated)
 }
 
 // serveFiles routes the files of a folder, apart from pages and types, below path. Browsers keep them, and ask

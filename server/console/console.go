@@ -1,8 +1,8 @@
 // Package console has the pages that flowcallbackd serves to people: the console, where
 // they see and decide waits, the browsable contract, the pages of links, and a home page.
 //
-// The files are embedded as they are. There is no build step, and the pages load nothing
-// from other hosts. They use only the server's public API, and contain no data.
+// There is no build step: the files are embedded as they are, apart from the templates of pages. Pages load
+// nothing from other hosts. The console uses only the server's public API.
 package console
 
 import (

@@ -56,14 +56,14 @@ async function call(path, options = {}) {
     text = await answer.text();
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Unreachable('The server cannot be reached.');
+    throw new Unreachable('The server cannot be reached');
   }
   learnClock(answer.headers.get('Date'));
   if (answer.ok) {
     try {
       return text && parse(text);
     } catch {
-      throw new Unreachable('Something on the way answers instead of the server.');
+      throw new Unreachable('Something on the way answers instead of the server');
     }
   }
   let body = {};

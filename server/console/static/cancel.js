@@ -92,11 +92,11 @@ export function cancelDialog(state) {
   >
     <h2 id="ask">Cancel ${waits.length === 1 ? 'this wait' : waitsOf(waits.length)}?</h2>
     <div class="body">
-      <p>${flows} ${are} told that nobody will decide. This cannot be undone.</p>
       <ul>
         ${waits.slice(0, named).map((wait) => html`<li><strong>${question(wait)}</strong></li>`)}
         ${waits.length > named ? html`<li>and ${waits.length - named} more</li>` : nothing}
       </ul>
+      <p>${flows} ${are} told that nobody will decide. This cannot be undone.</p>
     </div>
     <div class="field">
       <label for="why">Reason <span class="optional">Optional</span></label>
@@ -117,7 +117,7 @@ export function cancelDialog(state) {
     <div class="buttons">
       <button type="button" class="button" aria-disabled=${isSending} @click=${state.back}>${waits.length === 1 ? 'Keep it' : 'Keep them'}</button>
       <button class="button danger" aria-disabled=${isSending || used > most}>
-        ${isSending ? `Cancelling ${state.count} of ${waits.length}…` : `Cancel ${waitsOf(waits.length)}`}
+        ${isSending ? `Cancelling ${state.count} of ${waits.length}…` : waits.length === 1 ? 'Cancel this wait' : `Cancel ${waitsOf(waits.length)}`}
       </button>
     </div>
   </form>`;

@@ -32,7 +32,7 @@ export function editor(answer, isFixed, changed) {
     <label for="json">Output, a JSON object</label>
     <div class="editor">
       <ol aria-hidden="true">
-        ${Array.from({ length: lines }, (_, i) => html`<li class=${fault?.line === i + 1 ? 'at' : ''}>${i + 1}</li>`)}
+        ${Array.from({ length: details.split('\n').length }, (_, i) => html`<li class=${fault?.line === i + 1 ? 'at' : ''}>${i + 1}</li>`)}
       </ol>
       <textarea
         id="json"

@@ -17,6 +17,9 @@ const valueOf = (event) => /** @type {HTMLInputElement} */ (event.target).value;
 /** The id of a field in the page. @param {Field} field @param {Field[]} fields */
 export const idOf = (field, fields) => `field-${fields.indexOf(field)}`;
 
+/** @param {string | undefined} type */
+const jsonHint = (type) => ({ object: 'A JSON object', array: 'A JSON list' })[type ?? ''] ?? 'A JSON value';
+
 /** @param {Field} field */
 function limitsOf({ kind, schema }) {
   const { minimum, maximum, minItems, maxItems } = schema;
@@ -26,7 +29,7 @@ function limitsOf({ kind, schema }) {
     return maximum === undefined ? '' : `At most ${maximum}`;
   }
   if (kind === 'instant') return 'In the time zone of this browser';
-  if (kind === 'json') return `A value of JSON${schema.type ? `: ${schema.type}` : ''}`;
+  if (kind === 'json') return jsonHint(schema.type);
   if (kind !== 'lines') return '';
   const most = maxItems === undefined ? '' : `, at most ${maxItems}`;
   return `One entry on each line${minItems ? `, at least ${minItems}` : ''}${most}`;
@@ -46,7 +49,7 @@ function textControl(shown) {
   };
   const leave = () => {
     if (!isFixed) answer.left.add(field.name);
-    changed();
+    queueMicrotask(changed); // a field is left also when it is removed, during a drawing
   };
   const invalid = answer.shownError(field) ? 'true' : nothing;
   const text = live(answer.text(field.name));

@@ -57,7 +57,7 @@ function textError({ minLength = 0, maxLength = Infinity, pattern, enum: allowed
   if (length < minLength) return `Must have at least ${some(minLength, 'character', 'characters')}`;
   if (length > maxLength) return `${some(length - maxLength, 'character', 'characters')} too many`;
   if (allowed && !allowed.includes(text)) return `Must be one of ${allowed.join(', ')}`;
-  if (pattern && !matches(pattern, text)) return `Must match ${pattern}`;
+  if (pattern && !matches(pattern, text)) return `Not in the form asked for: ${pattern}`;
   return '';
 }
 

@@ -11,8 +11,8 @@ const place = /** @type {HTMLElement} */ (document.getElementById('frame'));
 
 /** What the principal may do, for people. */
 function rights() {
-  const can = [may('callback') && 'decide', may('wait') && 'open, move and cancel'].filter(Boolean);
-  return can.length ? `May ${can.join(', ')}.` : 'May do nothing.';
+  const can = [may('callback') && 'decide waits', may('wait') && 'open, move or cancel them'].filter(Boolean);
+  return can.length ? `May ${can.join(', and ')}.` : 'May do nothing.';
 }
 
 /** @param {string} current */
@@ -56,7 +56,7 @@ function myMenu(project) {
     </p>
     <hr />
     ${project ? html`<button type="button" class="item only-narrow" popovertarget="projects">Project ${shortId(project)}</button>` : nothing}
-    <button type="button" class="item" aria-pressed=${letterKeys()} @click=${toggleKeys}>
+    <button type="button" class="item keys-item" aria-pressed=${letterKeys()} @click=${toggleKeys}>
       Letter keys in lists${letterKeys() ? icons.yes : nothing}
     </button>
     ${signInNeeded ? html`<button type="button" class="item" @click=${() => dispatchEvent(new Event('signout'))}>Sign out</button>` : nothing}

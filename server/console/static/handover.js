@@ -7,7 +7,7 @@ import { fits, schema } from './limits.js';
 import { copy } from './say.js';
 import { leave } from './session.js';
 import { question } from './status.js';
-import { local } from './time.js';
+import { local, now, span } from './time.js';
 
 /** @typedef {import('./api.js').Link} Link */
 /** @typedef {import('./api.js').Wait} Wait */
@@ -102,7 +102,7 @@ export function handOverDialog(state) {
             /><button type="button" class="button" @click=${state.copy}>${icons.copy}${isCopied ? 'Copied' : 'Copy'}</button>
           </div>
           <p class="hint">
-            <span>It is shown only now. The record will say who decided by it.</span>
+            <span>Copy it now: it is not shown again.</span>
           </p>
         </div>`
       : html`<div class="field">
@@ -117,7 +117,7 @@ export function handOverDialog(state) {
             @input=${(/** @type {Event} */ event) => state.write(/** @type {HTMLInputElement} */ (event.target).value)}
           />
           <p class=${isWrong ? 'error' : 'hint'} id="to-h">
-            ${isWrong ? `At most ${limits.maxLength} characters, and no # at the beginning` : 'The record names them as who decided.'}
+            ${isWrong ? `At most ${limits.maxLength} characters, and no # at the beginning` : 'The record will show this name.'}
           </p>
         </div>`}
     ${state.links.length ? linksOf(state) : nothing} ${problem ? html`<p class="error" role="alert">${problem}</p>` : nothing}
@@ -136,7 +136,9 @@ const linksOf = (state) =>
       ${state.links.map((link) => {
         const name = link.to ?? `Link ${link.link_id}`;
         return html`<li>
-          <span>${name} <span class="muted small">until ${local(link.expires_at)}</span></span
+          <span
+            >${name}
+            <span class="muted small">made ${span(Math.max(0, now() - Date.parse(link.created_at)))} ago, until ${local(link.expires_at)}</span></span
           ><button type="button" class="link" aria-label="Withdraw the link for ${name}" @click=${() => state.withdraw(link)}>Withdraw</button>
         </li>`;
       })}

@@ -98,14 +98,14 @@ export function showList(place, signal) {
         ${loading()}${now() - started > slow ? html`<p class="foot">This takes longer than usual.</p>` : nothing}`;
     }
     if (rows.length === 0) return choice.text ? noMatch(project, choice) : empty(choice);
-    return html`${table(list.listing, picking)}${foot(list, picking !== null)}${picking?.bar()}`;
+    return html`${table(list.listing, picking)}${foot(list, picking !== null && choice.status === 'waiting')}${picking?.bar()}`;
   }
 
   function draw() {
     document.title = titleOf(list);
     main.className = 'page';
     const failing = list.connection.failing;
-    drawFrame({ project, live: failing ? 'off' : offers('feed') ? 'live' : '' });
+    drawFrame({ project, live: failing ? 'off' : offers('feed') && list.wasRead ? 'live' : '' });
     const news = list.isStale ? 'Much has changed' : list.news.size ? `${list.news.size} new ${list.news.size === 1 ? 'wait' : 'waits'}` : '';
     render(
       html`${notices(list, selection.told)}${head(list, to, signal)}${tabs(list, to)}

@@ -11,6 +11,8 @@ import { about, now, utc } from './time.js';
 
 /** @typedef {import('./selection.js').Selection} Selection */
 
+const dash = html`<span class="dash">–</span>`;
+
 /** @param {Wait} wait */
 function name(wait) {
   return html`<th role="rowheader" class="q-col">
@@ -46,7 +48,7 @@ function waitingRow(wait, picking) {
     ${name(wait)}
     <td role="cell">${badge(wait.status)}</td>
     <td role="cell" class="who who-col" title=${wait.opened_by ?? nothing}>
-      ${isWaiting ? (wait.opened_by ?? '–') : wait.settled_by ? `by ${who(wait.settled_by)}` : '–'}
+      ${isWaiting ? (wait.opened_by ?? dash) : wait.settled_by ? `by ${who(wait.settled_by)}` : dash}
     </td>
     <td role="cell" class="end age age-col">${ago(wait.created_at, word('asked '), word(' ago'))}</td>
     <td role="cell" class="end left-col">
@@ -61,9 +63,9 @@ function decidedRow(wait) {
   return html`<tr role="row" data-id=${wait.wait_id}>
     ${name(wait)}
     <td role="cell">${badge(wait.status)}</td>
-    <td role="cell" class="who who-col">${wait.settled_by ? who(wait.settled_by) : '–'}</td>
-    <td role="cell" class="end age">${wait.settled_at ? ago(wait.settled_at, nothing, ' ago') : '–'}</td>
-    <td role="cell" class="end age took">${took ?? timeLeft(wait, '')}</td>
+    <td role="cell" class="who who-col">${wait.status === 'waiting' ? (wait.opened_by ?? dash) : wait.settled_by ? who(wait.settled_by) : dash}</td>
+    <td role="cell" class="end age">${wait.settled_at ? ago(wait.settled_at, nothing, ' ago') : timeLeft(wait, word(' left'))}</td>
+    <td role="cell" class="end age took">${took ?? dash}</td>
   </tr>`;
 }
 
@@ -89,11 +91,13 @@ export function table({ rows, choice }, picking) {
         <tr role="row">
           <th role="columnheader">Question</th>
           <th role="columnheader">Status</th>
-          <th role="columnheader" class="who-col">${choice.status === 'cancelled' ? 'Cancelled by' : 'Decided by'}</th>
-          <th role="columnheader" class="end">
-            ${choice.status === 'expired' ? 'Expired' : choice.status === 'cancelled' ? 'Cancelled' : 'Decided'}
+          <th role="columnheader" class="who-col">
+            ${{ cancelled: 'Cancelled by', '': 'By' }[/** @type {string} */ (choice.status)] ?? 'Decided by'}
           </th>
-          <th role="columnheader" class="end took">${choice.status ? 'Took' : 'Took or left'}</th>
+          <th role="columnheader" class="end">
+            ${{ expired: 'Expired', cancelled: 'Cancelled', '': 'Decided or left' }[/** @type {string} */ (choice.status)] ?? 'Decided'}
+          </th>
+          <th role="columnheader" class="end took">Took</th>
         </tr>
       </thead>
       ${body(decidedRow)}

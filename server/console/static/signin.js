@@ -10,7 +10,7 @@ const main = /** @type {HTMLElement} */ (document.getElementById('main'));
 
 /** @param {unknown} error */
 function explain(error) {
-  if (error instanceof Unreachable) return `${error.message} Check the network and try again.`;
+  if (error instanceof Unreachable) return `${error.message}. Check the network and try again.`;
   if (!(error instanceof Refusal)) return /** @type {Error} */ (error).message;
   if (error.status === 401) return 'This server does not know that token. Check that you copied all of it.';
   if (error.status === 429) return `There were too many attempts. Try again in ${error.retryAfter || 10} seconds.`;

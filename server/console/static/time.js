@@ -79,7 +79,6 @@ const stepFormat = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
-  timeZone: 'UTC',
 });
 const clockFormat = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',

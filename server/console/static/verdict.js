@@ -5,11 +5,14 @@ import { fields } from './decision.js';
 import * as icons from './icons.js';
 import { copy } from './say.js';
 import { shortId, statuses, who } from './status.js';
-import { now, span, step } from './time.js';
+import { now, span, step, utc } from './time.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 /** @typedef {import('./api.js').Link} Link */
 /** @typedef {import('./decision.js').Deciding} Deciding */
+
+/** @param {number} at */
+const agoOf = (at) => (now() - at < 5000 ? 'just now' : `${span(now() - at)} ago`);
 
 const looks = {
   waiting: '',
@@ -38,11 +41,11 @@ function meaningOf(wait) {
   const after = span(settled - Date.parse(wait.created_at));
   switch (wait.status) {
     case 'success':
-      return `The flow went on ${after} after it asked.`;
+      return `The flow went on. The answer came ${after} after it asked.`;
     case 'fail':
-      return `The flow was told no ${after} after it asked.`;
+      return `The flow was told no. The answer came ${after} after it asked.`;
     case 'expired':
-      return `The deadline passed ${span(now() - settled)} ago. The flow was told so; it can no longer be approved or rejected here.`;
+      return `The deadline passed ${agoOf(settled)}. The flow was told so; it can no longer be approved or rejected here.`;
     default:
       return 'Nobody decided. The flow was told that the wait was withdrawn.';
   }
@@ -52,7 +55,7 @@ function meaningOf(wait) {
 const reasonOf = (wait) => wait.outcome?.error ?? wait.cancel_reason;
 
 /** @param {unknown} what @param {string} when */
-const stepOf = (what, when) => html`<li><span>${what}</span><time datetime=${when}>${step(when)}</time></li>`;
+const stepOf = (what, when) => html`<li><span>${what}</span><time datetime=${when} title=${utc(when)}>${step(when)}</time></li>`;
 
 /** @param {Wait} wait @param {Link[]} links */
 function steps(wait, links) {
@@ -79,7 +82,7 @@ export function verdictCard(wait, { links, next }) {
       </div>
       ${reason ? html`<blockquote>${reason}</blockquote>` : nothing} ${steps(wait, links)}
       <p class="small muted">
-        Times are UTC. ${wait.status === 'expired' ? 'To ask again, the flow opens a new wait.' : nothing}
+        ${wait.status === 'expired' ? 'To ask again, the flow opens a new wait.' : nothing}
         ${wait.status === 'success' || wait.status === 'fail' ? html`Execution ${shortId(wait.execution_id)}` : nothing}
       </p>
       ${next ? html`<p>${nextButton(next)}</p>` : nothing}
@@ -97,10 +100,9 @@ const verbs = {
 
 /** @param {Wait} wait */
 function fasterOf(wait) {
-  const ago = span(now() - Date.parse(wait.settled_at ?? wait.expires_at));
-  if (wait.status === 'expired') return `The deadline passed ${ago} ago`;
-  const name = who(wait.settled_by);
-  return `${name[0].toUpperCase()}${name.slice(1)} ${verbs[wait.status]} this ${ago} ago`;
+  const ago = agoOf(Date.parse(wait.settled_at ?? wait.expires_at));
+  if (wait.status === 'expired') return `The deadline passed ${ago}`;
+  return `${wait.settled_by ? who(wait.settled_by) : 'Somebody'} ${verbs[wait.status]} this ${ago}`;
 }
 
 /** The card of somebody who was still writing when the wait was decided. @param {Deciding} d @param {import('./aftermath.js').Aftermath} aftermath */

@@ -1,7 +1,7 @@
 // What the page of a wait shows beside its card and its values.
 
 import { html, nothing } from './lit/lit-html.js';
-import { Unreachable } from './api.js';
+import { Refusal, Unreachable } from './api.js';
 import * as icons from './icons.js';
 import { lastAddress } from './list.js';
 import { copy } from './say.js';
@@ -34,7 +34,7 @@ function trouble({ failing, problem, tryNow }) {
       ${icons.note}
       <div>
         <h2>This page is not live any more</h2>
-        <p>${/** @type {Error} */ (problem).message}</p>
+        <p>${problem instanceof Refusal ? problem.message : 'Reload it to go on.'}</p>
       </div>
     </div>`;
   if (!failing) return nothing;
@@ -45,6 +45,7 @@ function trouble({ failing, problem, tryNow }) {
       <h2>${title}</h2>
       <p>
         You see the wait as it was at ${clock(failing.since)}.
+        <span aria-hidden="true">Trying again in ${Math.max(0, Math.ceil((failing.next - now()) / 1000))} s.</span>
         <button type="button" class="link" @click=${tryNow}>Try now</button>
       </p>
     </div>
