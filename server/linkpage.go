@@ -44,6 +44,7 @@ type linkPage struct {
 	Fields                []field // of the schema; none if it names no members
 
 	Decision waits.LinkDecision // what was sent
+	Output   string             // of the decision, as JSON
 	Problem  string             // with what was sent
 
 	Status    waits.Status // of a wait that is decided
@@ -110,8 +111,7 @@ func (l links) ShowLink(ctx context.Context, r waitsserver.ShowLinkRequestObject
 		return nil, err
 	}
 	p := newLinkPage(f, rootOfLink)
-	p.Page = r.Token
-	p.Decision.Output = "{}"
+	p.Page, p.Output = r.Token, "{}"
 	name := "question"
 	if f.wait.Status != waits.Waiting {
 		name = "decided"
@@ -158,10 +158,14 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	}
 	p := newLinkPage(f, rootOfDecision)
 	p.Page = "../" + r.Token
-	if f.wait.Status != waits.Waiting {
+	isWhole := p.take(*r.Body, f)
+	switch {
+	case f.wait.Status == waits.Waiting:
+	case f.wait.SettledBy == f.principal() && string(f.wait.Status) == string(r.Body.Result): // it was sent before
+		return render(pageOfAnswer, p, "done")
+	default:
 		return render(pageOfAnswer, p, "decided")
 	}
-	isWhole := p.take(*r.Body, f)
 	if isBack := r.Body.Confirmed != nil && *r.Body.Confirmed == waits.No; isBack {
 		for i := range p.Fields {
 			p.Fields[i].Problem = ""
@@ -172,7 +176,7 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		p.Problem = faults(p.Fields)
 		return render(pageOfProblem, p, "question")
 	}
-	request, err := l.requestOf(p.Decision)
+	request, err := l.requestOf(p)
 	if err == nil && !slices.Contains(f.Allow, request.Result) {
 		err = errLinkForbids
 	}
@@ -207,9 +211,8 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 		if err != nil {
 			return 0, nil, err
 		}
-		decision := p.Decision
 		p = newLinkPage(f, rootOfDecision)
-		p.Decision = decision
+		p.take(*r.Body, f)
 		return render(pageOfAnswer, p, "decided")
 	default:
 		return 0, nil, err
@@ -219,7 +222,7 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 
 // take keeps what was sent, and reports whether it makes an output.
 func (p *linkPage) take(d waits.LinkDecision, f *followed) (isWhole bool) {
-	p.Decision, isWhole = d, true
+	p.Decision, p.Output, isWhole = d, d.Output, true
 	switch {
 	case d.Output != "":
 		p.Fields = nil // it was written as JSON
@@ -228,11 +231,11 @@ func (p *linkPage) take(d waits.LinkDecision, f *followed) (isWhole bool) {
 		if d.Result == callback.Success {
 			var output []byte
 			output, isWhole = outputOf(p.Fields)
-			p.Decision.Output = string(output)
+			p.Output = string(output)
 		}
 	}
-	if p.Decision.Output == "" {
-		p.Decision.Output = "{}"
+	if p.Output == "" || d.Result == callback.Fail {
+		p.Output = "{}"
 	}
 	return isWhole
 }
@@ -243,9 +246,9 @@ func (l links) answer(ctx context.Context, secret string, before *followed, p *l
 	name := "done"
 	after, err := l.follow(ctx, secret)
 	if err == nil {
-		decision := p.Decision
+		decision, output, fields := p.Decision, p.Output, p.Fields
 		p = newLinkPage(after, rootOfDecision)
-		p.Decision = decision
+		p.Decision, p.Output, p.Fields = decision, output, fields
 		if after.wait.SettledBy != before.principal() {
 			name = "decided"
 		}
@@ -256,9 +259,28 @@ func (l links) answer(ctx context.Context, secret string, before *followed, p *l
 	return pageOfAnswer, body, err
 }
 
+// Written returns what somebody wrote and the record does not have, to keep it elsewhere.
+func (p *linkPage) Written() (all []field) {
+	for _, f := range p.Fields {
+		if f.Text != "" {
+			all = append(all, f)
+		}
+	}
+	if p.Decision.Output != "" && p.Decision.Output != "{}" {
+		all = append(all, field{Label: "Answer", Text: p.Decision.Output})
+	}
+	if p.Decision.Error != "" {
+		all = append(all, field{Label: "Reason", Text: p.Decision.Error})
+	}
+	return all
+}
+
 // requestOf returns the callback that a form means, or a *contract.Violation.
-func (l links) requestOf(d waits.LinkDecision) (request callback.Request, err error) {
-	request = callback.Request{Result: d.Result, Error: d.Error, Output: []byte(d.Output)}
+func (l links) requestOf(p *linkPage) (request callback.Request, err error) {
+	request = callback.Request{Result: p.Decision.Result, Output: []byte(p.Output)}
+	if request.Result == callback.Fail {
+		request.Error = p.Decision.Error
+	}
 	if !json.Valid(request.Output) {
 		return request, &contract.Violation{Member: "output", Rule: "must be well-formed JSON"}
 	}

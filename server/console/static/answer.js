@@ -1,16 +1,17 @@
 // What somebody is about to answer: the texts of the form, or an object of JSON.
 
-import { errorOf, fieldsOf, outputOf } from './form.js';
+import { errorOf, fieldsOf, outputOf, readOf } from './form.js';
 import { parse, stringify } from './json.js';
 import { findObjectError } from './jsonerror.js';
+import { schema } from './limits.js';
 import { me } from './store.js';
 
 /** @typedef {import('./form.js').Field} Field */
 
 export class Answer {
-  /** @param {import('./limits.js').Schema | undefined} schema of the output, if the wait has one */
-  constructor(schema) {
-    this.fields = schema ? fieldsOf(schema) : [];
+  /** @param {import('./limits.js').Schema | undefined} outputSchema if the wait has one */
+  constructor(outputSchema) {
+    this.fields = outputSchema ? fieldsOf(outputSchema) : [];
     /** @type {import('./form.js').Texts} */
     this.texts = new Map();
     /** @type {Set<string>} */
@@ -57,7 +58,7 @@ export class Answer {
 
   /** What is wrong with the details, or null. */
   get fault() {
-    return this.details.trim() === '' ? null : findObjectError(this.details);
+    return this.details.trim() === '' ? null : findObjectError(this.details, schema('AnyOutput')['x-max-depth']);
   }
 
   get isValid() {
@@ -78,6 +79,12 @@ export class Answer {
       this.left.add(field.name);
     }
     return field !== undefined;
+  }
+
+  /** What was written, to keep it elsewhere. */
+  get written() {
+    const given = this.fields.filter(({ name }) => this.text(name).trim() !== '');
+    return this.isForm ? given.map((field) => `${field.label}: ${readOf(field, this.text(field.name))}`).join('\n') : this.details.trim();
   }
 
   /** The output as JSON. */

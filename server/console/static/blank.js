@@ -3,7 +3,7 @@
 import { html, nothing } from './lit/lit-html.js';
 import { Refusal, Unreachable } from './api.js';
 import * as icons from './icons.js';
-import { address } from './router.js';
+import { address, isAddressable } from './router.js';
 import { shortId } from './status.js';
 import { anyProject, lastProject, mayUse, me, signInNeeded } from './store.js';
 
@@ -105,8 +105,10 @@ export function chooseProject(choose) {
   /** @param {SubmitEvent} event */
   const submit = (event) => {
     event.preventDefault();
-    const project = /** @type {HTMLInputElement} */ (document.getElementById('which')).value.trim();
-    if (project) choose(project);
+    const field = /** @type {HTMLInputElement} */ (document.getElementById('which'));
+    const project = field.value.trim();
+    field.setCustomValidity(isAddressable(project) ? '' : 'A browser cannot open a project with this id');
+    if (field.reportValidity() && project) choose(project);
   };
   if (!anyProject()) {
     return blank({
@@ -121,7 +123,7 @@ export function chooseProject(choose) {
       <h1>Which project?</h1>
       <p class="muted">A project id is part of every address of the API, and says whose flows they are.</p>
     </header>
-    <form @submit=${submit}>
+    <form novalidate @submit=${submit}>
       <div class="field"><label for="which">Project id</label><input id="which" required autocomplete="off" spellcheck="false" autofocus /></div>
       <button class="button primary tall">Show its waits</button>
     </form>

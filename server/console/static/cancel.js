@@ -21,15 +21,34 @@ const named = 5; // waits that the question names
 /** Has the browser ask before the page is closed. @param {Event} event */
 const warn = (event) => event.preventDefault();
 
+/**
+ * Cancels a wait, and reads it. If the answer of the first is lost, the second tells what became of it.
+ * @param {Wait} wait @param {string} reason
+ * @returns {Promise<{after?: Wait, error?: Error}>}
+ */
+async function attempt(wait, reason) {
+  /** @type {Error | undefined} */
+  let error;
+  await cancel(wait, reason).catch((e) => (error = e));
+  try {
+    return { after: await get(wait.project_id, wait.wait_id, {}), error };
+  } catch (e) {
+    return { error: error ?? /** @type {Error} */ (e) };
+  }
+}
+
 /** A cancelling that somebody is asked about. @param {Wait[]} waits @param {Owner} owner */
 export function cancelling(waits, { signal, changed, update, done }) {
   const state = {
     waits,
     reason: '',
     count: 0, // of those that were sent
+    cancelled: 0,
+    before: 0, // were decided before
     isSending: false,
+    problem: '',
     back() {
-      if (!state.isSending) done('');
+      if (!state.isSending) done(state.cancelled + state.before ? resultOf(state) : '');
     },
     /** @param {string} text */
     write(text) {
@@ -38,29 +57,31 @@ export function cancelling(waits, { signal, changed, update, done }) {
     },
     async send() {
       if (state.isSending || lengthOf(state.reason.trim()) > schema('CancelReason').maxLength) return;
-      state.isSending = true;
+      Object.assign(state, { isSending: true, count: 0, problem: '' });
       changed();
       addEventListener('beforeunload', warn);
-      let cancelled = 0;
-      let before = 0; // were decided before
-      /** @type {string[]} */
-      const failed = [];
-      for (const wait of waits) {
-        try {
-          await cancel(wait, state.reason.trim());
-          const after = await get(wait.project_id, wait.wait_id, {});
-          if (after.status === 'cancelled') cancelled++;
-          else before++;
-          if (!signal.aborted) update(after);
-        } catch (error) {
-          if (leave(error)) break;
-          failed.push(/** @type {Error} */ (error).message);
+      /** @type {Wait[]} */
+      const left = [];
+      for (const wait of state.waits) {
+        const { after, error } = await attempt(wait, state.reason.trim());
+        if (leave(error)) break;
+        if (after?.status === 'cancelled') state.cancelled++;
+        else if (after && after.status !== 'waiting') state.before++;
+        else {
+          left.push(wait);
+          state.problem = `${waitsOf(left.length)} could not be cancelled: ${error?.message ?? 'try again'}`;
         }
         state.count++;
-        if (!signal.aborted) changed(); // it goes on if the view is left
+        if (signal.aborted) continue; // it goes on if the view is left
+        if (after) update(after);
+        changed();
       }
       removeEventListener('beforeunload', warn);
-      if (!signal.aborted) done(resultOf(cancelled, before, failed));
+      state.isSending = false;
+      if (signal.aborted) return;
+      if (left.length === 0) return done(resultOf(state));
+      state.waits = left;
+      changed();
     },
   };
   return state;
@@ -69,11 +90,10 @@ export function cancelling(waits, { signal, changed, update, done }) {
 /** @param {number} count */
 const waitsOf = (count) => (count === 1 ? '1 wait' : `${count} waits`);
 
-/** @param {number} cancelled @param {number} before @param {string[]} failed */
-function resultOf(cancelled, before, failed) {
+/** @param {{cancelled: number, before: number}} state */
+function resultOf({ cancelled, before }) {
   const parts = [`${waitsOf(cancelled)} ${cancelled === 1 ? 'was' : 'were'} cancelled.`];
   if (before) parts.push(`${waitsOf(before)} had been decided before, and ${before === 1 ? 'stays' : 'stay'} so.`);
-  if (failed.length) parts.push(`${waitsOf(failed.length)} could not be cancelled: ${failed[0]}`);
   return parts.join(' ');
 }
 
@@ -114,6 +134,7 @@ export function cancelDialog(state) {
         ><span class="num">${used} of ${most}</span>
       </p>
     </div>
+    ${state.problem ? html`<p class="error" role="alert">${state.problem}</p>` : nothing}
     <div class="buttons">
       <button type="button" class="button" aria-disabled=${isSending} @click=${state.back}>${waits.length === 1 ? 'Keep it' : 'Keep them'}</button>
       <button class="button danger" aria-disabled=${isSending || used > most}>

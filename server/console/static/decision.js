@@ -25,31 +25,49 @@ import { me } from './store.js';
  * @property {(result: 'success' | 'fail', body: string) => void} send
  */
 
+/** What was written on the pages of this tab, and by whom, so that leaving a page or signing in again loses nothing. @type {Map<string, {answer: Answer, reason: string}>} */
+const written = new Map();
+const mostWritten = 50;
+
 /**
- * A decision that nobody has made yet.
+ * A decision that nobody has made yet, with what was written for it before.
  * @param {Wait} wait
  * @param {() => void} changed
  * @param {Deciding['send']} send
  * @returns {Deciding}
  */
-export const deciding = (wait, changed, send) => ({
-  wait,
-  answer: new Answer(wait.output_schema),
-  asks: null,
-  reason: '',
-  sending: null,
-  problem: '',
-  sent: null,
-  again: null,
-  command: '',
-  changed,
-  send,
-});
+export function deciding(wait, changed, send) {
+  const key = JSON.stringify([me()?.name, wait.project_id, wait.wait_id]);
+  const texts = written.get(key) ?? { answer: new Answer(wait.output_schema), reason: '' };
+  written.set(key, texts);
+  if (written.size > mostWritten) written.delete([...written.keys()][0]);
+  return {
+    wait,
+    answer: texts.answer,
+    get reason() {
+      return texts.reason;
+    },
+    set reason(text) {
+      texts.reason = text;
+    },
+    asks: null,
+    sending: null,
+    problem: '',
+    sent: null,
+    again: null,
+    command: '',
+    changed,
+    send,
+  };
+}
+
+/** Whether the answer cannot be changed: it is on the way, or may have arrived. @param {Deciding} d */
+const isFixed = (d) => d.sending !== null || d.again !== null;
 
 /** @param {Deciding} d @param {Event} event */
 function approve(d, event) {
   event.preventDefault();
-  if (d.sending) return;
+  if (isFixed(d)) return;
   d.problem = '';
   if (d.answer.isValid) d.asks = 'approve';
   else d.answer.leaveAll();
@@ -83,8 +101,8 @@ export function fields({ answer, changed }, isFixed) {
 
 /** @param {Deciding} d */
 function body(d) {
-  const { answer, sending, changed } = d;
-  if (answer.isForm) return html`<div class="fields" tabindex="0" role="group" aria-label="Answer">${fields(d, sending !== null)}</div>`;
+  const { answer, changed } = d;
+  if (answer.isForm) return html`<div class="fields" tabindex="0" role="group" aria-label="Answer">${fields(d, isFixed(d))}</div>`;
   const toggle = (/** @type {Event} */ event) => {
     answer.isOpen = /** @type {HTMLDetailsElement} */ (event.target).open;
     changed();
@@ -93,7 +111,7 @@ function body(d) {
     <p class="muted">The flow goes on as soon as you decide.</p>
     <details class="more" ?open=${answer.isOpen} @toggle=${toggle}>
       <summary>${icons.next}${answer.isOpen ? 'Details' : 'Add details'}</summary>
-      ${fields(d, sending !== null)}
+      ${fields(d, isFixed(d))}
     </details>
   </div>`;
 }
@@ -104,7 +122,7 @@ export function decisionCard(d) {
   const faulty = answer.faulty.length;
   const shown = answer.fields.filter((field) => answer.shownError(field)).length;
   const reject = () => {
-    if (sending) return;
+    if (isFixed(d)) return;
     d.asks = 'reject';
     d.problem = '';
     d.changed();
@@ -120,8 +138,8 @@ export function decisionCard(d) {
     ${body(d)}
     <div class="acts">
       <div class="pair">
-        <button class="button primary" ?disabled=${sending !== null}>${icons.yes}${sending === 'success' ? 'Approving…' : 'Approve'}</button>
-        <button type="button" class="button reject" ?disabled=${sending !== null} @click=${reject}>
+        <button class="button primary" ?disabled=${isFixed(d)}>${icons.yes}${sending === 'success' ? 'Approving…' : 'Approve'}</button>
+        <button type="button" class="button reject" ?disabled=${isFixed(d)} @click=${reject}>
           ${icons.no}${sending === 'fail' ? 'Rejecting…' : 'Reject'}
         </button>
         <span class="sends">sends <code>success</code></span

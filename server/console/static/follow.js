@@ -12,7 +12,7 @@ const mostPause = 30_000; // after failures
 
 /** Whether the failures of a request are worth another try. @param {unknown} error */
 export const isTransient = (error) =>
-  error instanceof Unreachable || (error instanceof Refusal && (error.status >= 502 || error.status === 500 || error.status === 429));
+  error instanceof Unreachable || (error instanceof Refusal && (error.status >= 502 || [408, 429, 500].includes(error.status)));
 
 /** Blocks for a time, or until the signal aborts. @param {number} milliseconds @param {AbortSignal} signal */
 export const pause = (milliseconds, signal) =>

@@ -3,7 +3,7 @@
 
 import { stringify } from './json.js';
 import { findError, findObjectError } from './jsonerror.js';
-import { lengthOf } from './limits.js';
+import { lengthOf, schema } from './limits.js';
 import { readable } from './values.js';
 
 /** @typedef {import('./limits.js').Schema} Schema */
@@ -57,16 +57,23 @@ function textError({ minLength = 0, maxLength = Infinity, pattern, enum: allowed
   if (length < minLength) return `Must have at least ${some(minLength, 'character', 'characters')}`;
   if (length > maxLength) return `${some(length - maxLength, 'character', 'characters')} too many`;
   if (allowed && !allowed.includes(text)) return `Must be one of ${allowed.join(', ')}`;
-  if (pattern && !matches(pattern, text)) return `Not in the form asked for: ${pattern}`;
+  if (pattern && fails(pattern, text)) return `Not in the form asked for: ${pattern}`;
   return '';
 }
 
-/** Patterns are of RE2; one that this browser does not know is left to the server. @param {string} pattern @param {string} text */
-function matches(pattern, text) {
+const longestMatched = 200; // characters; what a person types into a field with a pattern
+
+/**
+ * Whether a pattern fails. Patterns are of RE2, which takes a time that grows with the text; a browser may take for ever
+ * where groups repeat, and means something else by some escapes. Those are left to the server.
+ * @param {string} pattern @param {string} text
+ */
+function fails(pattern, text) {
+  if (text.length > longestMatched || /\)[*+?{]|\(\?|\[\[:|\\[sSpPAzQEC]/.test(pattern)) return false;
   try {
-    return new RegExp(pattern, 'u').test(text);
+    return !new RegExp(pattern, 'u').test(text);
   } catch {
-    return true;
+    return false;
   }
 }
 
@@ -91,7 +98,8 @@ function linesError({ minItems = 0, maxItems = Infinity, items }, text) {
 
 /** @param {Schema} schema @param {string} text */
 function jsonError({ type }, text) {
-  const fault = type === 'object' ? findObjectError(text) : findError(text);
+  const levels = schema('AnyOutput')['x-max-depth'] - 1; // the field is inside of the output
+  const fault = type === 'object' ? findObjectError(text, levels) : findError(text, levels);
   if (fault) return `Line ${fault.line}, column ${fault.column}: ${fault.what}`;
   if (type === 'array' && !text.trim().startsWith('[')) return 'Must be a list, as in [1, 2]';
   return '';

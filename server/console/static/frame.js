@@ -3,7 +3,7 @@
 import { html, nothing, render } from './lit/lit-html.js';
 import { root } from './api.js';
 import * as icons from './icons.js';
-import { address, go } from './router.js';
+import { address, go, isAddressable } from './router.js';
 import { shortId } from './status.js';
 import { anyProject, letterKeys, may, me, projects, setLetterKeys, signInNeeded } from './store.js';
 
@@ -20,8 +20,10 @@ function projectMenu(current) {
   /** @param {SubmitEvent} event */
   const other = (event) => {
     event.preventDefault();
-    const project = /** @type {HTMLInputElement} */ (document.getElementById('other-project')).value.trim();
-    if (project) go(address(project));
+    const field = /** @type {HTMLInputElement} */ (document.getElementById('other-project'));
+    const project = field.value.trim();
+    field.setCustomValidity(isAddressable(project) ? '' : 'A browser cannot open a project with this id');
+    if (field.reportValidity() && project) go(address(project));
   };
   const all = projects().includes(current) ? projects() : [current, ...projects()];
   return html`<div id="projects" class="pop" popover>
@@ -34,7 +36,7 @@ function projectMenu(current) {
     )}
     ${anyProject()
       ? html`<hr />
-          <form class="other" @submit=${other}>
+          <form class="other" novalidate @submit=${other}>
             <label class="unseen" for="other-project">Another project</label>
             <input id="other-project" placeholder="Another project" required autocomplete="off" spellcheck="false" />
           </form>`

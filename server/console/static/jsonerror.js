@@ -12,13 +12,15 @@ class Found {
 }
 
 /**
- * Returns null if the text is JSON (RFC 8259). Otherwise it returns the first error, with its line
- * and column counted from 1.
+ * Returns null if the text is JSON (RFC 8259) with at most a number of levels. Otherwise it returns the
+ * first error, with its line and column counted from 1.
  * @param {string} text
+ * @param {number} levels
  * @returns {Fault | null}
  */
-export function findError(text) {
+export function findError(text, levels) {
   let at = 0;
+  let level = 0;
   /** @param {string} what @returns {never} */
   const fail = (what) => {
     throw new Found(what, at);
@@ -55,9 +57,11 @@ export function findError(text) {
     at += match ? match[0].length : fail('a value is expected');
   };
   const members = (/** @type {string} */ close, /** @type {() => void} */ one) => {
+    if (++level > levels) fail(`objects and lists nest more than ${levels} levels deep`);
     at++;
     space();
     if (text[at] === close) {
+      level--;
       at++;
       return;
     }
@@ -66,6 +70,7 @@ export function findError(text) {
       one();
       space();
       if (text[at] === close) {
+        level--;
         at++;
         return;
       }
@@ -121,9 +126,10 @@ export function findError(text) {
 /**
  * The same for a text that must be a JSON object.
  * @param {string} text
+ * @param {number} levels
  */
-export function findObjectError(text) {
-  const error = findError(text);
+export function findObjectError(text, levels) {
+  const error = findError(text, levels);
   if (error) return error;
   return text.trim().startsWith('{')
     ? null

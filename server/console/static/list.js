@@ -105,7 +105,7 @@ export function showList(place, signal) {
     document.title = titleOf(list);
     main.className = 'page';
     const failing = list.connection.failing;
-    drawFrame({ project, live: failing ? 'off' : offers('feed') && list.wasRead ? 'live' : '' });
+    drawFrame({ project, live: failing || problem ? 'off' : offers('feed') && list.wasRead ? 'live' : '' });
     const news = list.isStale ? 'Much has changed' : list.news.size ? `${list.news.size} new ${list.news.size === 1 ? 'wait' : 'waits'}` : '';
     render(
       html`${notices(list, selection.told)}${head(list, to, signal)}${tabs(list, to)}
@@ -127,6 +127,8 @@ export function showList(place, signal) {
   }
 
   draw();
+  const field = /** @type {HTMLInputElement | null} */ (main.querySelector('#q'));
+  if (field && document.activeElement !== field) field.value = choice.text;
   list.run(signal).catch(stop);
   scrollTo(0, before?.top ?? 0);
   if (before?.opened)

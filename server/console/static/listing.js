@@ -142,6 +142,10 @@ export class Listing {
 
   /** Changes a row in its place, and returns whether there is one. @param {Wait} wait */
   replace(wait) {
+    for (const { ahead } of this.readers) {
+      const at = ahead.findIndex((one) => one.wait_id === wait.wait_id);
+      if (at >= 0 && wait.status !== 'waiting') ahead[at] = wait;
+    }
     const place = this.places.get(wait.wait_id);
     if (place === undefined) return false;
     const isOlder = wait.status === 'waiting' && this.rows[place].status !== 'waiting'; // a status changes once

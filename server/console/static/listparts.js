@@ -66,7 +66,6 @@ export function head({ project, choice }, to, signal) {
         id="q"
         name="q"
         type="search"
-        value=${choice.text}
         placeholder="Workflow, run, state, wait id${offers('count') ? ' or tag' : ''}"
         autocomplete="off"
         spellcheck="false"

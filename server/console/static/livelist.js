@@ -28,7 +28,7 @@ export class LiveList {
     this.isStale = false; // more has changed than was followed
     this.isLoading = false;
     this.wasRead = false;
-    /** @type {{opened: string, settled: string} | undefined} */
+    /** @type {{opened: string | undefined, settled: string | undefined} | undefined} */
     this.cursors = undefined;
     /** @type {Set<Wait[]>} */
     this.reads = new Set(); // what was followed during each read that is under way
@@ -99,43 +99,43 @@ export class LiveList {
   /** @param {AbortSignal} signal */
   #followOpened(signal) {
     return this.connection.follow(async (seconds) => {
-      const page = await this.#opened(this.cursors?.opened ?? 'now', seconds, signal).catch((error) => this.#missed(error));
-      return this.#take(page?.waits ?? [], 'opened', page?.next_cursor, signal);
+      const isLost = this.cursors?.opened === undefined;
+      const page = await this.#opened(this.cursors?.opened ?? 'now', isLost ? 0 : seconds, signal).catch((error) => this.#missed(error));
+      return this.#take(page?.waits ?? [], 'opened', page?.next_cursor, isLost, signal);
     }, signal);
   }
 
   /** @param {AbortSignal} signal */
   #followSettled(signal) {
     return this.connection.follow(async (seconds) => {
-      const query = {
-        after: this.cursors?.settled,
-        wait_seconds: seconds,
-        limit: followed,
-      };
+      const isLost = this.cursors?.settled === undefined;
+      const query = { after: this.cursors?.settled ?? 'now', wait_seconds: isLost ? 0 : seconds, limit: followed };
       const page = await outcomes(this.project, query, signal).catch((error) => this.#missed(error));
-      return this.#take(page?.outcomes ?? [], 'settled', page?.next, signal);
+      return this.#take(page?.outcomes ?? [], 'settled', page?.next, isLost, signal);
     }, signal);
   }
 
-  /** The server does not know a cursor any more, so something may have been missed. @param {unknown} error @returns {undefined} */
+  /** The server does not know a cursor any more. @param {unknown} error @returns {undefined} */
   #missed(error) {
     if (!(error instanceof Refusal) || ![400, 409, 410].includes(error.status)) throw error;
-    this.isStale = true;
   }
 
   /**
+   * Shows what was followed. Too much at once is skipped, which the page says, as when a cursor was lost: the next cursor
+   * is then that of now, and only after it came can the list be read again without a gap.
    * @param {Wait[]} waits @param {'opened' | 'settled'} kind
-   * @param {string | undefined} cursor the next one; undefined: from now on
+   * @param {string | undefined} cursor the next one, if there is one
+   * @param {boolean} wasLost the cursor of the question
    * @param {AbortSignal} signal
+   * @returns {Promise<boolean>} whether to pause before the next question
    */
-  async #take(waits, kind, cursor, signal) {
+  async #take(waits, kind, cursor, wasLost, signal) {
     const isMany = waits.length === followed;
-    if (isMany || cursor === undefined) this.isStale = true;
-    if (this.cursors) this.cursors[kind] = isMany || cursor === undefined ? 'now' : cursor;
-    for (const wait of waits) {
-      this.#show(wait);
-    }
-    if (waits.length === 0 && cursor !== undefined) return false;
+    if (this.cursors) this.cursors[kind] = isMany ? undefined : cursor;
+    for (const wait of waits) this.#show(wait);
+    if (isMany || cursor === undefined) return false;
+    if (wasLost) this.isStale = true;
+    if (waits.length === 0 && !wasLost) return false;
     if (this.listing.rows.length === 0 && (this.news.size > 0 || this.isStale)) await this.reload(signal);
     this.counts.ask(signal);
     this.changed();

@@ -26,6 +26,9 @@ export function address(project, wait = '', query = {}) {
   return base.pathname + path + (given && `?${given}`);
 }
 
+/** Whether an id can be a part of an address: browsers take the others for directions. @param {string} id */
+export const isAddressable = (id) => id !== '.' && id !== '..';
+
 /** Where the console is. @returns {Place} */
 export function here() {
   const query = new URLSearchParams(location.search);

@@ -109,7 +109,7 @@ function fasterOf(wait) {
 export function lateCard(d, { next }) {
   const { wait, answer, reason } = d;
   const given = reasonOf(wait);
-  const written = [answer.isStarted ? answer.output : '', reason].filter(Boolean).join('\n');
+  const written = [answer.written, reason].filter(Boolean).join('\n');
   return html`<section class="decide kept" aria-labelledby="verdict-head">
     <div class="say">
       <div class="notice warn">

@@ -11,6 +11,7 @@ import { showDialog } from './dialog.js';
 import { Connection, isTransient } from './follow.js';
 import { drawFrame } from './frame.js';
 import { aftermathOf } from './aftermath.js';
+import { show } from './router.js';
 import { Countdown, alert } from './say.js';
 import { leave } from './session.js';
 import { leftOf, question, statuses } from './status.js';
@@ -66,6 +67,7 @@ export function showWait({ project, wait: waitId }, signal) {
 
   /** The wait has left waiting. @param {Deciding} decision */
   function decided(decision) {
+    decision.reason ||= asking?.text() ?? '';
     const { wait, answer, reason, asks, sent } = decision;
     const isMine = sent !== null && isOutcome(wait, sent.body);
     isLate = !isMine && (answer.isStarted || reason !== '' || asks !== null || sent !== null);
@@ -140,16 +142,19 @@ export function showWait({ project, wait: waitId }, signal) {
     draw();
   }
 
+  /** @param {Asking} what */
+  const close = (what) => asking === what && put(null);
+
   function draw() {
     if (signal.aborted) return;
     const failing = connection.failing;
-    drawFrame({ project, live: failing ? 'off' : 'live' });
+    drawFrame({ project, live: failing || problem ? 'off' : 'live' });
     main.className = 'page is-wait';
     if (!d) {
       document.title = 'Wait · Flowcallback';
       const seconds = failing && !problem ? Math.max(0, Math.ceil((failing.next - now()) / 1000)) : undefined;
       const loading = now() - started < 200 ? nothing : html`<p class="muted" role="status">Loading the wait…</p>`;
-      const place = { project, wait: waitId, seconds, retry: () => connection.tryNow() };
+      const place = { project, wait: waitId, seconds, retry: problem ? show : () => connection.tryNow() };
       render(problem || failing ? failed(problem ?? failing?.error, place) : loading, main);
       return;
     }
@@ -160,7 +165,7 @@ export function showWait({ project, wait: waitId }, signal) {
       keyed(
         waitId,
         html`<div class="wait">${parts}</div>
-          ${menu(wait, { signal, changed: draw, update, put })}`,
+          ${menu(wait, { signal, changed: draw, update, put, close })}`,
       ),
       main,
     );

@@ -4,43 +4,46 @@ import { html, nothing } from './lit/lit-html.js';
 import { cancelDialog, cancelling } from './cancel.js';
 import { deadlineDialog, moving } from './deadline.js';
 import { handOverDialog, handingOver } from './handover.js';
-import { say } from './say.js';
 import { offers } from './store.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
-/** @typedef {{back: () => void, template: () => unknown}} Asking a question in the dialog */
+/** @typedef {{back: () => void, text: () => string, template: () => unknown}} Asking a question in the dialog, with what was written into it */
 
 /**
  * @typedef {object} Owner the page of the wait
  * @property {AbortSignal} signal
  * @property {() => void} changed
  * @property {(wait: Wait) => void} update shows the wait as it is now
- * @property {(asking: Asking | null) => void} put shows a question, or none
+ * @property {(asking: Asking) => void} put shows a question
+ * @property {(asking: Asking) => void} close shows it no more
  */
 
 /** Whether there is something in the menu. @param {Wait} wait */
 export const hasMenu = (wait) => wait.status === 'waiting' && (offers('open') || offers('links'));
 
 /** @param {Wait} wait @param {Owner} owner */
-export function menu(wait, { signal, changed, update, put }) {
+export function menu(wait, { signal, changed, update, put, close }) {
   if (!hasMenu(wait)) return nothing;
-  const done = () => put(null);
-  const handOver = () => {
-    const state = handingOver(wait, { signal, changed, done });
-    put({ back: done, template: () => handOverDialog(state) });
+  /** @param {(done: () => void) => Asking} make */
+  const askWith = (make) => {
+    const asking = make(() => close(asking)); // a late answer closes no other question
+    put(asking);
   };
-  const move = () => {
-    const state = moving(wait, { changed, update, done });
-    put({ back: done, template: () => deadlineDialog(state) });
-  };
-  const cancel = () => {
-    const told = (/** @type {string} */ result) => {
-      say(result);
-      done();
-    };
-    const state = cancelling([wait], { signal, changed, update, done: told });
-    put({ back: state.back, template: () => cancelDialog(state) });
-  };
+  const handOver = () =>
+    askWith((done) => {
+      const state = handingOver(wait, { signal, changed, done });
+      return { back: done, text: () => '', template: () => handOverDialog(state) };
+    });
+  const move = () =>
+    askWith((done) => {
+      const state = moving(wait, { changed, update, done });
+      return { back: done, text: () => '', template: () => deadlineDialog(state) };
+    });
+  const cancel = () =>
+    askWith((done) => {
+      const state = cancelling([wait], { signal, changed, update, done });
+      return { back: state.back, text: () => state.reason, template: () => cancelDialog(state) };
+    });
   const item = (/** @type {string} */ word, /** @type {() => void} */ act, look = '') => {
     const press = () => {
       document.getElementById('more')?.hidePopover();
