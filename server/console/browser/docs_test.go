@@ -21,6 +21,8 @@ func TestDocs(t *testing.T) {
 	b.until(t, "document.querySelector('[id^=operations-callback] textarea')?.value.includes('result') === true")
 	b.click(t, "[id^=operations-callback] button.execute")
 	b.until(t, `document.querySelector('[id^=operations-callback] .responses-inner')?.innerText.includes('"aa7d6479-141d-482f-b9bc-85b5cd14066b"') === true`)
+	b.as(t, "dark", 1280, 800)
+	b.until(t, "document.documentElement.classList.contains('dark-mode')")
 	b.press(t, "The side that waits")
 	b.until(t, "document.querySelectorAll('[id^=operations-waits]').length >= 4")
 	b.press(t, "Waits")

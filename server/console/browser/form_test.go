@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -38,7 +39,7 @@ func TestForm(t *testing.T) {
 	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{OutputSchema: []byte(everyKind)})
 	b := open(t, f.page(wait))
 	b.calm = []string{"status of 400"} // of the answer that only the server refuses
-	b.shows(t, "Your decision", "Who takes it", "From 0 to 15", "0 of 200", "One entry on each line, at most 2", "A value of JSON: object", "More")
+	b.shows(t, "Your decision", "Who takes it", "From 0 to 15", "0 of 200", "One entry on each line, at most 2", "A JSON object", "A JSON value", "More")
 	b.press(t, "Approve")
 	b.shows(t, "4 answers need a look before you can approve", "Choose one", "An answer is needed")
 	b.until(t, "document.activeElement.closest('.field').innerText.startsWith('Carrier')")
@@ -55,7 +56,7 @@ func TestForm(t *testing.T) {
 		{"count", "0", "Must be at least 1"},
 		{"count", "12345678901234567890", ""},
 		{"code", "ABCDEF", "1 character too many"},
-		{"code", "ab", "Must match ^[A-Z]+$"},
+		{"code", "ab", "Not in the form asked for: ^[A-Z]+$"},
 		{"code", "AB", ""},
 		{"labels", "a\nb\nc", "1 entry too many"},
 		{"labels", "a\nlong", "Entry 2: 1 character too many"},
@@ -107,4 +108,38 @@ func TestOptionalAnswers(t *testing.T) {
 	if got := f.get(t, wait.WaitID); string(got.Outcome.Output) != `{}` {
 		t.Errorf("output = %s, want {}", got.Outcome.Output)
 	}
+}
+
+// Names that JavaScript has for itself are names as any other. A pattern that takes a browser for ever is left to the
+// server. What nests too deeply, and a day that there is not, have an error, and the page lives on.
+func TestUncommonForms(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","required":["constructor","toString"],"properties":{
+		"constructor":{"type":"string"},"__proto__":{"type":"string"},"slow":{"type":"string","pattern":"^([a-z]+)+$"},"at":{"type":"string","format":"date-time"},"deep":{"type":"array"}}}`)})
+	b := open(t, f.page(wait))
+	b.calm = []string{"status of 400"}
+	b.fill(t, "[name=constructor]", "a")
+	b.fill(t, "[name=__proto__]", "b")
+	b.fill(t, "[name=toString]", "1")
+	b.fill(t, "[name=slow]", strings.Repeat("thequickbrownfox", 4)+"!")
+	b.run(t, chromedp.Evaluate(`{ const f = document.querySelector('[name=deep]'); f.value = '['.repeat(30000); f.dispatchEvent(new Event('input')); f.dispatchEvent(new Event('blur')); }`, nil))
+	b.shows(t, "objects and lists nest more than 49 levels deep")
+	b.fill(t, "[name=deep]", "[]")
+	b.press(t, "Approve")
+	b.press(t, "Approve")
+	b.shows(t, "Must match the pattern") // the server's word
+	b.fill(t, "[name=slow]", "fox")
+	b.press(t, "Approve")
+	b.press(t, "Approve")
+	b.shows(t, "The flow went on")
+	if got, want := string(f.get(t, wait.WaitID).Outcome.Output), `{"constructor":"a","__proto__":"b","slow":"fox","deep":[],"toString":1}`; got != want {
+		t.Errorf("output = %s, want %s", got, want)
+	}
+
+	late := f.ask(t, "order-approval", "And this?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","properties":{"at":{"type":"string","format":"date-time"},"note":{"type":"string"}}}`)})
+	b.goTo(t, f.page(late))
+	b.fill(t, "[name=note]", "kept")
+	b.set(t, "at", "20265-01-01T10:00")
+	f.succeed(t, late)
+	b.shows(t, "Somebody approved this", "What you had written")
 }

@@ -23,6 +23,7 @@ type line struct {
 	isCut  bool
 	before func(*http.Request)                       // may block
 	after  func(r *http.Request, body []byte) []byte // changes the body of an answer
+	header func(http.Header)                         // changes the header of an answer
 	server *httptest.Server
 }
 
@@ -32,7 +33,7 @@ func newLine(t *testing.T, to string) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &line{before: func(*http.Request) {}, after: func(_ *http.Request, body []byte) []byte { return body }}
+	l := &line{header: func(http.Header) {}, before: func(*http.Request) {}, after: func(_ *http.Request, body []byte) []byte { return body }}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ModifyResponse: func(r *http.Response) error {
@@ -41,8 +42,9 @@ func newLine(t *testing.T, to string) *line {
 				return err
 			}
 			l.mu.Lock()
-			after := l.after
+			after, header := l.after, l.header
 			l.mu.Unlock()
+			header(r.Header)
 			body = after(r.Request, body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			r.ContentLength = int64(len(body))
@@ -81,6 +83,13 @@ func (l *line) eachAnswer(do func(r *http.Request, body []byte) []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.after = do
+}
+
+// eachHeader has a function change the header of each answer.
+func (l *line) eachHeader(do func(http.Header)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.header = do
 }
 
 // cut ends all connections, and those to come; or no more.

@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -60,10 +62,16 @@ func TestRows(t *testing.T) {
 	if got := value[string](t, b, "document.querySelector('tbody .id').textContent + '/' + document.querySelector('tbody .id').title"); got != run+"/"+run {
 		t.Errorf("the id is %q, want the whole", got)
 	}
+	soon := f.ask(t, "order-approval", "Soon?", client.OpenOptions{Timeout: 14 * time.Minute})
+	f.ask(t, "order-approval", "At once?", client.OpenOptions{Timeout: 4 * time.Minute})
+	b.shows(t, "2 new waits")
+	b.press(t, "Show")
+	b.until(t, "document.querySelector('.left.soon')?.innerText.startsWith('13 min') && document.querySelector('.left.urgent')?.innerText.startsWith('3 min')")
+	f.succeed(t, soon)
 	if !value[bool](t, b, "document.querySelector('tbody .id').getBoundingClientRect().width < 130") {
 		t.Error("the id is not shortened")
 	}
-	b.run(t, chromedp.Click("tbody .left-col", chromedp.ByQuery))
+	b.run(t, chromedp.Click("tbody tr:last-child .left-col", chromedp.ByQuery))
 	b.until(t, "location.pathname.endsWith('"+wait.WaitID+"')")
 	b.press(t, "Ids")
 	b.run(t, chromedp.Evaluate("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }", nil))
@@ -94,11 +102,12 @@ func TestSearch(t *testing.T) {
 	settled := f.ask(t, "order-approval", "Settled?", client.OpenOptions{})
 	f.succeed(t, settled)
 	both := f.ask(t, "urgent-approval", "Begins so?", client.OpenOptions{})
+	f.ask(t, "data-export", "Tagged, too?", client.OpenOptions{Tags: []string{"urgent"}})
 	b := open(t, f.console(""))
 	b.calm = []string{"status of 404"} // of a text that looks like a wait id
 	for text, want := range map[string]string{
-		"order": "Settled?", "refund-approval": "Tagged?", "urgent": "Begins so?,Tagged?", tagged.WaitID: "Tagged?", string(both.StateID): "Begins so?",
-		run: "Begins so?,Settled?,Tagged?", "approval": "", "Order": "",
+		"order": "Settled?", "refund-approval": "Tagged?", "urgent": "Tagged, too?,Begins so?,Tagged?", tagged.WaitID: "Tagged?", string(both.StateID): "Begins so?",
+		run: "Tagged, too?,Begins so?,Settled?,Tagged?", "approval": "", "Order": "",
 	} {
 		b.fill(t, "#q", text)
 		b.until(t, fmt.Sprintf("new URLSearchParams(location.search).get('q') === %q && %s === %q", text, rows, want))
@@ -140,6 +149,9 @@ func TestManyWaitsOverASlowLine(t *testing.T) {
 	b := open(t, l.URL+"/console/"+project)
 	b.until(t, "document.querySelectorAll('tbody .q').length >= 50")
 	b.until(t, "document.title.startsWith('(1000+) ')")
+	if value[bool](t, b, "document.querySelector('.news') !== null") {
+		t.Error("waits that were there before are news")
+	}
 	b.until(t, fmt.Sprintf("(scrollTo(0, document.documentElement.scrollHeight), document.querySelectorAll('tbody .q').length === %d)", many))
 	if got := value[int](t, b, "new Set([...document.querySelectorAll('tbody tr')].map((r) => r.dataset.id)).size"); got != many {
 		t.Errorf("the list shows %d different waits, want %d", got, many)
@@ -158,8 +170,12 @@ func TestManyWaitsOverASlowLine(t *testing.T) {
 // The way back from a wait leads to its row, without asking for the list again. What happened meanwhile is shown.
 func TestBackToTheRow(t *testing.T) {
 	f := start(t)
+	var fortySix waits.Wait
 	for i := range 60 {
-		f.ask(t, "order-approval", fmt.Sprintf("%02d?", i), client.OpenOptions{Timeout: time.Duration(i+1) * time.Hour})
+		wait := f.ask(t, "order-approval", fmt.Sprintf("%02d?", i), client.OpenOptions{Timeout: time.Duration(i+1) * time.Hour})
+		if i == 46 {
+			fortySix = wait
+		}
 	}
 	b := open(t, f.console(""))
 	b.until(t, "(scrollTo(0, document.documentElement.scrollHeight), document.querySelectorAll('tbody .q').length === 60)")
@@ -174,6 +190,7 @@ func TestBackToTheRow(t *testing.T) {
 	b.until(t, "document.querySelector('h1')?.textContent === '45?'")
 	var asked int
 	b.run(t, chromedp.Evaluate("performance.clearResourceTimings()", nil))
+	f.succeed(t, fortySix)
 	b.press(t, "Waits")
 	b.until(t, "document.activeElement.textContent === '45?'")
 	b.until(t, "Math.abs(scrollY - 1500) < 5")
@@ -181,6 +198,7 @@ func TestBackToTheRow(t *testing.T) {
 	if asked != 0 {
 		t.Errorf("the way back asked for the list %d times, want 0", asked)
 	}
+	b.until(t, cell("46?", ".badge")+" === 'Approved'") // while it was left
 }
 
 // Letters move, select and search, unless somebody has switched them off.
@@ -195,8 +213,8 @@ func TestLetterKeys(t *testing.T) {
 	b.keys(t, "kx")
 	b.until(t, "document.querySelectorAll('tbody :checked').length === 1")
 	b.shows(t, "1 selected")
-	b.keys(t, "/")
-	b.until(t, "document.activeElement.id === 'q'")
+	b.run(t, input.DispatchKeyEvent(input.KeyDown).WithKey("/").WithText("/"))
+	b.until(t, "document.activeElement.id === 'q' && document.activeElement.value === ''")
 	b.keys(t, kb.Tab)
 	b.click(t, ".me")
 	b.press(t, "Letter keys in lists")
@@ -233,16 +251,21 @@ func TestCancelSeveral(t *testing.T) {
 	b.press(t, "Cancel 3 waits…")
 	b.fill(t, "#why", "the shop is closed")
 	var once sync.Once
+	var deleted atomic.Int64
 	l.eachRequest(func(r *http.Request) {
 		if r.Method == http.MethodDelete {
+			deleted.Add(1)
 			once.Do(func() { f.succeed(t, opened[1]) })
 		}
 	})
-	b.press(t, "Cancel 3 waits")
+	b.run(t, chromedp.Evaluate("document.querySelector('dialog form').requestSubmit(); document.querySelector('dialog form').requestSubmit()", nil))
 	b.shows(t, "2 waits were cancelled. 1 wait had been decided before, and stays so.")
 	b.until(t, cell("One?", ".badge")+" === 'Cancelled' && "+cell("Two?", ".badge")+" === 'Approved'")
 	if got := f.get(t, opened[2].WaitID); got.Status != waits.Cancelled || got.CancelReason != "the shop is closed" {
 		t.Errorf("wait = %s %q, want cancelled with the reason", got.Status, got.CancelReason)
+	}
+	if got := deleted.Load(); got != 3 {
+		t.Errorf("3 waits were cancelled with %d requests", got)
 	}
 }
 
@@ -283,4 +306,99 @@ func TestOpenedOffline(t *testing.T) {
 	l.eachRequest(func(*http.Request) {})
 	b.press(t, "Try now")
 	b.until(t, rows+" === 'First?'")
+}
+
+// More waits at once than are followed one by one, and a cursor that the server does not know any more: the page says that
+// much has changed, the numbers are right, and nothing is missing after "Show".
+func TestBurstAndLostCursor(t *testing.T) {
+	f := start(t)
+	f.ask(t, "order-approval", "First?", client.OpenOptions{Timeout: time.Hour})
+	l := newLine(t, f.URL)
+	var isForeign atomic.Bool
+	l.eachRequest(func(r *http.Request) {
+		shortPolls(r)
+		if query := r.URL.Query(); isForeign.Load() && query.Has("after") && query.Get("after") != "now" {
+			query.Set("after", "999999999")
+			r.URL.RawQuery = query.Encode()
+		}
+	})
+	b := open(t, l.URL+"/console/"+project)
+	b.until(t, rows+" === 'First?'")
+	burst := func(from, to int) {
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				for n := from + i; n < to; n += 8 {
+					f.ask(t, "order-approval", fmt.Sprint(n), client.OpenOptions{Timeout: 2 * time.Hour})
+				}
+			})
+		}
+		all.Wait()
+	}
+	l.cut(true)
+	b.calm = []string{"net::ERR"}
+	burst(0, 150)
+	l.cut(false)
+	b.press(t, "Try now")
+	b.shows(t, "Much has changed")
+	burst(150, 180)
+	b.until(t, "document.title.startsWith('(181) ')")
+	b.press(t, "Show")
+	b.until(t, "(scrollTo(0, document.documentElement.scrollHeight), document.querySelectorAll('tbody .q').length === 181 || document.body.innerText.includes('new wait') && ([...document.querySelectorAll('button')].find((e) => e.innerText === 'Show')?.click(), false))")
+	isForeign.Store(true)
+	b.calm = []string{"net::ERR", "status of 4"}
+	b.shows(t, "Much has changed")
+	isForeign.Store(false)
+	b.press(t, "Show")
+	b.until(t, "!document.body.innerText.includes('Much has changed')")
+}
+
+// A search that lost its network once finds all the same. What was typed does not follow one into a wait.
+func TestSearchIsPatient(t *testing.T) {
+	f := start(t)
+	f.ask(t, "special-approval", "Begins so?", client.OpenOptions{})
+	wait := f.ask(t, "order-approval", "Tagged?", client.OpenOptions{Tags: []string{"special"}})
+	l := newLine(t, f.URL)
+	var once sync.Once
+	l.eachRequest(func(r *http.Request) {
+		if r.URL.Query().Has("tag") && r.URL.Query().Has("limit") {
+			once.Do(func() { panic(http.ErrAbortHandler) })
+		}
+	})
+	b := open(t, l.URL+"/console/"+project+"?q=special")
+	b.calm = []string{"net::ERR"}
+	b.until(t, rows+" === 'Tagged?,Begins so?'")
+	b.until(t, "document.querySelector('#q').value === 'special'")
+	b.run(t, chromedp.Evaluate("{ const f = document.querySelector('#q'); f.value = 'zzz'; f.dispatchEvent(new Event('input')); document.querySelector('a.q').click(); }", nil))
+	<-time.After(600 * time.Millisecond)
+	if got := value[string](t, b, "location.pathname"); !strings.HasSuffix(got, wait.WaitID) {
+		t.Errorf("what was typed before led to %s", got)
+	}
+	b.goTo(t, l.URL+"/console/"+project+"?q=zzz")
+	b.press(t, "Clear search")
+	b.until(t, "document.querySelector('#q').value === ''")
+}
+
+// A page of the list that is refused is asked for once.
+func TestRefusedPage(t *testing.T) {
+	f := start(t)
+	for i := range 60 {
+		f.ask(t, "order-approval", fmt.Sprint(i), client.OpenOptions{})
+	}
+	l := newLine(t, f.URL)
+	var asked atomic.Int64
+	l.eachRequest(func(r *http.Request) {
+		if query := r.URL.Query(); query.Get("limit") == "50" && query.Has("cursor") {
+			asked.Add(1)
+			query.Set("cursor", "wrong")
+			r.URL.RawQuery = query.Encode()
+		}
+	})
+	b := open(t, l.URL+"/console/"+project)
+	b.calm = []string{"status of 400"}
+	b.until(t, "(scrollTo(0, document.documentElement.scrollHeight), document.body.innerText.includes('The server does not take this address'))")
+	<-time.After(2 * time.Second)
+	if got := asked.Load(); got != 1 {
+		t.Errorf("the page was asked for %d times, want once", got)
+	}
 }

@@ -1,15 +1,19 @@
 package browser
 
 import (
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/waits"
+	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
 // signedIn opens a page of the project's console as the principal with a token.
@@ -47,7 +51,7 @@ func TestSignIn(t *testing.T) {
 	b.run(t, chromedp.Reload())
 	b.shows(t, "May it go out?", "ada")
 	b.click(t, ".me")
-	b.shows(t, "Signed in as ada", "May decide, open, move and cancel.")
+	b.shows(t, "Signed in as ada", "May decide waits, and open, move or cancel them.")
 	b.press(t, "Sign out")
 	b.shows(t, "Access token")
 	if got := value[string](t, b, "JSON.stringify(sessionStorage) + JSON.stringify(localStorage)"); strings.Contains(got, tokens["ada"]) {
@@ -76,6 +80,9 @@ func TestRights(t *testing.T) {
 	stranger.until(t, "location.pathname.endsWith('/console/other')")
 	stranger.press(t, "API")
 	stranger.shows(t, "Calling back a flow", "stranger")
+	stranger.click(t, ".me")
+	stranger.press(t, "Sign out")
+	stranger.shows(t, "Access token")
 }
 
 // The project is chosen from those of the credentials, and remembered. Without authentication any id is valid,
@@ -136,7 +143,10 @@ func TestKeyboardAlone(t *testing.T) {
 	tabTo(".acts .primary")
 	b.keys(t, kb.Enter)
 	b.until(t, "document.activeElement.matches('dialog .primary')")
-	b.run(t, chromedp.Evaluate(`document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', repeat: true, bubbles: true, cancelable: true}))`, nil))
+	enter := func(kind input.KeyType, isHeld bool) chromedp.Action {
+		return input.DispatchKeyEvent(kind).WithKey("Enter").WithCode("Enter").WithWindowsVirtualKeyCode(13).WithText("\r").WithAutoRepeat(isHeld)
+	}
+	b.run(t, enter(input.KeyDown, true), enter(input.KeyUp, false))
 	if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
 		t.Fatal("a key that was held confirmed the approval")
 	}
@@ -151,19 +161,50 @@ func TestKeyboardAlone(t *testing.T) {
 	}
 }
 
-// Credentials that are withdrawn while a page is open lead to the sign-in, and to no more requests.
+// Credentials that are withdrawn while a page is open lead to the sign-in, and to no more requests. What was written is
+// there again after it.
 func TestWithdrawnCredentials(t *testing.T) {
 	f, tokens := startWithTokens(t, "ada projects: ['*'], allow: [callback, wait]")
-	f.ask(t, "order-approval", "May it go out?", client.OpenOptions{})
-	b := f.signedIn(t, tokens["ada"], "")
-	b.until(t, rows+" === 'May it go out?'")
+	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{})
+	l := newLine(t, f.URL)
+	b := fixture{&servertest.Server{URL: l.URL}, nil}.signedIn(t, tokens["ada"], "/"+wait.WaitID)
+	b.press(t, "Add details")
+	b.fill(t, "#json", `{"note": 1}`)
 	b.calm = []string{"status of 401"}
-	b.run(t, chromedp.Evaluate("sessionStorage.setItem('token', 'old'); location.reload()", nil))
+	var asked atomic.Int64
+	l.eachRequest(func(r *http.Request) {
+		if r.Header.Get("X-Auth-Token") != "" {
+			asked.Add(1)
+			r.Header.Set("X-Auth-Token", "withdrawn")
+		}
+	})
+	b.press(t, "Approve")
+	b.press(t, "Approve")
 	b.shows(t, "Access token")
-	count := "performance.getEntriesByType('resource').filter((e) => e.name.includes('/v1/')).length"
-	before := value[int](t, b, count)
+	before := asked.Load()
 	<-time.After(3 * time.Second)
-	if after := value[int](t, b, count); before != 1 || after != before {
-		t.Errorf("requests after a refusal: %d, then %d; want one, and no more", before, after)
+	if after := asked.Load(); after != before {
+		t.Errorf("requests after a refusal: %d, then %d; want no more", before, after)
 	}
+	l.eachRequest(func(*http.Request) {})
+	b.fill(t, "#token", tokens["ada"]+"\r")
+	b.until(t, `document.querySelector('#json')?.value === '{"note": 1}'`)
+}
+
+// A token that no browser can send is said to be none.
+func TestTokenThatCannotBeSent(t *testing.T) {
+	f, _ := startWithTokens(t, "ada projects: ['*'], allow: [callback, wait]")
+	b := open(t, f.console(""))
+	b.fill(t, "#token", "“token”\r")
+	b.shows(t, "The token has characters that a browser cannot send in a header.")
+}
+
+// The link past the frame leads to the content, and loses nothing that was written.
+func TestSkipLink(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","properties":{"note":{"type":"string"}}}`)})
+	b := open(t, f.page(wait))
+	b.fill(t, "[name=note]", "kept")
+	b.run(t, chromedp.Evaluate("document.querySelector('.skip').click()", nil))
+	b.until(t, "document.activeElement.id === 'main' && document.querySelector('[name=note]').value === 'kept'")
 }

@@ -61,6 +61,10 @@ func TestReject(t *testing.T) {
 	b.fill(t, "#reason", strings.Repeat("😀", 65))
 	b.shows(t, "1 too many", "65 of 64")
 	b.until(t, "document.querySelector('dialog .danger').disabled")
+	b.run(t, chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2))) // Ctrl
+	if got := f.get(t, told.WaitID); got.Status != waits.Waiting || !value[bool](t, b, "document.querySelector('dialog').open") {
+		t.Error("Ctrl and Enter sent a reason of 65 characters")
+	}
 	b.fill(t, "#reason", strings.Repeat("😀", 64))
 	b.run(t, chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(2))) // Ctrl
 	b.shows(t, "Rejected", strings.Repeat("😀", 64))
@@ -158,6 +162,9 @@ func TestClosedDialogStaysClosed(t *testing.T) {
 		b.until(t, "document.querySelector('dialog').open")
 		close()
 		b.until(t, "!document.querySelector('dialog').open")
+		for len(polls) > 0 {
+			<-polls
+		}
 		if _, err := f.client.Waits.Extend(t.Context(), wait.WaitID, 2*time.Hour); err != nil {
 			t.Fatal(err)
 		}
@@ -170,21 +177,84 @@ func TestClosedDialogStaysClosed(t *testing.T) {
 	}
 }
 
+// A late answer to one dialog closes no other, and loses nothing that was written there.
+func TestLateAnswerOfAnotherDialog(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "First?", client.OpenOptions{Timeout: time.Hour})
+	l := newLine(t, f.URL)
+	held := make(chan struct{})
+	l.eachAnswer(func(r *http.Request, body []byte) []byte {
+		if r.Method == http.MethodPatch {
+			<-held
+		}
+		return body
+	})
+	b := open(t, l.URL+"/console/"+project+"/"+wait.WaitID)
+	b.click(t, "[popovertarget=more]")
+	b.press(t, "Move the deadline…")
+	b.press(t, "1 day later")
+	b.press(t, "Move the deadline")
+	b.keys(t, kb.Escape)
+	b.click(t, "[popovertarget=more]")
+	b.press(t, "Cancel this wait…")
+	b.fill(t, "#why", "sold out")
+	close(held)
+	b.until(t, "document.querySelector('.time .left').textContent.includes('d ')") // the answer has come
+	if got := value[string](t, b, "document.querySelector('#why')?.value"); got != "sold out" {
+		t.Errorf("the reason is %q", got)
+	}
+	f.succeed(t, wait)
+	b.shows(t, "Somebody approved this", "What you had written")
+	if got := value[string](t, b, "document.querySelector('#kept-reason')?.value"); got != "sold out" {
+		t.Errorf("after the decision of somebody else the reason is %q", got)
+	}
+}
+
 // If somebody else decides while one writes, the text stays, and the page says who did what and when.
 func TestSomebodyElseIsFaster(t *testing.T) {
 	f, tokens := startWithTokens(t, "ada projects: ['*'], allow: [callback, wait]", "grace projects: ['*'], allow: [callback, wait]")
 	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","required":["carrier"],"properties":{"carrier":{"type":"string","enum":["post","courier"]},"note":{"type":"string"}}}`)})
 	b := f.signedIn(t, tokens["grace"], "/"+wait.WaitID)
+	b.shows(t, "asked by ada")
 	b.fill(t, "[name=note]", "Two pallets")
 	b.press(t, "Reject")
 	b.fill(t, "#reason", "not today")
 	f.fail(t, wait, "Credit limit is used up")
-	b.shows(t, "Ada rejected this", "“Credit limit is used up”", "Your answer was not sent. The first decision stands.", "What you had written")
+	b.shows(t, "ada rejected this", "“Credit limit is used up”", "Your answer was not sent. The first decision stands.", "What you had written")
 	if got := value[string](t, b, "document.querySelector('[name=note]').value + '/' + document.querySelector('#kept-reason').value + '/' + document.querySelector('dialog').open"); got != "Two pallets/not today/false" {
 		t.Errorf("what was written is %q", got)
 	}
 	b.until(t, "document.querySelector('[name=note]').readOnly && document.querySelector('#assertive').textContent.startsWith('Rejected')")
 	b.until(t, "document.querySelector('meter') === null")
+	b.wantGood(t, "somebody else decided", 1280)
+}
+
+// Who had not written anything, and sends a decision at the same moment, is told too. The focus may be in a field.
+func TestSomebodyElseIsFasterThanAClick(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{})
+	l := newLine(t, f.URL)
+	l.eachRequest(func(r *http.Request) {
+		if r.Method == http.MethodPost {
+			f.fail(t, wait, "no")
+		} else if r.URL.Query().Has("wait_seconds") {
+			<-time.After(3 * time.Second)
+		}
+	})
+	b := open(t, l.URL+"/console/"+project+"/"+wait.WaitID)
+	b.calm = []string{"status of 400"}
+	b.press(t, "Approve")
+	b.press(t, "Approve")
+	b.shows(t, "Somebody rejected this just now", "Your answer was not taken.")
+
+	focused := f.ask(t, "order-approval", "And this?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","properties":{"note":{"type":"string"}}}`)})
+	b.goTo(t, l.URL+"/console/"+project+"/"+focused.WaitID)
+	b.fill(t, "[name=note]", "still typing")
+	f.succeed(t, focused)
+	b.shows(t, "Somebody approved this", "What you had written")
+	if value[bool](t, b, "document.body.innerText.includes('not live')") {
+		t.Error("the page broke")
+	}
 }
 
 // Of two who decide at the same moment, the second is told who was first.
@@ -242,6 +312,9 @@ func TestLostAnswer(t *testing.T) {
 	b.press(t, "Approve")
 	b.press(t, "Approve")
 	b.shows(t, "It is not known whether this arrived. Sending it again does no harm.")
+	if !value[bool](t, b, "document.querySelector('.acts .primary').disabled && document.querySelector('.acts .reject').disabled") {
+		t.Error("another answer can be sent while it is not known whether the first arrived")
+	}
 	isBack.Store(true)
 	b.press(t, "Send again")
 	b.shows(t, "The flow went on")
@@ -289,6 +362,9 @@ func TestCopiedCommands(t *testing.T) {
 		b.press(t, tool)
 		b.until(t, "window.copied !== undefined")
 		command := value[string](t, b, "window.copied")
+		if strings.ContainsAny(strings.ReplaceAll(command, " \\\n", ""), "\x00\x03\x1b\n") {
+			t.Errorf("%s: the command has control characters: %q", kind, command)
+		}
 		if strings.Contains(command, tokens["ada"]) {
 			t.Errorf("%s: the command has the token", kind)
 		}
@@ -368,6 +444,47 @@ func TestDeadlineAndCancel(t *testing.T) {
 	b.click(t, "[popovertarget=more]")
 	b.press(t, "Cancel this wait…")
 	b.fill(t, "#why", "sold out")
-	b.press(t, "Cancel 1 wait")
+	b.press(t, "Cancel this wait")
 	b.shows(t, "Cancelled", "sold out", "Nobody decided")
+}
+
+// If the answer to a cancelling is lost, the page finds out what became of it; if it failed, the reason stays.
+func TestLostCancelling(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{})
+	l := newLine(t, f.URL)
+	l.eachRequest(func(r *http.Request) {
+		if r.Method == http.MethodDelete {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	b := open(t, l.URL+"/console/"+project+"/"+wait.WaitID)
+	b.calm = []string{"net::ERR"}
+	b.click(t, "[popovertarget=more]")
+	b.press(t, "Cancel this wait…")
+	b.fill(t, "#why", "sold out")
+	b.press(t, "Cancel this wait")
+	b.shows(t, "1 wait could not be cancelled: The server cannot be reached")
+	if got := value[string](t, b, "document.querySelector('#why').value"); got != "sold out" {
+		t.Errorf("the reason is %q", got)
+	}
+	l.eachRequest(func(*http.Request) {})
+	l.eachAnswer(func(r *http.Request, body []byte) []byte {
+		if r.Method == http.MethodDelete {
+			panic(http.ErrAbortHandler)
+		}
+		return body
+	})
+	b.press(t, "Cancel this wait")
+	b.shows(t, "Cancelled", "sold out")
+}
+
+// The server's clock counts, not that of the browser.
+func TestServerClock(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{Timeout: 3 * time.Hour})
+	l := newLine(t, f.URL)
+	l.eachHeader(func(h http.Header) { h.Set("Date", time.Now().Add(2*time.Hour).UTC().Format(http.TimeFormat)) })
+	b := open(t, l.URL+"/console/"+project+"/"+wait.WaitID)
+	b.shows(t, "59 min left", "asked 2 h ago")
 }

@@ -42,7 +42,7 @@ export function menu(wait, { signal, changed, update, put, close }) {
   const cancel = () =>
     askWith((done) => {
       const state = cancelling([wait], { signal, changed, update, done });
-      return { back: state.back, text: () => state.reason, template: () => cancelDialog(state) };
+      return { back: state.back, text: () => (state.isSending ? '' : state.reason), template: () => cancelDialog(state) };
     });
   const item = (/** @type {string} */ word, /** @type {() => void} */ act, look = '') => {
     const press = () => {
