@@ -50,12 +50,6 @@ func open(t *testing.T, url string) *tab {
 	return openIn(ctx, t, url)
 }
 
-// another opens the URL in another tab of the same browser.
-func (b *tab) another(t *testing.T, url string) *tab {
-	t.Helper()
-	return openIn(b.ctx, t, url)
-}
-
 func openIn(ctx context.Context, t *testing.T, address string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // events that it does not know
