@@ -44,7 +44,7 @@ func TestFilesAreKept(t *testing.T) {
 		return response
 	}
 	first := ask("")
-	if first.StatusCode != 200 || first.Header.Get("Cache-Control") != "no-cache" || !strings.HasPrefix(first.Header.Get("Content-Type"), "text/javascript") {
+	if first.StatusCode != http.StatusOK || first.Header.Get("Cache-Control") != "no-cache" || !strings.HasPrefix(first.Header.Get("Content-Type"), "text/javascript") {
 		t.Fatalf("script: %d %v", first.StatusCode, first.Header)
 	}
 	if again := ask(first.Header.Get("Etag")); again.StatusCode != http.StatusNotModified {
