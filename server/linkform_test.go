@@ -84,6 +84,7 @@ func TestLinkForm(t *testing.T) {
 	for range 2 { // sending it again is no mistake
 		s.answers(t, path, "success", "yes", good...).wantPage(t, 200, "<h1>Approved</h1>")
 	}
+	s.answers(t, path, "success", "yes", with(1, "13")...).wantPage(t, 200, "This was already decided", "<dd>13</dd>") // another answer was not taken
 	got := decode[waits.Wait](t, s.get(t, "/v1/project/waits/"+wait.WaitID))
 	want := `{"carrier":"courier","discount":12.50,"insured":true,"level":2.0,"note":"two\nlines","code":"AB","ship_on":"2026-11-27","at":"2026-11-27T08:30:00Z","tags":["a","b"],"deep":{"a":1.0},"more":[12345678901234567890]}`
 	if got.Status != waits.Success || string(got.Outcome.Output) != want {

@@ -161,7 +161,7 @@ func (l links) decide(ctx context.Context, r waitsserver.DecideByLinkRequestObje
 	isWhole := p.take(*r.Body, f)
 	switch {
 	case f.wait.Status == waits.Waiting:
-	case f.wait.SettledBy == f.principal() && string(f.wait.Status) == string(r.Body.Result): // it was sent before
+	case isWhole && p.isOutcome(f): // it was sent before
 		return render(pageOfAnswer, p, "done")
 	default:
 		return render(pageOfAnswer, p, "decided")
@@ -238,6 +238,15 @@ func (p *linkPage) take(d waits.LinkDecision, f *followed) (isWhole bool) {
 		p.Output = "{}"
 	}
 	return isWhole
+}
+
+// isOutcome reports whether the wait was decided by this link with what was sent now.
+func (p *linkPage) isOutcome(f *followed) bool {
+	outcome := f.wait.Outcome
+	var output bytes.Buffer
+	return f.wait.SettledBy == f.principal() && outcome != nil && outcome.Result == p.Decision.Result &&
+		(outcome.Result == callback.Success || outcome.Error == p.Decision.Error) &&
+		json.Compact(&output, []byte(p.Output)) == nil && bytes.Equal(output.Bytes(), outcome.Output)
 }
 
 // answer returns the page after a decision was accepted. Somebody else may have sent the same a

@@ -115,7 +115,7 @@ func TestOptionalAnswers(t *testing.T) {
 func TestUncommonForms(t *testing.T) {
 	f := start(t)
 	wait := f.ask(t, "order-approval", "May it go out?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","required":["constructor","toString"],"properties":{
-		"constructor":{"type":"string"},"__proto__":{"type":"string"},"slow":{"type":"string","pattern":"^([a-z]+)+$"},"at":{"type":"string","format":"date-time"},"deep":{"type":"array"}}}`)})
+		"constructor":{"type":"string"},"__proto__":{"type":"string"},"slow":{"type":"string","pattern":"^([a-z]+)+$"},"slower":{"type":"string","pattern":"^.*-.*-.*-.*-.*-.*-.*[0-9]$"},"other":{"type":"string","pattern":"^[][a-z0-9]+$"},"at":{"type":"string","format":"date-time"},"deep":{"type":"array"}}}`)})
 	b := open(t, f.page(wait))
 	b.calm = []string{"status of 400"}
 	b.fill(t, "[name=constructor]", "a")
@@ -129,10 +129,12 @@ func TestUncommonForms(t *testing.T) {
 	b.press(t, "Approve")
 	b.shows(t, "Must match the pattern") // the server's word
 	b.fill(t, "[name=slow]", "fox")
+	b.fill(t, "[name=slower]", strings.Repeat("-", 79)+"1")
+	b.fill(t, "[name=other]", "a[0]")
 	b.press(t, "Approve")
 	b.press(t, "Approve")
 	b.shows(t, "The flow went on")
-	if got, want := string(f.get(t, wait.WaitID).Outcome.Output), `{"constructor":"a","__proto__":"b","slow":"fox","deep":[],"toString":1}`; got != want {
+	if got, want := string(f.get(t, wait.WaitID).Outcome.Output), `{"constructor":"a","__proto__":"b","slow":"fox","slower":"`+strings.Repeat("-", 79)+`1","other":"a[0]","deep":[],"toString":1}`; got != want {
 		t.Errorf("output = %s, want %s", got, want)
 	}
 

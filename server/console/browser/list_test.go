@@ -156,6 +156,9 @@ func TestManyWaitsOverASlowLine(t *testing.T) {
 	if got := value[int](t, b, "new Set([...document.querySelectorAll('tbody tr')].map((r) => r.dataset.id)).size"); got != many {
 		t.Errorf("the list shows %d different waits, want %d", got, many)
 	}
+	if value[bool](t, b, "document.querySelector('.news') !== null") {
+		t.Error("after a while, waits that were there before are news")
+	}
 	<-time.After(2 * time.Second) // the last count
 	before := l.bytes.Load()
 	const idle = 30 // longer than a poll
@@ -401,4 +404,60 @@ func TestRefusedPage(t *testing.T) {
 	if got := asked.Load(); got != 1 {
 		t.Errorf("the page was asked for %d times, want once", got)
 	}
+}
+
+// What happens while the list is read again is shown after it.
+func TestChangesWhileTheListIsRead(t *testing.T) {
+	f := start(t)
+	first := f.ask(t, "order-approval", "First?", client.OpenOptions{Timeout: time.Hour})
+	l := newLine(t, f.URL)
+	var isHeld atomic.Bool
+	held, release := make(chan struct{}), make(chan struct{})
+	l.eachAnswer(func(r *http.Request, body []byte) []byte {
+		if query := r.URL.Query(); isHeld.Load() && query.Get("limit") == "50" {
+			close(held)
+			<-release
+		}
+		return body
+	})
+	b := open(t, l.URL+"/console/"+project)
+	b.until(t, rows+" === 'First?'")
+	f.ask(t, "order-approval", "Second?", client.OpenOptions{Timeout: 2 * time.Hour})
+	b.shows(t, "1 new wait")
+	isHeld.Store(true)
+	b.press(t, "Show")
+	<-held
+	isHeld.Store(false)
+	f.ask(t, "order-approval", "Third?", client.OpenOptions{Timeout: 3 * time.Hour})
+	f.succeed(t, first)
+	b.until(t, cell("First?", ".badge")+" === 'Approved'")
+	b.shows(t, "2 new waits")
+	close(release)
+	b.until(t, rows+" === 'First?,Second?'")
+	b.until(t, cell("First?", ".badge")+" === 'Approved'")
+	b.shows(t, "1 new wait")
+}
+
+// Numbers that could not be counted are counted later. In the list of all, a decision is no new wait.
+func TestCountsAfterAFailure(t *testing.T) {
+	f := start(t)
+	first := f.ask(t, "order-approval", "First?", client.OpenOptions{Timeout: time.Hour})
+	l := newLine(t, f.URL)
+	var isAway atomic.Bool
+	l.eachRequest(func(r *http.Request) {
+		if isAway.Load() && strings.HasSuffix(r.URL.Path, "/count") {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	b := open(t, l.URL+"/console/"+project+"?q=order-approval")
+	b.calm = []string{"net::ERR"}
+	b.until(t, "document.title.startsWith('(1) ')")
+	isAway.Store(true)
+	f.succeed(t, first)
+	b.until(t, cell("First?", ".badge")+" === 'Approved'")
+	f.ask(t, "order-approval", "Second?", client.OpenOptions{Timeout: 2 * time.Hour})
+	f.ask(t, "order-approval", "Third?", client.OpenOptions{Timeout: 2 * time.Hour})
+	b.shows(t, "2 new waits")
+	isAway.Store(false)
+	b.until(t, "document.title.startsWith('(2) ')")
 }

@@ -142,6 +142,31 @@ func TestLateAnswerOfAnotherWait(t *testing.T) {
 	}
 }
 
+// An older answer does not take back what was decided.
+func TestOlderAnswer(t *testing.T) {
+	f := start(t)
+	wait := f.ask(t, "order-approval", "First?", client.OpenOptions{})
+	l := newLine(t, f.URL)
+	l.eachRequest(shortPolls)
+	held, release := make(chan struct{}, 100), make(chan struct{})
+	l.eachAnswer(func(r *http.Request, body []byte) []byte {
+		if r.URL.Query().Has("wait_seconds") {
+			held <- struct{}{}
+			<-release
+		}
+		return body
+	})
+	b := open(t, l.URL+"/console/"+project+"/"+wait.WaitID)
+	b.shows(t, "Your decision")
+	<-held // it says that the wait waits
+	b.press(t, "Approve")
+	b.press(t, "Approve")
+	b.shows(t, "The flow went on")
+	close(release)
+	<-time.After(500 * time.Millisecond)
+	b.shows(t, "The flow went on")
+}
+
 // A dialog that was closed stays closed, whatever arrives.
 func TestClosedDialogStaysClosed(t *testing.T) {
 	f := start(t)
@@ -315,6 +340,11 @@ func TestLostAnswer(t *testing.T) {
 	if !value[bool](t, b, "document.querySelector('.acts .primary').disabled && document.querySelector('.acts .reject').disabled") {
 		t.Error("another answer can be sent while it is not known whether the first arrived")
 	}
+	b.press(t, "Change it")
+	b.until(t, "!document.querySelector('.acts .primary').disabled")
+	b.press(t, "Approve")
+	b.press(t, "Approve")
+	b.shows(t, "It is not known whether this arrived.")
 	isBack.Store(true)
 	b.press(t, "Send again")
 	b.shows(t, "The flow went on")
@@ -446,6 +476,14 @@ func TestDeadlineAndCancel(t *testing.T) {
 	b.fill(t, "#why", "sold out")
 	b.press(t, "Cancel this wait")
 	b.shows(t, "Cancelled", "sold out", "Nobody decided")
+
+	started := f.ask(t, "order-approval", "And this?", client.OpenOptions{OutputSchema: []byte(`{"type":"object","properties":{"note":{"type":"string"}}}`)})
+	b.goTo(t, f.page(started))
+	b.fill(t, "[name=note]", "half an answer")
+	b.click(t, "[popovertarget=more]")
+	b.press(t, "Cancel this wait…")
+	b.press(t, "Cancel this wait")
+	b.shows(t, "Nobody decided. The flow was told that the wait was withdrawn.") // one's own cancelling is not somebody else's
 }
 
 // If the answer to a cancelling is lost, the page finds out what became of it; if it failed, the reason stays.

@@ -37,11 +37,18 @@ async function attempt(wait, reason) {
   }
 }
 
-/** A cancelling that somebody is asked about. @param {Wait[]} waits @param {Owner} owner */
-export function cancelling(waits, { signal, changed, update, done }) {
+/**
+ * A cancelling that somebody is asked about.
+ * @param {Wait[]} waits
+ * @param {{cancelReason: string}} draft keeps the reason
+ * @param {Owner} owner
+ */
+export function cancelling(waits, draft, { signal, changed, update, done }) {
   const state = {
     waits,
-    reason: '',
+    get reason() {
+      return draft.cancelReason;
+    },
     count: 0, // of those that were sent
     cancelled: 0,
     before: 0, // were decided before
@@ -52,7 +59,7 @@ export function cancelling(waits, { signal, changed, update, done }) {
     },
     /** @param {string} text */
     write(text) {
-      state.reason = text;
+      draft.cancelReason = text;
       changed();
     },
     async send() {

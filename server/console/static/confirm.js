@@ -43,7 +43,8 @@ const leaveDialog = (d) => () => {
 
 /** @param {Deciding} d */
 function approveDialog(d) {
-  const { wait, answer } = d;
+  const { wait, draft } = d;
+  const { answer } = draft;
   const output = answer.output;
   const given = answer.fields.filter(({ name }) => answer.text(name).trim() !== '');
   const isEmpty = answer.isForm ? given.length === 0 : output === '{}';
@@ -84,7 +85,8 @@ function approveDialog(d) {
 
 /** @param {Deciding} d */
 function rejectDialog(d) {
-  const { wait, reason } = d;
+  const { wait, draft } = d;
+  const { reason } = draft;
   const most = schema('Reason').maxLength;
   const used = lengthOf(reason.trim());
   const tooMany = used - most;
@@ -96,7 +98,7 @@ function rejectDialog(d) {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && !event.repeat) send(event);
   };
   const write = (/** @type {Event} */ event) => {
-    d.reason = /** @type {HTMLTextAreaElement} */ (event.target).value;
+    draft.reason = /** @type {HTMLTextAreaElement} */ (event.target).value;
     d.changed();
   };
   return html`<form class="ask-again" @submit=${send}>

@@ -1,7 +1,7 @@
 // How many waits each status has, for the tabs and the title.
 
 import { count } from './api.js';
-import { pause } from './follow.js';
+import { isTransient, pause } from './follow.js';
 import { sourcesOf } from './listing.js';
 import { offers } from './store.js';
 
@@ -24,6 +24,7 @@ async function counts(project, text, signal) {
 }
 
 const least = 1000; // milliseconds between two counts
+const most = 30_000; // after failures
 
 export class Counts {
   /** @param {string} project @param {string} text of a search @param {() => void} changed */
@@ -45,10 +46,16 @@ export class Counts {
     this.isAsked = true;
     if (!offers('count') || this.counting === signal) return;
     this.counting = signal;
-    while (this.isAsked && !signal.aborted) {
+    for (let wait = least; this.isAsked && !signal.aborted; ) {
       this.isAsked = false;
-      await this.#count(signal).catch(() => {}); // the numbers stay as they were; other requests say what is wrong
-      await pause(least, signal);
+      await this.#count(signal).then(
+        () => (wait = least),
+        (error) => {
+          this.isAsked = isTransient(error); // the numbers stay as they were; other requests say what is wrong
+          wait = Math.min(most, 2 * wait);
+        },
+      );
+      await pause(wait, signal);
     }
     if (this.counting === signal) this.counting = undefined;
   }

@@ -1,8 +1,8 @@
 // The card with the decision.
 
 import { html, nothing } from './lit/lit-html.js';
-import { Answer } from './answer.js';
 import { signOutButton } from './blank.js';
+import { draftOf } from './drafts.js';
 import { editor } from './editor.js';
 import { fieldOf, idOf } from './fields.js';
 import * as icons from './icons.js';
@@ -13,21 +13,17 @@ import { me } from './store.js';
 /**
  * @typedef {object} Deciding the state of a decision
  * @property {Wait} wait
- * @property {Answer} answer
+ * @property {import('./drafts.js').Draft} draft what was written
  * @property {'approve' | 'reject' | null} asks what the dialog asks
- * @property {string} reason
  * @property {'success' | 'fail' | null} sending
  * @property {string} problem
- * @property {{result: string, body: string} | null} sent what was sent last
+ * @property {string[]} sent the bodies that were sent
  * @property {(() => void) | null} again sends once more what got no answer
+ * @property {boolean} isOwnCancel whether it was cancelled from this page
  * @property {string} command that could not be copied
  * @property {() => void} changed
  * @property {(result: 'success' | 'fail', body: string) => void} send
  */
-
-/** What was written on the pages of this tab, and by whom, so that leaving a page or signing in again loses nothing. @type {Map<string, {answer: Answer, reason: string}>} */
-const written = new Map();
-const mostWritten = 50;
 
 /**
  * A decision that nobody has made yet, with what was written for it before.
@@ -36,30 +32,19 @@ const mostWritten = 50;
  * @param {Deciding['send']} send
  * @returns {Deciding}
  */
-export function deciding(wait, changed, send) {
-  const key = JSON.stringify([me()?.name, wait.project_id, wait.wait_id]);
-  const texts = written.get(key) ?? { answer: new Answer(wait.output_schema), reason: '' };
-  written.set(key, texts);
-  if (written.size > mostWritten) written.delete([...written.keys()][0]);
-  return {
-    wait,
-    answer: texts.answer,
-    get reason() {
-      return texts.reason;
-    },
-    set reason(text) {
-      texts.reason = text;
-    },
-    asks: null,
-    sending: null,
-    problem: '',
-    sent: null,
-    again: null,
-    command: '',
-    changed,
-    send,
-  };
-}
+export const deciding = (wait, changed, send) => ({
+  wait,
+  draft: draftOf(wait),
+  asks: null,
+  sending: null,
+  problem: '',
+  sent: [],
+  again: null,
+  isOwnCancel: false,
+  command: '',
+  changed,
+  send,
+});
 
 /** Whether the answer cannot be changed: it is on the way, or may have arrived. @param {Deciding} d */
 const isFixed = (d) => d.sending !== null || d.again !== null;
@@ -69,14 +54,14 @@ function approve(d, event) {
   event.preventDefault();
   if (isFixed(d)) return;
   d.problem = '';
-  if (d.answer.isValid) d.asks = 'approve';
-  else d.answer.leaveAll();
+  if (d.draft.answer.isValid) d.asks = 'approve';
+  else d.draft.answer.leaveAll();
   d.changed();
   if (!d.asks) toFault(d);
 }
 
 /** Moves the focus to what is wrong. @param {Deciding} d */
-function toFault({ answer }) {
+function toFault({ draft: { answer } }) {
   const [first] = answer.faulty;
   document.getElementById(first ? idOf(first, answer.fields) : 'json')?.focus();
 }
@@ -85,7 +70,7 @@ function toFault({ answer }) {
 const answers = (count) => (count === 1 ? '1 answer' : `${count} answers`);
 
 /** The fields of the answer; fixed: they can be read and copied. @param {Deciding} d @param {boolean} isFixed */
-export function fields({ answer, changed }, isFixed) {
+export function fields({ draft: { answer }, changed }, isFixed) {
   if (answer.isForm)
     return answer.fields.map((field) =>
       fieldOf({
@@ -101,7 +86,8 @@ export function fields({ answer, changed }, isFixed) {
 
 /** @param {Deciding} d */
 function body(d) {
-  const { answer, changed } = d;
+  const { draft, changed } = d;
+  const { answer } = draft;
   if (answer.isForm) return html`<div class="fields" tabindex="0" role="group" aria-label="Answer">${fields(d, isFixed(d))}</div>`;
   const toggle = (/** @type {Event} */ event) => {
     answer.isOpen = /** @type {HTMLDetailsElement} */ (event.target).open;
@@ -118,9 +104,14 @@ function body(d) {
 
 /** The card of somebody who may decide. @param {Deciding} d */
 export function decisionCard(d) {
-  const { answer, sending, problem, again } = d;
+  const { draft, sending, problem, again } = d;
+  const { answer } = draft;
   const faulty = answer.faulty.length;
   const shown = answer.fields.filter((field) => answer.shownError(field)).length;
+  const change = () => {
+    Object.assign(d, { again: null, problem: '' });
+    d.changed();
+  };
   const reject = () => {
     if (isFixed(d)) return;
     d.asks = 'reject';
@@ -147,7 +138,13 @@ export function decisionCard(d) {
       </div>
       ${problem
         ? html`<p class="error" role="alert">
-            ${icons.note}<span>${problem} ${again ? html`<button type="button" class="link" @click=${again}>Send again</button>` : nothing}</span>
+            ${icons.note}<span
+              >${problem}
+              ${again
+                ? html`<button type="button" class="link" @click=${again}>Send again</button>
+                    <button type="button" class="link" @click=${change}>Change it</button>`
+                : nothing}</span
+            >
           </p>`
         : nothing}
       ${shown && !problem

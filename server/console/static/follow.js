@@ -80,7 +80,7 @@ export class Connection {
     while (!signal.aborted) {
       const isHidden = document.hidden;
       const had = await this.persist(() => ask(document.hidden || this.failing ? 0 : longest), signal);
-      if (isHidden) await this.#sleep(hiddenPause, signal);
+      if (isHidden && document.hidden) await this.#sleep(hiddenPause, signal);
       else if (had) await this.#sleep(busyPause, signal);
     }
   }

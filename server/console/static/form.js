@@ -4,6 +4,7 @@
 import { stringify } from './json.js';
 import { findError, findObjectError } from './jsonerror.js';
 import { lengthOf, schema } from './limits.js';
+import { fails } from './pattern.js';
 import { readable } from './values.js';
 
 /** @typedef {import('./limits.js').Schema} Schema */
@@ -59,22 +60,6 @@ function textError({ minLength = 0, maxLength = Infinity, pattern, enum: allowed
   if (allowed && !allowed.includes(text)) return `Must be one of ${allowed.join(', ')}`;
   if (pattern && fails(pattern, text)) return `Not in the form asked for: ${pattern}`;
   return '';
-}
-
-const longestMatched = 200; // characters; what a person types into a field with a pattern
-
-/**
- * Whether a pattern fails. Patterns are of RE2, which takes a time that grows with the text; a browser may take for ever
- * where groups repeat, and means something else by some escapes. Those are left to the server.
- * @param {string} pattern @param {string} text
- */
-function fails(pattern, text) {
-  if (text.length > longestMatched || /\)[*+?{]|\(\?|\[\[:|\\[sSpPAzQEC]/.test(pattern)) return false;
-  try {
-    return !new RegExp(pattern, 'u').test(text);
-  } catch {
-    return false;
-  }
 }
 
 /** @param {Schema} schema @param {string} text */

@@ -61,19 +61,26 @@ export class LiveList {
     try {
       const during = await this.#reading(() => this.connection.persist(() => this.listing.more(signal), signal));
       for (const wait of during) this.listing.replace(wait);
+      for (const { wait_id: id } of this.listing.rows) this.news.delete(id);
     } finally {
       this.isLoading = false;
     }
     this.changed();
   }
 
-  /** Reads the list again from its beginning, and shows it when it has come. @param {AbortSignal} signal */
+  /** Reads the list again from its beginning, once it is known what follows it, and shows it when it has come. @param {AbortSignal} signal */
   async reload(signal) {
+    while (this.cursors && (this.cursors.opened === undefined || this.cursors.settled === undefined)) await pause(100, signal);
+    signal.throwIfAborted();
     const fresh = new Listing(this.project, this.choice);
-    const during = await this.#reading(() => fresh.more(signal));
+    const wasStale = this.isStale;
+    this.isStale = false; // unless more is lost during the read
+    const during = await this.#reading(() => fresh.more(signal)).catch((error) => {
+      this.isStale ||= wasStale;
+      throw error;
+    });
     this.listing = fresh;
     this.news.clear();
-    this.isStale = false;
     for (const wait of during) this.#show(wait);
     this.changed();
   }
@@ -100,7 +107,7 @@ export class LiveList {
   #followOpened(signal) {
     return this.connection.follow(async (seconds) => {
       const isLost = this.cursors?.opened === undefined;
-      const page = await this.#opened(this.cursors?.opened ?? 'now', isLost ? 0 : seconds, signal).catch((error) => this.#missed(error));
+      const page = await this.#opened(this.cursors?.opened ?? 'now', isLost ? 0 : seconds, signal).catch((error) => this.#missed(error, isLost));
       return this.#take(page?.waits ?? [], 'opened', page?.next_cursor, isLost, signal);
     }, signal);
   }
@@ -110,14 +117,15 @@ export class LiveList {
     return this.connection.follow(async (seconds) => {
       const isLost = this.cursors?.settled === undefined;
       const query = { after: this.cursors?.settled ?? 'now', wait_seconds: isLost ? 0 : seconds, limit: followed };
-      const page = await outcomes(this.project, query, signal).catch((error) => this.#missed(error));
+      const page = await outcomes(this.project, query, signal).catch((error) => this.#missed(error, isLost));
       return this.#take(page?.outcomes ?? [], 'settled', page?.next, isLost, signal);
     }, signal);
   }
 
-  /** The server does not know a cursor any more. @param {unknown} error @returns {undefined} */
-  #missed(error) {
-    if (!(error instanceof Refusal) || ![400, 409, 410].includes(error.status)) throw error;
+  /** The server does not know a cursor any more: it may have another history, to which the other cursor does not belong either. @param {unknown} error @param {boolean} wasLost @returns {undefined} */
+  #missed(error, wasLost) {
+    if (wasLost || !(error instanceof Refusal) || ![400, 409, 410].includes(error.status)) throw error;
+    this.cursors = { opened: undefined, settled: undefined };
   }
 
   /**
@@ -130,10 +138,11 @@ export class LiveList {
    * @returns {Promise<boolean>} whether to pause before the next question
    */
   async #take(waits, kind, cursor, wasLost, signal) {
+    if (cursor === undefined) return true;
     const isMany = waits.length === followed;
     if (this.cursors) this.cursors[kind] = isMany ? undefined : cursor;
     for (const wait of waits) this.#show(wait);
-    if (isMany || cursor === undefined) return false;
+    if (isMany) return false;
     if (wasLost) this.isStale = true;
     if (waits.length === 0 && !wasLost) return false;
     if (this.listing.rows.length === 0 && (this.news.size > 0 || this.isStale)) await this.reload(signal);
@@ -146,7 +155,8 @@ export class LiveList {
   #show(wait) {
     for (const during of this.reads) during.push(wait);
     if (this.listing.replace(wait)) return;
-    if (matches(wait, this.choice)) this.news.add(wait.wait_id);
+    const isNew = wait.status === 'waiting' || this.choice.status !== ''; // an old one that was settled is none for the list of all
+    if (isNew && matches(wait, this.choice)) this.news.add(wait.wait_id);
     else this.news.delete(wait.wait_id);
   }
 

@@ -19,6 +19,7 @@ export class Selection {
     /** @type {ReturnType<typeof cancelling> | null} */
     this.cancels = null;
     this.told = ''; // what came of the last cancelling
+    this.cancelReason = '';
   }
 
   /** The selected waits that still wait. */
@@ -53,10 +54,13 @@ export class Selection {
     const done = (/** @type {string} */ result) => {
       this.cancels = null;
       this.told = result;
-      if (result) this.ids.clear();
+      if (result) {
+        this.ids.clear();
+        this.cancelReason = '';
+      }
       this.owner.changed();
     };
-    this.cancels = cancelling(this.chosen, { ...this.owner, done });
+    this.cancels = cancelling(this.chosen, this, { ...this.owner, done });
     this.owner.changed();
   }
 

@@ -107,7 +107,9 @@ function fasterOf(wait) {
 
 /** The card of somebody who was still writing when the wait was decided. @param {Deciding} d @param {import('./aftermath.js').Aftermath} aftermath */
 export function lateCard(d, { next }) {
-  const { wait, answer, reason } = d;
+  const { wait, draft, sent } = d;
+  const { answer } = draft;
+  const reason = [draft.reason, draft.cancelReason].filter(Boolean).join('\n');
   const given = reasonOf(wait);
   const written = [answer.written, reason].filter(Boolean).join('\n');
   return html`<section class="decide kept" aria-labelledby="verdict-head">
@@ -118,7 +120,7 @@ export function lateCard(d, { next }) {
           <h2 id="verdict-head" tabindex="-1">${fasterOf(wait)}</h2>
           ${given ? html`<p>“${given}”</p>` : nothing}
           <p class="muted">
-            Your answer was not ${d.sent ? 'taken' : 'sent'}.
+            Your answer was not ${sent.length ? 'taken' : 'sent'}.
             ${wait.status === 'expired' ? 'The flow was told that nobody decided in time.' : 'The first decision stands.'}
           </p>
         </div>

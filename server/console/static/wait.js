@@ -67,15 +67,14 @@ export function showWait({ project, wait: waitId }, signal) {
 
   /** The wait has left waiting. @param {Deciding} decision */
   function decided(decision) {
-    decision.reason ||= asking?.text() ?? '';
-    const { wait, answer, reason, asks, sent } = decision;
-    const isMine = sent !== null && isOutcome(wait, sent.body);
-    isLate = !isMine && (answer.isStarted || reason !== '' || asks !== null || sent !== null);
+    const { wait, draft, asks, sent } = decision;
+    const isMine = decision.isOwnCancel || sent.some((body) => isOutcome(wait, body));
+    isLate = !isMine && (draft.answer.isStarted || draft.reason !== '' || draft.cancelReason !== '' || asks !== null || sent.length > 0);
     Object.assign(decision, { asks: null, problem: '', again: null });
     asking = null;
     readAftermath(wait);
     if (isMine) setTimeout(() => signal.aborted || document.getElementById('verdict-head')?.focus());
-    else alert(`${statuses[wait.status].word}: ${question(wait)}${isLate ? `. Your answer was not ${sent ? 'taken' : 'sent'}.` : ''}`);
+    else alert(`${statuses[wait.status].word}: ${question(wait)}${isLate ? `. Your answer was not ${sent.length ? 'taken' : 'sent'}.` : ''}`);
   }
 
   /** @param {Wait} wait */
@@ -90,7 +89,7 @@ export function showWait({ project, wait: waitId }, signal) {
   async function send(result, body) {
     if (!d || d.sending) return;
     const decision = d;
-    Object.assign(decision, { asks: null, sending: result, sent: { result, body }, problem: '', again: null, command: '' });
+    Object.assign(decision, { asks: null, sending: result, sent: [...decision.sent, body], problem: '', again: null, command: '' });
     draw();
     try {
       await callBack(decision.wait, body);
@@ -118,15 +117,15 @@ export function showWait({ project, wait: waitId }, signal) {
       const wait = await get(project, waitId, {}, signal).catch(() => null);
       if (wait && wait.status !== 'waiting') return update(wait);
     }
-    decision.sent = null;
-    decision.problem = decision.answer.refuse(error.message) ? 'The server found something that is not right.' : error.message;
+    decision.sent.pop();
+    decision.problem = decision.draft.answer.refuse(error.message) ? 'The server found something that is not right.' : error.message;
     alert(decision.problem);
   }
 
   /** @param {Wait} wait */
   function card(wait) {
     if (!d) return nothing;
-    if (wait.status !== 'waiting') return isLate ? lateCard(d, aftermath) : verdictCard(wait, aftermath);
+    if (wait.status !== 'waiting') return isLate && !d.isOwnCancel ? lateCard(d, aftermath) : verdictCard(wait, aftermath);
     if (!may('callback')) return readOnlyCard();
     try {
       checkSendable(wait);
@@ -165,7 +164,7 @@ export function showWait({ project, wait: waitId }, signal) {
       keyed(
         waitId,
         html`<div class="wait">${parts}</div>
-          ${menu(wait, { signal, changed: draw, update, put, close })}`,
+          ${menu(d, { signal, changed: draw, update, put, close })}`,
       ),
       main,
     );

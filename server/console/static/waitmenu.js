@@ -4,10 +4,10 @@ import { html, nothing } from './lit/lit-html.js';
 import { cancelDialog, cancelling } from './cancel.js';
 import { deadlineDialog, moving } from './deadline.js';
 import { handOverDialog, handingOver } from './handover.js';
-import { offers } from './store.js';
+import { me, offers } from './store.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
-/** @typedef {{back: () => void, text: () => string, template: () => unknown}} Asking a question in the dialog, with what was written into it */
+/** @typedef {{back: () => void, template: () => unknown}} Asking a question in the dialog */
 
 /**
  * @typedef {object} Owner the page of the wait
@@ -21,8 +21,9 @@ import { offers } from './store.js';
 /** Whether there is something in the menu. @param {Wait} wait */
 export const hasMenu = (wait) => wait.status === 'waiting' && (offers('open') || offers('links'));
 
-/** @param {Wait} wait @param {Owner} owner */
-export function menu(wait, { signal, changed, update, put, close }) {
+/** @param {import('./decision.js').Deciding} decision @param {Owner} owner */
+export function menu(decision, { signal, changed, update, put, close }) {
+  const { wait, draft } = decision;
   if (!hasMenu(wait)) return nothing;
   /** @param {(done: () => void) => Asking} make */
   const askWith = (make) => {
@@ -32,17 +33,26 @@ export function menu(wait, { signal, changed, update, put, close }) {
   const handOver = () =>
     askWith((done) => {
       const state = handingOver(wait, { signal, changed, done });
-      return { back: done, text: () => '', template: () => handOverDialog(state) };
+      return { back: done, template: () => handOverDialog(state) };
     });
   const move = () =>
     askWith((done) => {
       const state = moving(wait, { changed, update, done });
-      return { back: done, text: () => '', template: () => deadlineDialog(state) };
+      return { back: done, template: () => deadlineDialog(state) };
     });
   const cancel = () =>
     askWith((done) => {
-      const state = cancelling([wait], { signal, changed, update, done });
-      return { back: state.back, text: () => (state.isSending ? '' : state.reason), template: () => cancelDialog(state) };
+      const state = cancelling([wait], draft, {
+        signal,
+        changed,
+        done,
+        update: (after) => {
+          decision.isOwnCancel = after.status === 'cancelled' && after.settled_by === me()?.name;
+          if (decision.isOwnCancel) draft.cancelReason = '';
+          update(after);
+        },
+      });
+      return { back: state.back, template: () => cancelDialog(state) };
     });
   const item = (/** @type {string} */ word, /** @type {() => void} */ act, look = '') => {
     const press = () => {
