@@ -461,3 +461,21 @@ func TestCountsAfterAFailure(t *testing.T) {
 	isAway.Store(false)
 	b.until(t, "document.title.startsWith('(2) ')")
 }
+
+// While the list is on its way, lines stand where rows will be, and a reader is told.
+func TestLoading(t *testing.T) {
+	f := start(t)
+	f.ask(t, "order-approval", "First?", client.OpenOptions{})
+	l := newLine(t, f.URL)
+	release := make(chan struct{})
+	l.eachRequest(func(r *http.Request) {
+		if r.URL.Query().Get("limit") == "50" {
+			<-release
+		}
+	})
+	b := open(t, l.URL+"/console/"+project)
+	b.until(t, "document.querySelectorAll('.bone').length > 8 && document.querySelector('main [role=status]').textContent === 'Loading waits'")
+	b.wantGood(t, "loading", 1280)
+	close(release)
+	b.until(t, rows+" === 'First?' && document.querySelector('.bone') === null")
+}

@@ -28,7 +28,7 @@ func TestApprove(t *testing.T) {
 	wait := f.ask(t, "order-approval", "May order 48213 go out?", client.OpenOptions{Input: []byte(`{"order_id":48213}`)})
 	f.ask(t, "order-approval", "Another?", client.OpenOptions{})
 	b := open(t, f.page(wait))
-	b.shows(t, "May order 48213 go out?", "Order id", "48213", "left")
+	b.shows(t, "May order 48213 go out?", "Order id", "48213", "left", "sends success", "sends fail")
 	b.press(t, "Approve")
 	b.shows(t, "Approve?", "Flow order-approval goes on at once. This cannot be undone.")
 	if got := f.get(t, wait.WaitID); got.Status != waits.Waiting {
@@ -252,6 +252,8 @@ func TestSomebodyElseIsFaster(t *testing.T) {
 	b.until(t, "document.querySelector('[name=note]').readOnly && document.querySelector('#assertive').textContent.startsWith('Rejected')")
 	b.until(t, "document.querySelector('meter') === null")
 	b.wantGood(t, "somebody else decided", 1280)
+	b.goTo(t, f.console("?status=fail"))
+	b.until(t, cell("May it go out?", ".who")+" === 'ada'")
 }
 
 // Who had not written anything, and sends a decision at the same moment, is told too. The focus may be in a field.
