@@ -24,6 +24,31 @@ func execute(t *testing.T, c *postgrestest.Cluster, database string, statements 
 	}
 }
 
+// wantStandby has commits wait for a standby, which there is not. It returns when they do: the server reads
+// its settings again a little later than it is asked to.
+func wantStandby(t *testing.T, c *postgrestest.Cluster) {
+	t.Helper()
+	execute(t, c, "postgres", "CREATE TABLE IF NOT EXISTS probe (n int)", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+	const probes = `FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT INTO probe%'`
+	for isWaiting := false; !isWaiting; {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = c.Execute("postgres", "INSERT INTO probe VALUES (1)") // fails if it waited
+		}()
+		for isDone := false; !isDone && !isWaiting; {
+			select {
+			case <-done:
+				isDone = true
+			case <-time.After(5 * time.Millisecond):
+				isWaiting = number(t, c.URL("postgres"), "SELECT count(*) "+probes) > 0
+			}
+		}
+		execute(t, c, "postgres", "SELECT pg_terminate_backend(pid) "+probes)
+		<-done
+	}
+}
+
 // ownCluster returns a server for one test.
 func ownCluster(t *testing.T, settings ...string) *postgrestest.Cluster {
 	t.Helper()
@@ -142,7 +167,7 @@ func TestDoubt(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := engine.Callback{Key: engine.Key{ProjectID: "p", WorkflowID: "w", RunID: "r", StateID: "s"}, Request: enginetest.Success(`{}`)}
-	execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+	wantStandby(t, c)
 	answered := make(chan error, 1)
 	go func() {
 		_, err := e.Callback(t.Context(), sent)

@@ -75,7 +75,7 @@ func TestReplayWaitsForTheStandby(t *testing.T) {
 			t.Fatal(err)
 		}
 		links[wait.WaitID] = link.LinkID
-		execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+		wantStandby(t, c)
 		answered := make(chan error, 1)
 		go func() { answered <- do(wait) }()
 		for number(t, c.URL("postgres"), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == 0 && len(answered) == 0 {
@@ -207,7 +207,7 @@ func TestCloseWithoutTheStandby(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	execute(t, c, "postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+	wantStandby(t, c)
 	var callbacks sync.WaitGroup
 	for _, state := range []string{"one", "two"} { // in two batches
 		callbacks.Go(func() {
