@@ -38,6 +38,7 @@ interop: node python3 ## test the server with the vendor's SDKs and the examples
 	cd server/interop && go test $(RACE) -skip TestTools .
 
 contract-lint: node ## test the contract with Redocly, Prism, Portman, openapi-typescript and oasdiff
+	cd server/interop && npm ci --no-audit --no-fund
 	cd server/interop/lint && npm ci --no-audit --no-fund
 	cd server/interop && go test -run TestTools -v .
 
@@ -94,7 +95,7 @@ vuln: ## look for known vulnerabilities (needs the network)
 build: ## build both commands into bin/
 	go build -trimpath -o bin/ ./server/cmd/flowcallbackd ./client/cmd/flowcallback
 
-generate: ## generate gen/ from openapi/
+generate: ## generate gen/ and openapi/published/ from the documents in openapi/
 	go generate ./gen
 
 lint: ## check formatting and style

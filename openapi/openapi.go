@@ -14,3 +14,19 @@ var Callback string
 //
 //go:embed waits.yaml
 var Waits string
+
+// The forms that stand alone, made by `make generate`.
+var (
+	// CallbackJSON is callback.yaml as JSON.
+	//
+	//go:embed published/callback.json
+	CallbackJSON string
+	// WaitsAlone is waits.yaml with what it refers to in callback.yaml.
+	//
+	//go:embed published/waits.yaml
+	WaitsAlone string
+	// WaitsJSON is WaitsAlone as JSON.
+	//
+	//go:embed published/waits.json
+	WaitsJSON string
+)

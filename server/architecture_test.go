@@ -43,6 +43,7 @@ func and(list []string, more ...string) []string { return slices.Concat(list, mo
 var rules = []rule{
 	{"openapi", nil, and(heavy, "github.com", "net/http"), "the documents are bytes that everyone can use"},
 	{"openapi/contract", []string{"openapi", "gen/callback"}, heavy, "the validator knows only the documents"},
+	{"openapi/publish", nil, heavy, "it reads the documents as files, because what is embedded is what it writes"},
 	{"openapi/edges", []string{"openapi"}, and(heavy, "github.com", "net/http"), "what tests send must not depend on the validator that they test"},
 	{"openapi/signature", nil, and(heavy, "github.com"), "client and server share it, so it uses only the standard library"},
 

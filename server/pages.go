@@ -76,6 +76,12 @@ func needsSignIn(c echo.Context, decide Authorize) bool {
 	return errors.Is(err, ErrUnauthenticated)
 }
 
+// entityTag returns an ETag for a content (RFC 9110, section 8.8.3).
+func entityTag(content []byte) string {
+	digest := sha256.Sum256(content)
+	return `"` + base64.RawURLEncoding.EncodeToString(digest[:12]) + `"`
+}
+
 // serveFiles routes the files of a folder, apart from pages and types, below path. Browsers keep them, and ask
 // whether they have changed.
 func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) error {
@@ -87,8 +93,7 @@ func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) erro
 		if err != nil {
 			return err
 		}
-		digest := sha256.Sum256(content)
-		tag := `"` + base64.RawURLEncoding.EncodeToString(digest[:12]) + `"`
+		tag := entityTag(content)
 		router.GET(path+(&url.URL{Path: name}).EscapedPath(), func(c echo.Context) error {
 			header := c.Response().Header()
 			setPageHeaders(header, policy)

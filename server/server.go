@@ -22,7 +22,6 @@ import (
 
 	"github.com/flowcallback/flowcallback/gen/callbackserver"
 	"github.com/flowcallback/flowcallback/gen/waitsserver"
-	"github.com/flowcallback/flowcallback/openapi"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 	"github.com/flowcallback/flowcallback/server/engine"
 )
@@ -173,9 +172,7 @@ func New(e engine.Engine, config Config) (http.Handler, error) {
 		waitsserver.NewStrictHandler(newWaitsHandler(config, e, own), []waitsserver.StrictMiddlewareFunc{answers.account}),
 		waitsserver.RegisterHandlersOptions{OperationMiddlewares: middlewares(own.Operations())})
 
-	if err := serveDocuments(router, published, own); err != nil {
-		return nil, err
-	}
+	serveDocuments(router)
 	if err := servePages(router, config.Authorize); err != nil {
 		return nil, err
 	}
@@ -227,29 +224,6 @@ func chain(middlewares ...echo.MiddlewareFunc) echo.MiddlewareFunc {
 		composed.Store(&handler)
 		return handler
 	}
-}
-
-// serveDocuments routes the two documents of the contract.
-func serveDocuments(router *echo.Echo, published, own *contract.Contract) error {
-	publishedJSON, err := published.JSON()
-	if err != nil {
-		return err
-	}
-	ownJSON, err := own.JSON()
-	if err != nil {
-		return err
-	}
-	for path, document := range map[string]struct{ mediaType, text string }{
-		"/openapi/callback.yaml": {"application/yaml", openapi.Callback},
-		"/openapi/waits.yaml":    {"application/yaml", openapi.Waits},
-		"/openapi/callback.json": {echo.MIMEApplicationJSON, string(publishedJSON)},
-		"/openapi/waits.json":    {echo.MIMEApplicationJSON, string(ownJSON)},
-	} {
-		router.GET(path, func(c echo.Context) error {
-			return c.Blob(http.StatusOK, document.mediaType, []byte(document.text))
-		})
-	}
-	return nil
 }
 
 // errDraining is the answer of /readyz while the server drains.

@@ -245,9 +245,7 @@ func TestWaitsAPI(t *testing.T) {
 
 func TestDocumentsAndHealth(t *testing.T) {
 	s := start(t, server.Config{}, sqlite.Options{})
-	for path, want := range map[string]string{
-		"/openapi/callback.yaml": openapi.Callback, "/openapi/waits.yaml": openapi.Waits, "/healthz": "ok\n", "/readyz": "ready\n",
-	} {
+	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "ready\n"} {
 		if a := s.get(t, path); a.status != 200 || string(a.body) != want {
 			t.Errorf("GET %s: status %d with %d bytes, want 200 with %d bytes", path, a.status, len(a.body), len(want))
 		}
@@ -256,6 +254,32 @@ func TestDocumentsAndHealth(t *testing.T) {
 		}
 	}
 	s.get(t, "/").want(t, 404, "APIGW.0101")
+	for path, want := range map[string]string{
+		"/openapi/callback.yaml": openapi.Callback, "/openapi/callback.json": openapi.CallbackJSON, "/openapi/waits.yaml": openapi.WaitsAlone, "/openapi/waits.json": openapi.WaitsJSON,
+	} {
+		get := func(tag string) (*http.Response, string) {
+			r := s.request(t, http.MethodGet, path, "")
+			r.Header.Set("Origin", "https://elsewhere.example")
+			r.Header.Set("If-None-Match", tag)
+			response, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return response, string(body)
+		}
+		first, body := get("")
+		if first.StatusCode != http.StatusOK || body != want || first.Header.Get("Access-Control-Allow-Origin") != "*" || first.Header.Get("Cache-Control") != "no-cache" {
+			t.Errorf("GET %s: %d %v with %d bytes; want %d bytes that every page may read and keep", path, first.StatusCode, first.Header, len(body), len(want))
+		}
+		if again, body := get(first.Header.Get("Etag")); again.StatusCode != http.StatusNotModified || body != "" {
+			t.Errorf("GET %s again: %d with %d bytes, want 304", path, again.StatusCode, len(body))
+		}
+	}
 }
 
 // The principal is stored with the outcome, also for a held callback.

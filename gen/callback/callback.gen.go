@@ -113,7 +113,6 @@ type CallbackError struct {
 	// **Added.** The schema `ErrorCode` lists the codes that this contract fixes. A
 	// server may use others.
 	//
-	//
 	// Example: FGS.3002
 	ErrorCode ErrorCode `json:"error_code"`
 
@@ -143,7 +142,6 @@ type Request struct {
 	// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
 	// nest at most 50 levels deep: common JSON readers stop at 64 or 100 levels, and the
 	// waiting side must be able to read what it receives.
-	//
 	//
 	// Example: {"message":"success","result":200}
 	Output Output `json:"output"`
@@ -247,14 +245,16 @@ type WorkflowIDPath = WorkflowID
 
 // CreateCallbackWorkflowParams defines parameters for CreateCallbackWorkflow.
 type CreateCallbackWorkflowParams struct {
-	// RunID The run that waits. A function that runs as a state gets this id from its
-	// runtime: from a context getter, or from the request header
-	// `X-Cff-Workflow-Run-Id`.
+	// RunID The run that waits.
+	//
+	// **Added.** A function that runs as a state gets this id from its runtime: from a
+	// context getter, or from the request header `X-Cff-Workflow-Run-Id`.
 	RunID RunID `json:"X-Workflow-Run-Id"`
 
-	// StateID The state that waits. A function that runs as a state gets this id from its
-	// runtime: from a context getter, or from the request header
-	// `X-Cff-Workflow-State-Id`.
+	// StateID The state that waits.
+	//
+	// **Added.** A function that runs as a state gets this id from its runtime: from a
+	// context getter, or from the request header `X-Cff-Workflow-State-Id`.
 	StateID StateID `json:"X-Workflow-State-Id"`
 }
 

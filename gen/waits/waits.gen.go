@@ -159,13 +159,11 @@ type CreateLinkRequest struct {
 	// ExpiresInSeconds Seconds from now to the end of the link. By default, it ends with the wait. At most
 	// as long as a wait.
 	//
-	//
 	// Example: 86400
 	ExpiresInSeconds *int `json:"expires_in_seconds,omitempty"`
 
 	// To Whom a link is for, for the record. As long as a tag. It must not begin with `#`, as the
 	// record of a link without a name does.
-	//
 	//
 	// Example: Ines Moreau
 	To LinkName `json:"to,omitempty"`
@@ -250,12 +248,10 @@ type HeldCallback struct {
 	// **Added.** At least one character: the page makes it mandatory, and an empty value
 	// identifies nothing.
 	//
-	//
 	// Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
 	RunID externalRef0.RunID `json:"run_id"`
 
 	// SentBy The principal that sent the callback. Absent if the server does not authenticate.
-	//
 	//
 	// Example: order-service
 	SentBy string `json:"sent_by,omitempty"`
@@ -264,7 +260,6 @@ type HeldCallback struct {
 	//
 	// **Added.** At least one character: the page makes it mandatory, and an empty value
 	// identifies nothing.
-	//
 	//
 	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 	StateID externalRef0.StateID `json:"state_id"`
@@ -284,11 +279,11 @@ type HeldID = string
 //
 // Example: {"held":[]}
 type HeldPage struct {
+	// Held At most as many as a `limit` can be.
 	Held []HeldCallback `json:"held"`
 
 	// NextCursor A position in a list, made by the server; opaque. 64 characters are enough for a time,
 	// a UUID and a number, which a list over Temporal needs.
-	//
 	//
 	// Example: 127
 	NextCursor *Cursor `json:"next_cursor,omitempty"`
@@ -330,7 +325,6 @@ type Link struct {
 	// To Whom a link is for, for the record. As long as a tag. It must not begin with `#`, as the
 	// record of a link without a name does.
 	//
-	//
 	// Example: Ines Moreau
 	To LinkName `json:"to,omitempty"`
 }
@@ -357,7 +351,6 @@ type LinkDecision struct {
 	// Answer Instead of `output`, if the wait has an `output_schema`: the fields of the page, in the
 	// order of its `properties`. A form names them all the same, because what a schema
 	// calls them is not for a form to know.
-	//
 	//
 	// Example: ["post"]
 	Answer []string `json:"answer,omitempty"`
@@ -400,7 +393,6 @@ type LinkList struct {
 	// Links The links to a wait that were not withdrawn, oldest first. A hundred are more than the
 	// people that a question is sent to.
 	//
-	//
 	// Example: []
 	Links Links `json:"links"`
 }
@@ -426,7 +418,6 @@ type LinkOutcome struct {
 	// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
 	// nest at most 50 levels deep: common JSON readers stop at 64 or 100 levels, and the
 	// waiting side must be able to read what it receives.
-	//
 	//
 	// Example: {"message":"success","result":200}
 	Output externalRef0.Output `json:"output"`
@@ -463,7 +454,6 @@ type OpenWaitRequest struct {
 	// Input What a person needs to see to decide. The server shows it and never interprets it.
 	// Objects and arrays nest at most 50 levels deep, as in the output of a callback.
 	//
-	//
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`
 
@@ -481,7 +471,6 @@ type OpenWaitRequest struct {
 	// has at most 100 steps, where a repetition counts as often as it repeats, and matches a
 	// text of at most 4096 characters.
 	//
-	//
 	// Example: {"properties":{"carrier":{"enum":["post","courier"],"title":"Carrier","type":"string"},"note":{"maxLength":200,"type":"string"}},"required":["carrier"],"type":"object"}
 	OutputSchema OutputSchema `json:"output_schema,omitempty"`
 
@@ -491,13 +480,11 @@ type OpenWaitRequest struct {
 	// settled. At most 1024 characters: run id and state id then fit easily in the 16 KiB of
 	// headers that servers commonly accept.
 	//
-	//
 	// Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
 	RunID HeaderRunID `json:"run_id"`
 
 	// StateID Id of the state that waits. A callback carries it in an HTTP header, with the same
 	// limits as the run id, for the same reasons.
-	//
 	//
 	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 	StateID HeaderStateID `json:"state_id"`
@@ -510,13 +497,11 @@ type OpenWaitRequest struct {
 	// TimeoutSeconds Seconds from now to the deadline. The default is a day, the limit thirty days.
 	// Every wait has a deadline, so that no flow waits for a sender that is gone.
 	//
-	//
 	// Example: 86400
 	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
 
 	// Title The question, in a line for people. 200 characters fit on one or two lines of a page
 	// or a message.
-	//
 	//
 	// Example: May order 4711 go out?
 	Title Title `json:"title,omitempty"`
@@ -544,7 +529,6 @@ type Outcome struct {
 	// Output The output of the callback, with every digit that was sent. Unlike the output of a
 	// request it is never `null`.
 	//
-	//
 	// Example: {"message":"success","result":200}
 	Output OutcomeOutput `json:"output"`
 
@@ -567,9 +551,10 @@ type OutcomePage struct {
 	// Next A position in a list, made by the server; opaque. 64 characters are enough for a time,
 	// a UUID and a number, which a list over Temporal needs.
 	//
-	//
 	// Example: 127
-	Next     Cursor `json:"next"`
+	Next Cursor `json:"next"`
+
+	// Outcomes At most as many as a `limit` can be.
 	Outcomes []Wait `json:"outcomes"`
 }
 
@@ -597,13 +582,11 @@ type Principal struct {
 	// Allow What they allow: `callback`, to settle states, and `wait`, to open, read, change and
 	// cancel waits.
 	//
-	//
 	// Example: ["callback","wait"]
 	Allow []string `json:"allow"`
 
 	// Engine Where the server keeps what waits, for people; with Temporal, the namespace too. Absent if
 	// the server does not say.
-	//
 	//
 	// Example: SQLite
 	Engine string `json:"engine,omitempty"`
@@ -611,13 +594,11 @@ type Principal struct {
 	// Name The name that the server's operator gave to the credentials. Absent if the server
 	// does not authenticate.
 	//
-	//
 	// Example: order-service
 	Name string `json:"name,omitempty"`
 
 	// Offers What the server offers beside callbacks: `open` (open, change and cancel waits), `read`,
 	// `count`, `feed`, `hold` and `links`. Other operations are answered with 501.
-	//
 	//
 	// Example: ["open","read","count","feed","hold","links"]
 	Offers []string `json:"offers,omitempty"`
@@ -703,7 +684,6 @@ type Wait struct {
 	// Differs Only in the response to opening a wait that exists: the members of the request that
 	// the wait does not have so.
 	//
-	//
 	// Example: ["timeout_seconds"]
 	Differs []WaitDiffers `json:"differs,omitempty"`
 
@@ -720,13 +700,11 @@ type Wait struct {
 	// Input What a person needs to see to decide. The server shows it and never interprets it.
 	// Objects and arrays nest at most 50 levels deep, as in the output of a callback.
 	//
-	//
 	// Example: {"amount":"129.90","order":4711}
 	Input Input `json:"input,omitempty"`
 
 	// OpenedBy The principal that opened the wait: the name that the server's operator gave to the
 	// credentials. Absent if the server does not authenticate.
-	//
 	//
 	// Example: order-flow
 	OpenedBy string `json:"opened_by,omitempty"`
@@ -750,7 +728,6 @@ type Wait struct {
 	// has at most 100 steps, where a repetition counts as often as it repeats, and matches a
 	// text of at most 4096 characters.
 	//
-	//
 	// Example: {"properties":{"carrier":{"enum":["post","courier"],"title":"Carrier","type":"string"},"note":{"maxLength":200,"type":"string"}},"required":["carrier"],"type":"object"}
 	OutputSchema OutputSchema `json:"output_schema,omitempty"`
 
@@ -764,13 +741,11 @@ type Wait struct {
 	// **Added.** At least one character: the page makes it mandatory, and an empty value
 	// identifies nothing.
 	//
-	//
 	// Example: aa7d6479-141d-482f-b9bc-85b5cd14066b
 	RunID externalRef0.RunID `json:"run_id"`
 
 	// SettledAt When the wait left `waiting` (RFC 3339, UTC). For an expired wait, the deadline.
 	// Absent while it waits.
-	//
 	//
 	// Example: 2026-11-22T08:00:42.123Z
 	SettledAt *time.Time `json:"settled_at,omitempty"`
@@ -778,7 +753,6 @@ type Wait struct {
 	// SettledBy The principal that settled or cancelled the wait: the name that the server's
 	// operator gave to the credentials. Absent if nobody did, or if the server does not
 	// authenticate.
-	//
 	//
 	// Example: order-service
 	SettledBy string `json:"settled_by,omitempty"`
@@ -788,13 +762,11 @@ type Wait struct {
 	// **Added.** At least one character: the page makes it mandatory, and an empty value
 	// identifies nothing.
 	//
-	//
 	// Example: 0f5758f7-aa43-49ae-8923-c6448d7c1f91
 	StateID externalRef0.StateID `json:"state_id"`
 
 	// Status `waiting` until a callback settles it (`success` or `fail`), its deadline passes
 	// (`expired`) or it is cancelled (`cancelled`). The status changes at most once.
-	//
 	//
 	// Example: waiting
 	Status Status `json:"status"`
@@ -807,14 +779,12 @@ type Wait struct {
 	// Title The question, in a line for people. 200 characters fit on one or two lines of a page
 	// or a message.
 	//
-	//
 	// Example: May order 4711 go out?
 	Title Title `json:"title,omitempty"`
 
 	// WaitID Id of a wait, made by the server; opaque. Most servers make short ids. A server
 	// whose engine stores no ids of its own may encode the workflow, run and state in
 	// it: Temporal limits each to 1000 bytes, which is 4000 characters in base64.
-	//
 	//
 	// Example: 01980c2e-7f5d-7cc3-98b5-31b3f3a1d2aa
 	WaitID WaitID `json:"wait_id"`
@@ -874,10 +844,11 @@ type WaitPage struct {
 	// NextCursor A position in a list, made by the server; opaque. 64 characters are enough for a time,
 	// a UUID and a number, which a list over Temporal needs.
 	//
-	//
 	// Example: 127
 	NextCursor *Cursor `json:"next_cursor,omitempty"`
-	Waits      []Wait  `json:"waits"`
+
+	// Waits At most as many as a `limit` can be.
+	Waits []Wait `json:"waits"`
 }
 
 // Limit Both sides hold a page of a thousand waits in memory easily.

@@ -34,9 +34,6 @@ func Callback() (*Contract, error) { return load("callback.yaml") }
 // Waits loads waits.yaml, the API of the side that waits.
 func Waits() (*Contract, error) { return load("waits.yaml") }
 
-// JSON returns the document as JSON, for readers that have no YAML.
-func (c *Contract) JSON() ([]byte, error) { return c.document.MarshalJSON() }
-
 // Operation returns the operation with the given operationId, nil if there is none.
 func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
 

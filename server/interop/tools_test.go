@@ -47,7 +47,7 @@ func document(t *testing.T, name string) string {
 // TestTools checks the contract with third-party OpenAPI tools.
 func TestTools(t *testing.T) {
 	t.Run("Redocly finds no violation of its recommended rules", func(t *testing.T) {
-		for _, name := range []string{"callback.yaml", "waits.yaml"} {
+		for _, name := range []string{"callback.yaml", "waits.yaml", "published/waits.yaml"} {
 			output, err := tool(t, "redocly", "lint", "--extends=recommended", "--format=json", document(t, name)).Output()
 			var report struct {
 				Totals struct{ Errors, Warnings int }

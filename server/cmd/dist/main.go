@@ -34,7 +34,7 @@ var commands = []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}
 // included are the files of the project in an archive, as patterns of git: what operators
 // need, and the documents, under the same paths, so that their links work.
 var included = []string{
-	"LICENSE", "*.md", "openapi/*.yaml", "server/auth/example.yaml", "server/console/screenshots/*", "server/operations/*",
+	"LICENSE", "*.md", "openapi/*.yaml", "openapi/published/*", "server/auth/example.yaml", "server/console/screenshots/*", "server/operations/*",
 }
 
 // shells are the shells that get a completion script.

@@ -56,7 +56,7 @@ func TestDist(t *testing.T) {
 	for _, name := range []string{
 		"flowcallbackd", "flowcallback", "LICENSE", "README.md", "sbom.cdx.json",
 		"server/operations/flowcallbackd.service", "server/operations/alerts.yaml", "server/operations/dashboard.json", "server/auth/example.yaml",
-		"completions/flowcallback.bash", "completions/flowcallback.zsh", "completions/flowcallback.fish", "openapi/callback.yaml", "openapi/waits.yaml",
+		"completions/flowcallback.bash", "completions/flowcallback.zsh", "completions/flowcallback.fish", "openapi/callback.yaml", "openapi/waits.yaml", "openapi/published/callback.json", "openapi/published/waits.yaml", "openapi/published/waits.json",
 	} {
 		if len(files[name]) == 0 {
 			t.Errorf("archive does not contain %s, or it is empty", name)
