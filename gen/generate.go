@@ -9,7 +9,7 @@
 // x-go-max-length, x-go-maximum or x-go-max-items gets a constant for that limit.
 package gen
 
-//go:generate go -C ../openapi run ./publish
+//go:generate go -C ../openapi run ../server/cmd/publish
 //go:generate go tool oapi-codegen -config callback/oapi-codegen.yaml ../openapi/callback.yaml
 //go:generate go tool oapi-codegen -config callbackserver/oapi-codegen.yaml ../openapi/callback.yaml
 //go:generate go tool oapi-codegen -config callbackclient/oapi-codegen.yaml ../openapi/callback.yaml

@@ -1,6 +1,6 @@
 // Command publish writes the forms of the two documents that stand alone, for tools that read one file
 // and for those without YAML: callback.json, and waits.yaml and waits.json with what they refer to in
-// callback.yaml. Run it in the folder openapi; `make generate` does.
+// callback.yaml. Run it in the folder openapi, as `make generate` does.
 package main
 
 import (
