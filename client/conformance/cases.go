@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/flowcallback/flowcallback/openapi/edges"
 )
@@ -16,11 +16,26 @@ import (
 // caseList collects cases for one operation.
 type caseList struct {
 	operation edges.Operation
+	projectID string // empty: the example
 	cases     []Case
 }
 
-// Cases returns the cases of the contract, in the order of their groups.
-func Cases() ([]Case, error) {
+// Cases returns the cases of the contract, in the order of their groups. Their requests are for a project;
+// an empty one is the example of the contract.
+func Cases(projectID string) ([]Case, error) {
+	l, err := newCaseList(projectID)
+	if err != nil {
+		return nil, err
+	}
+	l.parameterCases()
+	l.memberCases()
+	l.documentCases()
+	l.requestCases()
+	l.settlingCases()
+	return l.cases, nil
+}
+
+func newCaseList(projectID string) (*caseList, error) {
 	operations, err := edges.Operations("callback.yaml")
 	if err != nil {
 		return nil, err
@@ -28,23 +43,25 @@ func Cases() ([]Case, error) {
 	if len(operations) != 1 || operations[0].Body == nil {
 		return nil, errors.New("callback.yaml: want one operation with a body")
 	}
-	l := &caseList{operation: operations[0]}
-	l.parameterCases()
-	l.memberCases()
-	l.documentCases()
-	l.requestCases()
-	return l.cases, nil
+	return &caseList{operation: operations[0], projectID: projectID}, nil
+}
+
+// example returns the value that a parameter has in a valid request.
+func (l *caseList) example(p edges.Parameter) string {
+	switch {
+	case p.In == "header":
+		return unknownID()
+	case p.Name == "project_id" && l.projectID != "":
+		return l.projectID
+	}
+	return fmt.Sprint(p.Example)
 }
 
 // valid returns a request that the contract allows, for an unknown state.
 func (l *caseList) valid() (request, map[string]any) {
 	r := request{method: l.operation.Method, path: l.operation.Path, header: http.Header{"Content-Type": {"application/json"}}}
 	for _, p := range l.operation.Parameters {
-		value := fmt.Sprint(p.Example)
-		if p.In == "header" {
-			value = unknownID()
-		}
-		r.set(p.In, p.Name, value)
+		r.set(p.In, p.Name, l.example(p))
 	}
 	return r, maps.Clone(l.operation.Body)
 }
@@ -63,11 +80,7 @@ func (l *caseList) add(group, name string, allowed bool, change func(r *request,
 	r, body := l.valid()
 	change(&r, body)
 	if r.body == "" && body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			panic(err) // it is from a document
-		}
-		r.body = string(text)
+		r.body = textOf(body)
 	}
 	l.cases = append(l.cases, Case{Group: group, Name: name, Allowed: allowed, request: r})
 }
@@ -79,6 +92,8 @@ func (l *caseList) parameterCases() {
 				continue
 			}
 			l.add(p.In, p.Name+" "+e.Claim, e.Allowed, func(r *request, _ map[string]any) {
+				r.isProject = p.Name == "project_id"
+				r.counts = hasLongCharacters(e.Value)
 				switch {
 				case e.Omit:
 					r.header.Del(p.Name)
@@ -90,7 +105,9 @@ func (l *caseList) parameterCases() {
 			})
 		}
 		if p.In == "header" {
-			l.add("header", p.Name+" is given twice", false, func(r *request, _ map[string]any) { r.header.Add(p.Name, "another") })
+			l.strict(func() {
+				l.add("header", p.Name+" is given twice", false, func(r *request, _ map[string]any) { r.header.Add(p.Name, "another") })
+			})
 		}
 	}
 }
@@ -100,9 +117,24 @@ func (l *caseList) pathWith(name, value string) string {
 	r := request{path: l.operation.Path, header: http.Header{}}
 	r.set("path", name, value)
 	for _, p := range l.operation.Parameters {
-		r.set(p.In, p.Name, fmt.Sprint(p.Example))
+		r.set(p.In, p.Name, l.example(p))
 	}
 	return r.path
+}
+
+// strict marks the cases that add adds: the contract does not say them.
+func (l *caseList) strict(add func()) {
+	from := len(l.cases)
+	add()
+	for i := from; i < len(l.cases); i++ {
+		l.cases[i].Strict = true
+	}
+}
+
+// hasLongCharacters reports whether a value is a text with characters that are several bytes.
+func hasLongCharacters(value any) bool {
+	text, isText := value.(string)
+	return isText && utf8.RuneCountInString(text) != len(text)
 }
 
 func (l *caseList) memberCases() {
@@ -110,7 +142,8 @@ func (l *caseList) memberCases() {
 		if e.In != "body" {
 			continue
 		}
-		l.add("body", e.Name+" "+e.Claim, e.Allowed, func(_ *request, body map[string]any) {
+		l.add("body", e.Name+" "+e.Claim, e.Allowed, func(r *request, body map[string]any) {
+			r.counts = hasLongCharacters(e.Value)
 			if e.Omit {
 				delete(body, e.Name)
 				return
@@ -138,6 +171,9 @@ func (l *caseList) documentCases() {
 	raw("has numbers larger than any machine type", true, `{"result":"success","output":{"n":123456789012345678901234567890.5,"e":1e400}}`)
 	raw("is a failure without output, as official SDKs send it", true, `{"result":"fail","output":null}`)
 	raw("is a success without output", false, `{"result":"success","output":null}`)
+	raw("is a failure that leaves output out", false, `{"result":"fail"}`)
+	raw("nests as deep as it may", true, nested(l.operation.Depth))
+	raw("nests one level too deep", false, nested(l.operation.Depth+1))
 	raw("is not JSON", false, `result=success`)
 	raw("is cut off", false, valid[:len(valid)-1])
 	raw("is two documents", false, valid+valid)
@@ -146,6 +182,7 @@ func (l *caseList) documentCases() {
 	raw("is a string", false, `"success"`)
 	raw("begins with a byte order mark", false, "\ufeff"+valid)
 	raw("is not UTF-8", false, `{"result":"fail","error":"`+"\xff"+`","output":{}}`)
+	raw("has output that is not UTF-8", false, `{"result":"success","output":{"a":"`+"\xff"+`"}}`)
 	raw("has a lone surrogate", false, `{"result":"fail","error":"\ud800","output":{}}`)
 	raw("has a member twice", false, `{"result":"fail","result":"success","output":{}}`)
 	raw("has a member twice in output", false, `{"result":"success","output":{"a":1,"a":2}}`)
@@ -170,9 +207,16 @@ func (l *caseList) requestCases() {
 	open("Content-Type is text/plain", func(r *request) { r.header.Set("Content-Type", "text/plain") })
 	open("Content-Type is left out", func(r *request) { r.header.Del("Content-Type") })
 	open("Content-Type has another charset", func(r *request) { r.header.Set("Content-Type", "application/json; charset=iso-8859-1") })
-	open("the body is said to be compressed", func(r *request) { r.header.Set("Content-Encoding", "gzip") })
-	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+	l.strict(func() {
+		open("the body is said to be compressed", func(r *request) { r.header.Set("Content-Encoding", "gzip") })
+	})
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		open("the method is "+method, func(r *request) { r.method = method })
 	}
 	open("the path has another segment", func(r *request) { r.path += "/more" })
+}
+
+// nested returns a callback whose output has a number of levels.
+func nested(levels int) string {
+	return `{"result":"success","output":{"a":` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + `}}`
 }

@@ -1,46 +1,87 @@
 // Package conformance tests a server against the published contract: every limit and one past
-// it, headers, bodies, and the form of every response. The cases are read from the contract,
-// so they follow its changes.
+// it, headers, bodies, the form of every response, and, given states that wait, what settling one
+// means. The cases are read from the contract, so they follow its changes.
 //
-// It calls back unknown states, so a conforming server settles nothing. A server that holds
-// callbacks for unknown states keeps them. It does not measure time, and tests no other
-// operation.
+// Without states it calls back unknown ones, so a server settles nothing. A server that holds
+// callbacks for unknown states keeps them. It measures no time, and tests no other operation.
 package conformance
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
-// ErrCredentials means that the server refused the credentials. Run ends with it, because every further
-// request would count as a failed attempt.
-var ErrCredentials = errors.New("the credentials were refused")
+// Errors of Run. Each ends it, because all cases would fail for the same cause.
+var (
+	// ErrCredentials: the server refuses the credentials.
+	ErrCredentials = errors.New("the credentials were refused")
+	// ErrUnreachable: there is no answer.
+	ErrUnreachable = errors.New("the server cannot be reached")
+	// ErrMock: every callback is answered with 200, and a state takes two outcomes. So do mocks of the contract, such as
+	// Prism's, which know no states.
+	ErrMock = errors.New("this settles nothing")
+	// ErrNoAPI: something answers, and it does not have this API at this address.
+	ErrNoAPI = errors.New("no such API here")
+)
 
-// A Case is one request, and whether the contract allows it.
+// ErrNoState means that there is no further state that waits. The cases that need one are skipped.
+var ErrNoState = errors.New("no state that waits")
+
+// A Case is one request and whether the contract allows it, or one test of what settling means.
 type Case struct {
 	Group, Name string
 	Allowed     bool
+	// Strict: the contract does not say it; this project's server promises it.
+	Strict bool
 
 	request
+
+	settle func(context.Context, *runner) error // nil: the request is the case
+}
+
+// Data is a case for programs in other languages.
+type Data struct {
+	Group   string      `json:"group"`
+	Name    string      `json:"name"`
+	Allowed bool        `json:"allowed"`
+	Strict  bool        `json:"strict,omitempty"`
+	Method  string      `json:"method,omitempty"` // empty: the case is more than one request
+	Path    string      `json:"path,omitempty"`
+	Header  http.Header `json:"header,omitempty"`
+	Body    []byte      `json:"body_base64,omitempty"` // as it is sent; not always UTF-8
+	// AnyRefusal: the contract leaves open with which status the request is refused; else it is 400.
+	AnyRefusal bool `json:"any_refusal,omitempty"`
+}
+
+// Data returns the case as data.
+func (c Case) Data() Data {
+	return Data{c.Group, c.Name, c.Allowed, c.Strict, c.method, c.path, c.header, []byte(c.body), c.anyRefusal}
 }
 
 // A Result is the result of a case. Err is nil if the server conforms.
 type Result struct {
 	Case
 
-	Err  error
-	Took time.Duration
+	Err     error
+	Skipped string // why the case was not tried; empty if it was
+	Took    time.Duration
+	Curl    string // the last request, as a command for a shell, without credentials
+}
+
+// A State is a state that waits.
+type State struct {
+	Workflow string `json:"workflow_id"`
+	Run      string `json:"run_id"`
+	State    string `json:"state_id"`
+	WaitID   string `json:"wait_id,omitempty"` // for Received and Cancel, if they need it
 }
 
 // DefaultTimeout is the default of Options.Timeout.
@@ -48,6 +89,8 @@ const DefaultTimeout = 30 * time.Second
 
 // Options configure Run. A zero field has the default that its comment names.
 type Options struct {
+	// ProjectID is the project of all requests. Default: the example of the contract.
+	ProjectID string
 	// Authenticate adds credentials to a request with the given body. Default: none.
 	Authenticate func(r *http.Request, body []byte) error
 	// Timeout limits each request. Default: DefaultTimeout.
@@ -55,21 +98,40 @@ type Options struct {
 	// Transport sends the requests; redirects are not followed. Default:
 	// http.DefaultTransport.
 	Transport http.RoundTripper
+	// Strict tries the cases that the contract leaves open too.
+	Strict bool
+
+	// Open returns a state that waits and that nobody else uses, or ErrNoState. Default: there is none, so
+	// settling is not tested.
+	Open func(context.Context) (State, error)
+	// Expired returns a state whose deadline has passed. Default: it is not tested.
+	Expired func(context.Context) (State, error)
+	// Cancel cancels a state. Default: it is not tested.
+	Cancel func(context.Context, State) error
+	// Received returns the output that the waiting side received. Default: it is not tested.
+	Received func(context.Context, State) (json.RawMessage, error)
 }
 
-// Run sends the request of each case to the service at endpoint, such as
-// http://127.0.0.1:8080, and calls done with each result. What the server does wrong is in
-// the results; the error is about the contract, the endpoint or ctx.
+func (o *Options) setDefaults() {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	if o.Authenticate == nil {
+		o.Authenticate = func(*http.Request, []byte) error { return nil }
+	}
+	if o.Open == nil {
+		o.Open = func(context.Context) (State, error) { return State{}, ErrNoState }
+	}
+}
+
+// Run tries each case at the service at endpoint, such as http://127.0.0.1:8080, and calls done with
+// each result. What the server does wrong is in the results; the error is ErrCredentials, ErrUnreachable,
+// ErrNoAPI or ErrMock with an explanation, or about the endpoint, ctx, or a function in options.
 func Run(ctx context.Context, endpoint string, cases []Case, options Options, done func(Result)) error {
-	if options.Timeout == 0 {
-		options.Timeout = DefaultTimeout
-	}
-	if options.Transport == nil {
-		options.Transport = http.DefaultTransport
-	}
-	if options.Authenticate == nil {
-		options.Authenticate = func(*http.Request, []byte) error { return nil }
-	}
+	options.setDefaults()
 	base, err := url.Parse(endpoint)
 	if err != nil || base.Host == "" {
 		return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:8080", endpoint)
@@ -78,76 +140,56 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 	if err != nil {
 		return err
 	}
+	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), published: published, options: options}
+	if err := r.preflight(ctx); err != nil {
+		return err
+	}
 	for _, c := range cases {
+		if c.Strict && !options.Strict {
+			continue
+		}
 		start := time.Now()
-		err := c.try(ctx, strings.TrimSuffix(endpoint, "/"), published, options)
+		err := r.try(ctx, c)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if errors.Is(err, ErrCredentials) {
-			return err // all other cases would fail in the same way
+		if source := (sourceError{}); errors.Is(err, ErrCredentials) || errors.As(err, &source) {
+			return err
 		}
-		done(Result{c, err, time.Since(start)})
+		result := Result{Case: c, Err: err, Took: time.Since(start), Curl: r.curl}
+		if skipped := skip(""); errors.As(err, &skipped) {
+			result.Err, result.Skipped = nil, string(skipped)
+		}
+		done(result)
 	}
 	return nil
 }
 
-func (c Case) try(ctx context.Context, endpoint string, published *contract.Contract, options Options) error {
-	ctx, cancel := context.WithTimeout(ctx, options.Timeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, c.method, endpoint+c.path, strings.NewReader(c.body))
-	if err != nil {
-		return err
-	}
-	r.Header = c.header.Clone()
-	if err := options.Authenticate(r, []byte(c.body)); err != nil {
-		return err
-	}
-	answer, err := options.Transport.RoundTrip(r)
-	if err != nil {
-		return fmt.Errorf("no response: %w", err)
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return fmt.Errorf("reading the response: %w", err)
-	}
-	return c.judge(ctx, r, answer, body, published)
-}
+// A sourceError is an error of a function in Options, which says nothing about the server.
+type sourceError struct{ error }
 
-// judge returns what is wrong with a response.
-func (c Case) judge(ctx context.Context, r *http.Request, answer *http.Response, body []byte, published *contract.Contract) error {
-	said := fmt.Sprintf("%d %.200s", answer.StatusCode, bytes.TrimSpace(body))
-	switch {
-	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("%w: %s", ErrCredentials, said)
-	case answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests:
-		return fmt.Errorf("the server failed: %s", said)
-	}
-	if operation, _ := published.Match(r); operation != nil {
-		if err := operation.CheckResponse(ctx, r, answer.StatusCode, answer.Header, body); err != nil {
-			return fmt.Errorf("the response breaks the contract: %w: %s", err, said)
+func (e sourceError) Unwrap() error { return e.error }
+
+// A skip is the reason why a case was not tried.
+type skip string
+
+func (s skip) Error() string { return string(s) }
+
+// try tries a case.
+func (r *runner) try(ctx context.Context, c Case) error {
+	if c.settle != nil {
+		err := c.settle(ctx, r)
+		if errors.Is(err, ErrNoState) {
+			err = skip("there is no state that waits")
 		}
+		return err
 	}
-	broken := answer.StatusCode == http.StatusBadRequest && bytes.Contains(body, []byte(callback.CodeInvalid))
-	switch {
-	case c.Allowed && answer.StatusCode != http.StatusNotFound:
-		return fmt.Errorf("the request is allowed and the state is unknown, so want 404: %s", said)
-	case !c.Allowed && c.anyRefusal && (answer.StatusCode < http.StatusBadRequest || bytes.Contains(body, []byte(callback.CodeNotFound))):
-		return fmt.Errorf("the request was not refused: %s", said)
-	case !c.Allowed && !c.anyRefusal && !broken:
-		return fmt.Errorf("want 400 with %s: %s", callback.CodeInvalid, said)
+	a, err := r.send(ctx, c.request)
+	if err != nil {
+		return err
 	}
-	return nil
+	if a.status == http.StatusForbidden && c.isProject {
+		return skip("the credentials are for another project")
+	}
+	return c.judge(a, r.holds)
 }
-
-// request is the request of a case.
-type request struct {
-	method, path string
-	header       http.Header
-	body         string
-	anyRefusal   bool // the contract leaves the status open
-}
-
-// unknownID returns an id that no server knows.
-func unknownID() string { return "conformance-" + rand.Text() }

@@ -3,7 +3,7 @@ package conformance_test
 import (
 	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,114 +12,141 @@ import (
 	"github.com/flowcallback/flowcallback/client/conformance"
 )
 
-// walk runs all cases against handler. It returns the failed cases by group and name, and the
-// number of cases.
-func walk(t *testing.T, handler http.Handler) (failed map[string]error, all int) {
+// try runs all cases against a handler, without states.
+func try(t *testing.T, handler http.HandlerFunc, options conformance.Options) (results []conformance.Result, requests int, err error) {
 	t.Helper()
-	s := httptest.NewServer(handler)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		handler(w, r)
+	}))
 	defer s.Close()
-	cases, err := conformance.Cases()
+	cases, err := conformance.Cases(options.ProjectID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	failed = map[string]error{}
-	names := map[string]bool{}
-	err = conformance.Run(t.Context(), s.URL, cases, conformance.Options{}, func(r conformance.Result) {
-		all++
-		names[r.Group+": "+r.Name] = true
-		if r.Err != nil {
-			failed[r.Group+": "+r.Name] = r.Err
-		}
-	})
-	if err != nil || all != len(cases) || len(names) != all || all < 60 {
-		t.Errorf("Run reported %d results for %d cases with %d distinct names, %v", all, len(cases), len(names), err)
-	}
-	return failed, all
+	err = conformance.Run(t.Context(), s.URL, cases, options, func(r conformance.Result) { results = append(results, r) })
+	return results, requests, err
 }
 
-// A hand-written server with typical mistakes fails the cases that it gets wrong, and passes
-// the cases that it gets right.
-func TestSloppyServerDoesNot(t *testing.T) {
-	failed, all := walk(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		answer := func(status int, code string) {
-			w.WriteHeader(status)
-			_ = json.NewEncoder(w).Encode(map[string]string{"error_code": code, "error_msg": "no"})
-		}
-		w.Header().Set("X-Request-Id", "4711")
-		body, _ := io.ReadAll(r.Body)
-		var request struct{ Result, Error string }
-		switch {
-		case r.Method != http.MethodPost:
-			w.Header().Del("X-Request-Id")
-			w.WriteHeader(http.StatusMethodNotAllowed)
-		case r.Header.Get("X-Workflow-Run-Id") == "", r.Header.Get("X-Workflow-State-Id") == "":
-			answer(400, "FGS.3002")
-		case json.Unmarshal(body, &request) != nil, request.Result != "success" && request.Result != "fail", len(request.Error) > 64:
-			answer(400, "FGS.3002")
-		default:
-			answer(404, "FGS.5002")
-		}
-	}))
-	for _, want := range []string{
-		"body: error has its greatest length", // the server counts bytes, not characters
-		"body: output is left out",            // the server does not check output
-		"body: output is an array",
-		"body: result is spelled in capitals", // encoding/json ignores case
-		"document: has a member twice",
-		"document: is a success without output",
-		"request: Content-Type is text/plain",
-		"request: the body is said to be compressed",
-	} {
-		if failed[want] == nil {
-			t.Errorf("case %q passed, want a failure", want)
-		}
-		delete(failed, want)
-	}
-	for _, fine := range []string{"header: X-Workflow-Run-Id is left out", "document: is not JSON", "body: result is success", "body: error is one too long"} {
-		if err := failed[fine]; err != nil {
-			t.Errorf("case %q failed: %v", fine, err)
-		}
-	}
-	if len(failed) > all/2 {
-		t.Errorf("%d of %d other cases failed, want at most half", len(failed), all)
-	}
+// refusal answers with an error body.
+func refusal(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", "4711")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"error_code": code, "error_msg": "no", "request_id": "4711"})
 }
 
-func TestEveryAnswerIsJudged(t *testing.T) {
+// What makes every case fail for one cause is said once, before the cases.
+func TestPreflight(t *testing.T) {
 	for name, test := range map[string]struct {
 		handler http.HandlerFunc
-		want    string
+		want    error
+		says    string
 	}{
-		"fails":           {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, "the server failed"},
-		"answers in text": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "FGS.3002", http.StatusBadRequest) }, "breaks the contract"},
+		"another program": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<h1>Not found</h1>", http.StatusNotFound) }, conformance.ErrNoAPI, "check the endpoint"},
+		"another path":    {func(w http.ResponseWriter, _ *http.Request) { refusal(w, 404, "APIGW.0101") }, conformance.ErrNoAPI, "is answered with 404"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://other.example/", http.StatusMovedPermanently)
+		}, conformance.ErrNoAPI, "a redirect to https://other.example/"},
+		"no credentials": {func(w http.ResponseWriter, _ *http.Request) { refusal(w, 401, "APIGW.0301") }, conformance.ErrCredentials, "401"},
+		"no permission":  {func(w http.ResponseWriter, _ *http.Request) { refusal(w, 403, "FSS.0403") }, conformance.ErrCredentials, "--project-id"},
+		"a mock": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"execution_id":"48aff955-ea10-4ffd-b426-190bc192dc13"}`))
+		}, conformance.ErrMock, "a mock of the contract"},
+		"a server that fails": {func(w http.ResponseWriter, _ *http.Request) { refusal(w, 503, "FSS.0503") }, conformance.ErrUnreachable, "503"},
 	} {
-		failed, all := walk(t, test.handler)
-		if len(failed) < all-4 { // the contract does not describe responses for other methods and paths
-			t.Errorf("a server that %s passed %d of %d cases", name, all-len(failed), all)
+		results, requests, err := try(t, test.handler, conformance.Options{})
+		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) || len(results) != 0 || requests != 1 && name != "a mock" {
+			t.Errorf("%s: %v after %d requests with %d results; want %v that says %q after one", name, err, requests, len(results), test.want, test.says)
 		}
-		for name, err := range failed {
-			if !strings.Contains(err.Error(), test.want) {
-				t.Errorf("case %s: %v; want an error that contains %q", name, err, test.want)
-			}
+	}
+	if err := conformance.Run(t.Context(), "http://127.0.0.1:1", nil, conformance.Options{}, nil); !errors.Is(err, conformance.ErrUnreachable) {
+		t.Errorf("no server: %v, want %v", err, conformance.ErrUnreachable)
+	}
+}
+
+// A server that has had enough is waited for.
+func TestTooManyRequests(t *testing.T) {
+	isFirst := true
+	results, _, err := try(t, func(w http.ResponseWriter, _ *http.Request) {
+		if isFirst {
+			isFirst = false
+			w.Header().Set("Retry-After", "1")
+			refusal(w, 429, "FSS.0429")
+			return
+		}
+		refusal(w, 404, "FGS.5002")
+	}, conformance.Options{})
+	if err != nil || len(results) == 0 {
+		t.Errorf("Run: %v with %d results, want that it goes on", err, len(results))
+	}
+}
+
+// All requests are for the given project. What its credentials forbid is skipped, and named.
+func TestProject(t *testing.T) {
+	s := &server{}
+	results, _, err := try(t, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/v2/shop/") {
+			refusal(w, 403, "FSS.0403")
+			return
+		}
+		s.ServeHTTP(w, r)
+	}, conformance.Options{ProjectID: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		isProject := strings.HasPrefix(r.Name, "project_id")
+		if r.Err != nil || isProject != (r.Skipped == "the credentials are for another project") {
+			t.Errorf("%s: %s: %v %q", r.Group, r.Name, r.Err, r.Skipped)
 		}
 	}
 }
 
-// Refused credentials end the run: every further request would count as a failed attempt.
-func TestRefusedCredentialsEndTheRun(t *testing.T) {
-	requests := 0
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		requests++
-		w.WriteHeader(http.StatusUnauthorized)
-	}))
-	defer s.Close()
-	cases, err := conformance.Cases()
+// Without states that wait, what settling means is skipped. The cases have names of their own, and can be run by
+// other programs.
+func TestCases(t *testing.T) {
+	results, requests, err := try(t, (&server{}).ServeHTTP, conformance.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = conformance.Run(t.Context(), s.URL, cases, conformance.Options{}, func(conformance.Result) {})
-	if !errors.Is(err, conformance.ErrCredentials) || requests != 1 {
-		t.Errorf("Run: %v after %d requests, want %v after one", err, requests, conformance.ErrCredentials)
+	names, skipped := map[string]bool{}, 0
+	for _, r := range results {
+		name := r.Group + ": " + r.Name
+		if names[name] {
+			t.Errorf("two cases are %q", name)
+		}
+		names[name] = true
+		if isSettling := r.Group == "settling"; isSettling != (r.Skipped != "") || r.Err != nil {
+			t.Errorf("%s: %v %q", name, r.Err, r.Skipped)
+		}
+		if r.Skipped != "" {
+			skipped++
+		}
+		text, err := json.Marshal(r.Data())
+		if err != nil || r.Group != "settling" && !strings.Contains(string(text), `"method":"`) {
+			t.Errorf("%s as data: %s, %v", name, text, err)
+		}
+	}
+	if len(results) < 75 || skipped < 12 || requests != len(results)-skipped+1 {
+		t.Errorf("%d cases, %d of them skipped, with %d requests", len(results), skipped, requests)
+	}
+}
+
+// The strict cases are tried only if they are asked for.
+func TestStrict(t *testing.T) {
+	results, err := (&server{}).run(t, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := ""
+	for name, r := range results {
+		if r.Err != nil {
+			failed += fmt.Sprintln(name)
+		}
+	}
+	if !strings.Contains(failed, "header: X-Workflow-Run-Id is given twice") || !strings.Contains(failed, "request: the body is said to be compressed") || strings.Count(failed, "\n") != 3 {
+		t.Errorf("failed strict cases:\n%s", failed)
 	}
 }

@@ -40,6 +40,7 @@ type Operation struct {
 	Parameters []Parameter
 	Body       map[string]any // an example, nil if the operation has no body
 	IsForm     bool           // the body is a form, not JSON
+	Depth      int            // how deep the members of the body may nest; 0 if it is not limited
 	Edges      []Edge
 }
 
@@ -123,6 +124,9 @@ func (d document) operation(path, method string, item node) Operation {
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		o.Edges = append(o.Edges, Edge{In: "body", Name: name, Claim: "is left out", Omit: true, Allowed: !slices.Contains(required, any(name))})
 		_, property := inside.resolve(properties.at(name))
+		if depth, ok := property["x-max-depth"].(int); ok {
+			o.Depth = depth
+		}
 		for _, e := range values(property) {
 			if o.IsForm && isJSONOnly(e.Value, property) {
 				continue

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/xml"
+	"errors"
 	"fmt"
-	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,50 +13,72 @@ import (
 	"github.com/flowcallback/flowcallback/client/conformance"
 )
 
+// conformanceFlags are the flags of the command conformance.
+type conformanceFlags struct {
+	junit, only, openWith, states string
+	waits, strict, failFast, list bool
+}
+
 func (a *app) conformance() *cli.Command {
-	var junit string
+	var f conformanceFlags
 	return &cli.Command{
 		Name:  "conformance",
 		Usage: "test a service against the contract",
 		Description: `Sends requests at every limit of the contract and one past it, with valid and invalid headers and
-bodies, and checks the responses. All of them call back unknown states; a service that holds such
-callbacks keeps them. Exits with 1 if the service does not conform.
+bodies, and checks the responses. These call back unknown states; a service that holds such
+callbacks keeps them.
+
+What settling a state means is tested if there are states that wait: --waits opens them with this
+project's API, --open-with runs a command that opens one and prints its ids as JSON, --states has a
+file with one such object on each line. Exits with 1 if the service does not conform.
 
 Examples:
-  flowcallback --endpoint http://127.0.0.1:8080 conformance
-  flowcallback --endpoint https://callbacks.example.com conformance --junit report.xml`,
+  flowcallback --endpoint http://127.0.0.1:8080 conformance --waits
+  flowcallback conformance --open-with './open-a-state.sh' --junit report.xml
+  flowcallback conformance --only 'settling: a success'
+  flowcallback conformance --list --json`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "junit", Destination: &junit, Usage: "`FILE` for a report as JUnit XML"},
+			&cli.BoolFlag{Name: "waits", Destination: &f.waits, Usage: "open states with this project's own API"},
+			&cli.StringFlag{Name: "open-with", Destination: &f.openWith, Usage: "`COMMAND` for sh that opens a state and prints {\"workflow_id\":…,\"run_id\":…,\"state_id\":…}"},
+			&cli.StringFlag{Name: "states", Destination: &f.states, Usage: "`FILE` with states that wait, as JSON, one on each line"},
+			&cli.BoolFlag{Name: "strict", Destination: &f.strict, Usage: "try also what the contract leaves open and this project's server promises"},
+			&cli.StringFlag{Name: "only", Destination: &f.only, Usage: "try cases that have `TEXT` in \"group: name\""},
+			&cli.BoolFlag{Name: "fail-fast", Destination: &f.failFast, Usage: "stop at the first case that fails"},
+			&cli.BoolFlag{Name: "list", Destination: &f.list, Usage: "print the cases and send nothing"},
+			&cli.StringFlag{Name: "junit", Destination: &f.junit, Usage: "`FILE` for a report as JUnit XML"},
 		},
-		Action: noArguments(func(ctx context.Context, _ *cli.Command) error {
-			if a.endpoint == "" {
-				return fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
-			}
-			return a.conform(ctx, junit)
-		}),
+		Action: noArguments(func(ctx context.Context, _ *cli.Command) error { return a.conform(ctx, f) }),
 	}
 }
 
-func (a *app) conform(ctx context.Context, junit string) error {
-	cases, err := conformance.Cases()
+// errFailFast ends a run at the first case that fails.
+var errFailFast = errors.New("a case failed")
+
+func (a *app) conform(ctx context.Context, f conformanceFlags) error {
+	cases, err := conformance.Cases(a.projectID)
 	if err != nil {
 		return err
 	}
-	var results []conformance.Result
-	err = conformance.Run(ctx, a.endpoint, cases, conformance.Options{Authenticate: a.authenticate, Timeout: a.attempt}, func(r conformance.Result) {
-		results = append(results, r)
-		if isTerminal(a.stderr) {
-			fmt.Fprintf(a.stderr, "\r\x1b[K%d of %d", len(results), len(cases))
-		}
-	})
-	if isTerminal(a.stderr) {
-		fmt.Fprint(a.stderr, "\r\x1b[K")
+	cases = chosen(cases, f)
+	if f.list {
+		return a.listCases(cases)
 	}
+	if a.endpoint == "" {
+		return fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
+	}
+	if len(cases) == 0 {
+		return fmt.Errorf("%w: --only %q: no case has that text; --list prints them", errUsage, f.only)
+	}
+	options, err := a.conformanceOptions(f)
 	if err != nil {
 		return err
 	}
-	if junit != "" {
-		if err := writeJUnit(junit, a.endpoint, results); err != nil {
+	results, err := a.runCases(ctx, cases, options, f)
+	if err != nil {
+		return err
+	}
+	if f.junit != "" {
+		if err := writeJUnit(f.junit, a.endpoint, results); err != nil {
 			return fmt.Errorf("%w: --junit: %w", errUsage, err)
 		}
 	}
@@ -66,101 +88,141 @@ func (a *app) conform(ctx context.Context, junit string) error {
 	return a.printConformance(results)
 }
 
+// chosen returns the cases that the flags select.
+func chosen(all []conformance.Case, f conformanceFlags) (cases []conformance.Case) {
+	for _, c := range all {
+		if (f.strict || !c.Strict) && strings.Contains(c.Group+": "+c.Name, f.only) {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// progressEvery is the pause between two lines of progress where there is no terminal.
+const progressEvery = 5 * time.Second
+
+func (a *app) runCases(ctx context.Context, cases []conformance.Case, options conformance.Options, f conformanceFlags) (results []conformance.Result, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	said := time.Now()
+	err = conformance.Run(ctx, a.endpoint, cases, options, func(r conformance.Result) {
+		results = append(results, r)
+		switch {
+		case isTerminal(a.stderr):
+			fmt.Fprintf(a.stderr, "\r\x1b[K%d of %d", len(results), len(cases))
+		case time.Since(said) > progressEvery:
+			fmt.Fprintf(a.stderr, "%d of %d cases\n", len(results), len(cases))
+			said = time.Now()
+		}
+		if r.Err != nil && f.failFast {
+			stop(errFailFast)
+		}
+	})
+	if isTerminal(a.stderr) {
+		fmt.Fprint(a.stderr, "\r\x1b[K")
+	}
+	if errors.Is(context.Cause(ctx), errFailFast) {
+		err = nil
+	}
+	return results, err
+}
+
+// listCases prints the cases, with --json as data that other programs can run.
+func (a *app) listCases(cases []conformance.Case) error {
+	for _, c := range cases {
+		if !a.json {
+			fmt.Fprintf(a.stdout, "%s: %s\n", c.Group, c.Name)
+			continue
+		}
+		if err := a.printJSON(c.Data()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // printCases prints each case as JSON.
 func (a *app) printCases(results []conformance.Result) error {
-	failed := 0
 	for _, r := range results {
 		line := struct {
-			Group  string `json:"group"`
-			Name   string `json:"name"`
-			Passed bool   `json:"passed"`
-			Error  string `json:"error,omitempty"`
-		}{Group: r.Group, Name: r.Name, Passed: r.Err == nil}
+			Group   string `json:"group"`
+			Name    string `json:"name"`
+			Passed  bool   `json:"passed"`
+			Skipped string `json:"skipped,omitempty"`
+			Error   string `json:"error,omitempty"`
+			Curl    string `json:"curl,omitempty"`
+		}{Group: r.Group, Name: r.Name, Passed: r.Err == nil && r.Skipped == "", Skipped: r.Skipped}
 		if r.Err != nil {
-			line.Error = r.Err.Error()
-			failed++
+			line.Error, line.Curl = r.Err.Error(), r.Curl
 		}
 		if err := a.printJSON(line); err != nil {
 			return err
 		}
 	}
-	return conforms(failed, len(results))
+	return conforms(tallyOf(results))
+}
+
+// A tally counts results.
+type tally struct{ passed, failed, skipped int }
+
+func tallyOf(results []conformance.Result) (t tally) {
+	for _, r := range results {
+		switch {
+		case r.Skipped != "":
+			t.skipped++
+		case r.Err != nil:
+			t.failed++
+		default:
+			t.passed++
+		}
+	}
+	return t
 }
 
 // conforms returns the error of a service that does not conform.
-func conforms(failed, all int) error {
-	if failed == 0 {
+func conforms(t tally) error {
+	if t.failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w does not conform: %d of %d cases failed", errService, failed, all)
+	return fmt.Errorf("%w does not conform: %d of %d cases failed", errService, t.failed, t.failed+t.passed)
 }
 
-// printConformance prints the failed cases and a summary.
+// printConformance prints the failed cases, what was skipped and why, and a summary.
 func (a *app) printConformance(results []conformance.Result) error {
 	var groups []string
-	passed, all := map[string]int{}, map[string]int{}
-	failed := 0
+	byGroup, skips := map[string][]conformance.Result{}, map[string]int{}
 	for _, r := range results {
-		if all[r.Group] == 0 {
+		if byGroup[r.Group] == nil {
 			groups = append(groups, r.Group)
 		}
-		all[r.Group]++
-		if r.Err == nil {
-			passed[r.Group]++
-			continue
+		byGroup[r.Group] = append(byGroup[r.Group], r)
+		if r.Err != nil {
+			fmt.Fprintf(a.stdout, "FAILED  %s: %s\n        %v\n        %s\n", r.Group, r.Name, r.Err, r.Curl)
 		}
-		failed++
-		fmt.Fprintf(a.stdout, "FAILED  %s: %s\n        %v\n", r.Group, r.Name, r.Err)
+		if r.Skipped != "" {
+			skips[r.Group+": "+r.Skipped]++
+		}
+	}
+	for _, group := range groups {
+		for why, n := range skips {
+			if strings.HasPrefix(why, group+": ") {
+				fmt.Fprintf(a.stdout, "SKIPPED %s (%d of %d cases)\n", why, n, len(byGroup[group]))
+			}
+		}
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\tPASSED\tOF\t")
+	fmt.Fprintln(table, "\tPASSED\tFAILED\tSKIPPED\t")
 	for _, group := range groups {
-		fmt.Fprintf(table, "%s\t%d\t%d\t\n", group, passed[group], all[group])
+		t := tallyOf(byGroup[group])
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\n", group, t.passed, t.failed, t.skipped)
 	}
-	fmt.Fprintf(table, "all\t%d\t%d\t\n", len(results)-failed, len(results))
+	t := tallyOf(results)
+	fmt.Fprintf(table, "all\t%d\t%d\t%d\t\n", t.passed, t.failed, t.skipped)
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	return conforms(failed, len(results))
-}
-
-// The common parts of a JUnit report.
-type (
-	junitSuite struct {
-		XMLName  xml.Name    `xml:"testsuite"`
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Time     float64     `xml:"time,attr"`
-		Cases    []junitCase `xml:"testcase"`
+	if settled := tallyOf(byGroup["settling"]); settled.skipped > 0 && settled.passed+settled.failed == 0 {
+		fmt.Fprintln(a.stdout, "settling: not tested; give it states with --waits, --open-with or --states")
 	}
-	junitCase struct {
-		Class   string        `xml:"classname,attr"`
-		Name    string        `xml:"name,attr"`
-		Time    float64       `xml:"time,attr"`
-		Failure *junitFailure `xml:"failure,omitempty"`
-	}
-	junitFailure struct {
-		Message string `xml:"message,attr"`
-	}
-)
-
-func writeJUnit(path, endpoint string, results []conformance.Result) error {
-	suite := junitSuite{Name: "conformance of " + endpoint, Tests: len(results)}
-	var total time.Duration
-	for _, r := range results {
-		c := junitCase{Class: "callback." + r.Group, Name: r.Name, Time: r.Took.Seconds()}
-		if r.Err != nil {
-			c.Failure = &junitFailure{r.Err.Error()}
-			suite.Failures++
-		}
-		total += r.Took
-		suite.Cases = append(suite.Cases, c)
-	}
-	suite.Time = total.Seconds()
-	text, err := xml.MarshalIndent(suite, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append([]byte(xml.Header), append(text, '\n')...), 0o644) //nolint:gosec // a report is not secret
+	return conforms(t)
 }

@@ -89,9 +89,9 @@ func exitCode(ctx context.Context, err error) int {
 		return responseCode(response)
 	case errors.Is(err, conformance.ErrCredentials):
 		return exitCredentials
-	case errors.Is(err, errService), errors.Is(err, errHandOn):
+	case errors.Is(err, errService), errors.Is(err, errHandOn), errors.Is(err, conformance.ErrNoAPI), errors.Is(err, conformance.ErrMock):
 		return exitRefused
-	case errors.Is(err, client.ErrUnreachable):
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, conformance.ErrUnreachable):
 		return exitUnreachable
 	default: // the command line, a variable, a file, or a request that was not sent
 		return exitUsage

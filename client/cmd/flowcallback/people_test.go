@@ -196,22 +196,71 @@ func TestDoctor(t *testing.T) {
 func TestConformance(t *testing.T) {
 	s := start(t)
 	report := filepath.Join(t.TempDir(), "report.xml")
+	reads := func(parts ...string) {
+		t.Helper()
+		xml, err := os.ReadFile(report)
+		for _, part := range parts {
+			if err != nil || !strings.Contains(string(xml), part) {
+				t.Errorf("the JUnit report does not have %s: %v\n%.500s", part, err, xml)
+			}
+		}
+	}
+	s.environment = append(s.environment, "PATH="+os.Getenv("PATH")) // for sh
 	text, _ := s.run(t, 0, "conformance", "--junit", report)
-	if !strings.Contains(text, "PASSED  OF") || strings.Contains(text, "FAILED") {
-		t.Errorf("conformance against flowcallbackd printed\n%s\nwant no failed case", text)
+	if strings.Contains("\n"+text, "\nFAILED  ") || !strings.HasSuffix(text, "settling: not tested; give it states with --waits, --open-with or --states") || !strings.Contains(text, "SKIPPED settling: there is no state that waits (13 of 14 cases)") {
+		t.Errorf("conformance without states printed\n%s\nwant no failed case, and that settling was not tested", text)
 	}
-	xml, err := os.ReadFile(report)
-	if err != nil || !strings.Contains(string(xml), `failures="0"`) || !strings.Contains(string(xml), `<testcase classname="callback.body" name="error is one too long"`) {
-		t.Errorf("the JUnit report for flowcallbackd: %v\n%.500s", err, xml)
+	reads(`failures="0" skipped="14"`, `<testcase classname="callback.body" name="error is one too long"`, `<skipped message="there is no state that waits">`)
+
+	text, _ = s.run(t, 0, "conformance", "--waits", "--strict", "--junit", report)
+	if strings.Contains("\n"+text, "\nFAILED  ") || strings.Contains("\n"+text, "\nSKIPPED ") || strings.Contains(text, "not tested") {
+		t.Errorf("conformance --waits printed\n%s\nwant that all is tested and passes", text)
 	}
-	sloppy := httptest.NewServer(http.NotFoundHandler())
+	reads(`failures="0" skipped="0"`)
+
+	opener := servertest.Build(t, "client/cmd/flowcallback") + ` waits open --workflow-id w --run-id "Run$$" --state-id s --json`
+	text, _ = s.run(t, 0, "conformance", "--only", "settling: a", "--open-with", opener, "--json")
+	if !strings.Contains(text, `"name":"a success is answered with the execution","passed":true`) || !strings.Contains(text, `"skipped":"states cannot be cancelled here"`) {
+		t.Errorf("conformance --open-with printed\n%s", text)
+	}
+	states := filepath.Join(t.TempDir(), "states")
+	if err := os.WriteFile(states, []byte(`{"workflow_id":"w","run_id":"r","state_id":"s"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, 0, "waits", "open", "--workflow-id", "w", "--run-id", "r", "--state-id", "s")
+	text, _ = s.run(t, 0, "conformance", "--only", "settling: a", "--states", states, "--json")
+	if strings.Count(text, `"passed":true`) != 1 || !strings.Contains(text, `"skipped":"there is no state that waits"`) {
+		t.Errorf("conformance --states with one state printed\n%s\nwant one case that passed", text)
+	}
+	s.run(t, 2, "conformance", "--waits", "--states", states)
+	if _, stderr := s.run(t, 2, "conformance", "--open-with", "echo nothing to open >&2; exit 3"); !strings.Contains(stderr, "nothing to open") {
+		t.Errorf("conformance with a command that fails: stderr %q", stderr)
+	}
+	s.run(t, 2, "conformance", "--only", "nothing is called so")
+	if text, _ = s.run(t, 0, "conformance", "--list"); !strings.Contains(text, "body: error is one too long\n") || !strings.Contains(text, "settling: of two outcomes that race, one wins") {
+		t.Errorf("conformance --list printed\n%s", text)
+	}
+
+	absent := httptest.NewServer(http.NotFoundHandler())
+	defer absent.Close()
+	if _, stderr := s.run(t, 1, "--endpoint", absent.URL, "conformance"); !strings.Contains(stderr, "no such API here") || strings.Count(stderr, "\n") > 1 {
+		t.Errorf("conformance against another program: stderr %q, want one line", stderr)
+	}
+	s.run(t, 5, "--endpoint", "http://127.0.0.1:1", "conformance")
+	sloppy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", "4711")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error_code":"FGS.5002","error_msg":"no"}`))
+	}))
 	defer sloppy.Close()
 	text, stderr := s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--junit", report)
-	if !strings.Contains(text, "FAILED  body: result is success") || !strings.Contains(stderr, "does not conform") {
+	if !strings.Contains(text, "FAILED  body: result is left out") || !strings.Contains(text, "curl -i -X POST") || !strings.Contains(stderr, "does not conform") {
 		t.Errorf("conformance against a wrong server printed\n%s%s\nwant failed cases", text, stderr)
 	}
-	if xml, err = os.ReadFile(report); err != nil || !strings.Contains(string(xml), "<failure message=") {
-		t.Errorf("the JUnit report for a wrong server: %v\n%.500s", err, xml)
+	reads("<failure message=", "curl -i -X POST")
+	if text, _ = s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--fail-fast"); strings.Count("\n"+text, "\nFAILED  ") != 1 {
+		t.Errorf("conformance --fail-fast printed\n%s\nwant one failed case", text)
 	}
 }
 

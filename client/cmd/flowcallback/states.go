@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/flowcallback/flowcallback/client"
+	"github.com/flowcallback/flowcallback/client/conformance"
+)
+
+// conformanceOptions returns where the states come from that the flags name.
+func (a *app) conformanceOptions(f conformanceFlags) (conformance.Options, error) {
+	options := conformance.Options{ProjectID: a.projectID, Authenticate: a.authenticate, Timeout: a.attempt, Strict: f.strict}
+	sources := 0
+	for _, given := range []bool{f.waits, f.openWith != "", f.states != ""} {
+		if given {
+			sources++
+		}
+	}
+	switch {
+	case sources > 1:
+		return options, fmt.Errorf("%w: give one of --waits, --open-with and --states", errUsage)
+	case f.waits:
+		return options, a.statesOfWaits(&options)
+	case f.openWith != "":
+		options.Open = func(ctx context.Context) (conformance.State, error) { return openWith(ctx, f.openWith) }
+	case f.states != "":
+		text, err := os.ReadFile(f.states)
+		if err != nil {
+			return options, fmt.Errorf("%w: --states: %w", errUsage, err)
+		}
+		lines := bufio.NewScanner(bytes.NewReader(text))
+		options.Open = func(context.Context) (conformance.State, error) {
+			for lines.Scan() {
+				if line := strings.TrimSpace(lines.Text()); line != "" {
+					return readState("--states", []byte(line))
+				}
+			}
+			return conformance.State{}, errors.Join(conformance.ErrNoState, lines.Err())
+		}
+	}
+	return options, nil
+}
+
+// openWith returns the state that a command opens.
+func openWith(ctx context.Context, command string) (conformance.State, error) {
+	shell := exec.CommandContext(ctx, "sh", "-c", command)
+	var problem bytes.Buffer
+	shell.Stderr = &problem
+	output, err := shell.Output()
+	if err != nil {
+		return conformance.State{}, fmt.Errorf("--open-with %s: %w: %s", command, err, bytes.TrimSpace(problem.Bytes()))
+	}
+	return readState("--open-with", output)
+}
+
+func readState(flag string, text []byte) (state conformance.State, err error) {
+	err = json.Unmarshal(text, &state)
+	if err == nil && (state.Workflow == "" || state.Run == "" || state.State == "") {
+		err = errors.New(`want workflow_id, run_id and state_id`)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %q: %w", flag, text, err)
+	}
+	return state, err
+}
+
+// statesOfWaits opens, reads and cancels states with this project's API.
+func (a *app) statesOfWaits(options *conformance.Options) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	open := func(ctx context.Context, timeout time.Duration) (conformance.State, error) {
+		key := client.State{Workflow: "conformance", Run: "Run-" + rand.Text(), State: "State-" + rand.Text()}
+		wait, err := c.Waits.Open(ctx, key, client.OpenOptions{Timeout: timeout, Title: "A test of flowcallback conformance"})
+		return conformance.State{Workflow: key.Workflow, Run: key.Run, State: key.State, WaitID: wait.WaitID}, err
+	}
+	options.Open = func(ctx context.Context) (conformance.State, error) { return open(ctx, time.Hour) }
+	options.Expired = func(ctx context.Context) (conformance.State, error) {
+		state, err := open(ctx, time.Second)
+		if err == nil {
+			_, err = c.Waits.Await(ctx, state.WaitID)
+		}
+		if errors.Is(err, client.ErrExpired) {
+			err = nil
+		}
+		return state, err
+	}
+	options.Cancel = func(ctx context.Context, s conformance.State) error {
+		return c.Waits.Cancel(ctx, s.WaitID, "conformance")
+	}
+	options.Received = func(ctx context.Context, s conformance.State) (json.RawMessage, error) {
+		wait, err := c.Waits.Get(ctx, s.WaitID)
+		if err != nil || wait.Outcome == nil {
+			return nil, fmt.Errorf("the wait has no outcome: %w", err)
+		}
+		return wait.Outcome.Output, nil
+	}
+	return nil
+}
