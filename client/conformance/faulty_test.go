@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +21,8 @@ import (
 
 	"github.com/flowcallback/flowcallback/client/conformance"
 )
+
+var update = flag.Bool("update", false, "write FAULTS.md")
 
 // server is a server of the contract, written for this test, with a switch for each fault.
 type server struct {
@@ -476,6 +480,19 @@ var faults = map[string][2]string{
 func TestEveryFaultIsFound(t *testing.T) {
 	if len(faults) < 54 {
 		t.Errorf("there are %d faults, want 54", len(faults))
+	}
+	table := "# What the conformance tests find\n\nMade by `go test ./client/conformance -update`, from a server that has a switch for each fault.\n\n| a server that | fails the case | with |\n|---|---|---|\n"
+	for _, fault := range slices.Sorted(maps.Keys(faults)) {
+		table += fmt.Sprintf("| %s | %s | … %s … |\n", fault, faults[fault][0], faults[fault][1])
+	}
+	const file = "FAULTS.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(table), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != table {
+		t.Errorf("%s is not up to date (%v); \"go test -update\" writes it", file, err)
 	}
 	for _, fault := range slices.Sorted(maps.Keys(faults)) {
 		t.Run(fault, func(t *testing.T) {

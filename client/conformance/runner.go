@@ -24,6 +24,7 @@ type request struct {
 	body         string
 	anyRefusal   bool // the contract leaves the status open
 	isProject    bool // it tries another project id
+	isSigned     bool // it is about a header, which a signature covers
 	counts       bool // it is about characters that are several bytes
 }
 
@@ -66,7 +67,7 @@ func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
 			return a, ctx.Err()
 		}
 	}
-	if err == nil && a.status == http.StatusUnauthorized {
+	if err == nil && a.status == http.StatusUnauthorized && !q.isSigned {
 		err = fmt.Errorf("%w: %v", ErrCredentials, a)
 	}
 	if err == nil && a.status == http.StatusForbidden && !q.isProject {

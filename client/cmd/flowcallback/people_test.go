@@ -264,6 +264,21 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// Credentials of a project are no reason for a false alarm: what they forbid, and what cannot be signed, is skipped.
+func TestConformanceWithCredentials(t *testing.T) {
+	auth := filepath.Join(t.TempDir(), "auth.yaml")
+	if err := os.WriteFile(auth, []byte("principals:\n  - {name: keys, projects: [project], allow: [callback, wait], access_key: KEY, secret_key: "+strings.Repeat("0123456789abcdef", 2)+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := servertest.Start(t, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"), "--auth", auth)
+	s := shell{environment: []string{"FLOWCALLBACK_ENDPOINT=" + server.URL, "FLOWCALLBACK_PROJECT_ID=project", "HUAWEICLOUD_SDK_AK=KEY", "HUAWEICLOUD_SDK_SK=" + strings.Repeat("0123456789abcdef", 2)}}
+	text, _ := s.run(t, 0, "conformance", "--waits", "--strict")
+	if strings.Contains("\n"+text, "\nFAILED  ") || !strings.Contains(text, "path: the credentials are for another project") || !strings.Contains(text, "header: a request with this header cannot be signed") {
+		t.Errorf("conformance with keys printed\n%s", text)
+	}
+	s.run(t, 4, "--project-id", "another", "conformance")
+}
+
 func TestHeld(t *testing.T) {
 	server := servertest.Start(t, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"), "--unknown", "hold")
 	s := shell{environment: []string{"FLOWCALLBACK_ENDPOINT=" + server.URL, "FLOWCALLBACK_PROJECT_ID=project", "FLOWCALLBACK_RETRY=0"}}
