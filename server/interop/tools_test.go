@@ -59,6 +59,7 @@ func TestTools(t *testing.T) {
 	})
 	t.Run("types that openapi-typescript generates compile", types)
 	t.Run("Prism between the SDK and the server finds no violation", prism)
+	t.Run("validators of others agree on every edge", validators)
 	t.Run("tests that Portman generates pass", portman)
 	t.Run("oasdiff finds no breaking change since the last release", breaking)
 }
