@@ -25,6 +25,12 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: want the root %s, and no sign-in:\n%s", path, root, page)
 		}
 	}
+	page := string(s.get(t, "/console/project/wait").body)
+	for _, script := range []string{"console.js", "wait.js", "lit/directives/keyed.js"} {
+		if !strings.Contains(page, `<link rel="modulepreload" href="../../static/`+script+`">`) {
+			t.Errorf("the page does not say that it needs %s", script)
+		}
+	}
 	for _, path := range []string{"/console/project/wait/more", "/static/", "/static/nothing.js", "/static/lit/lit-html.d.ts", "/docs/index.html"} {
 		s.get(t, path).want(t, 404, "APIGW.0101")
 	}

@@ -10,6 +10,7 @@ import (
 	"embed"
 	"html/template"
 	"io/fs"
+	"path"
 )
 
 var (
@@ -30,6 +31,23 @@ var (
 	docsPage  = template.Must(template.ParseFS(docs, "docs/index.html"))
 )
 
+// modules are the scripts of the console, which its page names so that browsers load them at once and not
+// one import after another.
+var modules = scripts()
+
+func scripts() (names []string) {
+	err := fs.WalkDir(Static(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && path.Ext(name) == ".js" {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return names
+}
+
 // A Frame is what the pages of the console and of the contract need to know of the server.
 type Frame struct {
 	Root   string // the way from the page to the server's root, such as "../"
@@ -37,15 +55,19 @@ type Frame struct {
 }
 
 // Console returns the page of the console.
-func Console(f Frame) []byte { return page(indexPage, f) }
+func Console(f Frame) []byte { return page(indexPage, f, modules) }
 
 // Contract returns the page of the browsable contract.
-func Contract(f Frame) []byte { return page(docsPage, f) }
+func Contract(f Frame) []byte { return page(docsPage, f, nil) }
 
-func page(t *template.Template, f Frame) []byte {
+func page(t *template.Template, f Frame, modules []string) []byte {
 	var text bytes.Buffer
-	if err := t.Execute(&text, f); err != nil {
-		panic(err) // the templates use the fields of Frame only
+	if err := t.Execute(&text, struct {
+		Frame
+
+		Modules []string
+	}{f, modules}); err != nil {
+		panic(err) // the templates use these fields only
 	}
 	return text.Bytes()
 }
