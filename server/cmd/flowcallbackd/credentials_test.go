@@ -133,9 +133,7 @@ func TestTrustedProxy(t *testing.T) {
 			if test.flags != nil {
 				want = `"client":"203.0.113.2"`
 			}
-			if !strings.Contains(s.Log(), want) {
-				t.Errorf("log does not contain %s:\n%s", want, s.Log())
-			}
+			await(t, "the log has "+want, func() bool { return strings.Contains(s.Log(), want) }) // it is written in groups
 		})
 	}
 }

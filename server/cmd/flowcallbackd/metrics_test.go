@@ -163,7 +163,5 @@ func TestTraces(t *testing.T) {
 	if got := <-received; !strings.HasPrefix(got, "/v1/traces ") || !strings.Contains(got, "orders") {
 		t.Errorf("collector received %.200q, want /v1/traces with service \"orders\"", got)
 	}
-	if !strings.Contains(s.Log(), `"trace_id":"`+trace+`"`) {
-		t.Errorf("log does not contain trace id %s:\n%s", trace, s.Log())
-	}
+	await(t, "the log has the trace", func() bool { return strings.Contains(s.Log(), `"trace_id":"`+trace+`"`) }) // it is written in groups
 }
