@@ -285,6 +285,11 @@ func TestLimitLowered(t *testing.T) {
 	d.kill()
 	d.flags = append(d.flags, "--dynamic-config-value", "limit.blobSize.error=20000", "--dynamic-config-value", "limit.blobSize.warn=10000")
 	d.start(t)
+	for e.Ready(t.Context()) != nil { // until the engine has connected again
+		if t.Context().Err() != nil {
+			t.Fatal(t.Context().Err())
+		}
+	}
 	want(t, "a large success", e, keys[0], enginetest.Success(large), engine.ErrTooLarge)
 	want(t, "a large fail", e, keys[1], enginetest.Fail("why", large), engine.ErrTooLarge)
 	want(t, "a small success", e, keys[2], enginetest.Success(`{}`), errNone)
