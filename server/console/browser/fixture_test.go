@@ -95,6 +95,7 @@ func (f fixture) ask(t *testing.T, workflow, title string, options client.OpenOp
 	if err != nil {
 		t.Fatal(err)
 	}
+	<-time.After(2 * time.Millisecond) // the next wait is newer: times count milliseconds
 	return wait
 }
 
