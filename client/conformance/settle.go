@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -74,8 +75,12 @@ func (l *caseList) settlingCases() {
 			if err != nil {
 				return err
 			}
-			if again, err := s.settle(success); err != nil || again != first {
-				return fmt.Errorf("after a conflict the first outcome is answered with the execution %q, %w; want %q", again, err, first)
+			again, err := s.settle(success)
+			switch {
+			case err != nil:
+				return fmt.Errorf("the first outcome again, after a conflict: %w", err)
+			case again != first:
+				return fmt.Errorf("after a conflict the first outcome is answered with the execution %q; want %q", again, first)
 			}
 			return nil
 		})
@@ -97,7 +102,7 @@ func (l *caseList) settlingCases() {
 		one, two := <-results, <-results
 		switch {
 		case one.err != nil || two.err != nil:
-			return fmt.Errorf("%w, %w", one.err, two.err)
+			return errors.Join(one.err, two.err)
 		case (one.status == http.StatusOK) == (two.status == http.StatusOK):
 			return fmt.Errorf("of two different outcomes exactly one wins: %v, and %v", one, two)
 		}

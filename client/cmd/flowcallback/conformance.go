@@ -189,8 +189,8 @@ func conforms(t tally) error {
 
 // printConformance prints the failed cases, what was skipped and why, and a summary.
 func (a *app) printConformance(results []conformance.Result) error {
-	var groups []string
-	byGroup, skips := map[string][]conformance.Result{}, map[string]int{}
+	var groups, skips []string // in the order of the cases
+	byGroup, skipped := map[string][]conformance.Result{}, map[string]int{}
 	for _, r := range results {
 		if byGroup[r.Group] == nil {
 			groups = append(groups, r.Group)
@@ -200,15 +200,15 @@ func (a *app) printConformance(results []conformance.Result) error {
 			fmt.Fprintf(a.stdout, "FAILED  %s: %s\n        %v\n        %s\n", r.Group, r.Name, r.Err, r.Curl)
 		}
 		if r.Skipped != "" {
-			skips[r.Group+": "+r.Skipped]++
-		}
-	}
-	for _, group := range groups {
-		for why, n := range skips {
-			if strings.HasPrefix(why, group+": ") {
-				fmt.Fprintf(a.stdout, "SKIPPED %s (%d of %d cases)\n", why, n, len(byGroup[group]))
+			why := r.Group + ": " + r.Skipped
+			if skipped[why]++; skipped[why] == 1 {
+				skips = append(skips, why)
 			}
 		}
+	}
+	for _, why := range skips {
+		group, _, _ := strings.Cut(why, ": ")
+		fmt.Fprintf(a.stdout, "SKIPPED %s (%d of %d cases)\n", why, skipped[why], len(byGroup[group]))
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tPASSED\tFAILED\tSKIPPED\t")

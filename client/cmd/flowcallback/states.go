@@ -101,8 +101,11 @@ func (a *app) statesOfWaits(options *conformance.Options) error {
 	}
 	options.Received = func(ctx context.Context, s conformance.State) (json.RawMessage, error) {
 		wait, err := c.Waits.Get(ctx, s.WaitID)
-		if err != nil || wait.Outcome == nil {
-			return nil, fmt.Errorf("the wait has no outcome: %w", err)
+		if err == nil && wait.Outcome == nil {
+			err = fmt.Errorf("wait %s has no outcome", s.WaitID)
+		}
+		if err != nil {
+			return nil, err
 		}
 		return wait.Outcome.Output, nil
 	}
