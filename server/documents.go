@@ -2,8 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,15 +17,9 @@ func serveDocuments(router *echo.Echo) {
 		"/openapi/waits.yaml":    {"application/yaml", openapi.WaitsAlone},
 		"/openapi/waits.json":    {echo.MIMEApplicationJSON, openapi.WaitsJSON},
 	} {
-		tag := entityTag([]byte(document.text))
-		router.GET(path, func(c echo.Context) error {
-			header := c.Response().Header()
+		router.GET(path, kept("", []byte(document.text), func(header http.Header) {
 			header.Set("Access-Control-Allow-Origin", "*")
-			header.Set("Cache-Control", "no-cache")
 			header.Set("Content-Type", document.mediaType)
-			header.Set("Etag", tag)
-			http.ServeContent(c.Response(), c.Request(), "", time.Time{}, strings.NewReader(document.text))
-			return nil
-		})
+		}))
 	}
 }

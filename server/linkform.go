@@ -241,10 +241,7 @@ func faults(fields []field) string {
 			n++
 		}
 	}
-	if n == 1 {
-		return "1 answer needs a look before you can approve."
-	}
-	return fmt.Sprintf("%d answers need a look before you can approve.", n)
+	return counted(n, "answer needs", "answers need") + " a look before you can approve."
 }
 
 // blame writes what an output judge found into the field that it names, as in "output.carrier: is missing", and

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"io"
 	"slices"
@@ -293,13 +294,18 @@ func (l links) requestOf(p *linkPage) (request callback.Request, err error) {
 	if !json.Valid(request.Output) {
 		return request, &contract.Violation{Member: "output", Rule: "must be well-formed JSON"}
 	}
-	text, err := requestText(request)
-	if err != nil {
-		return request, err
-	}
-	body, err := l.outcome.CheckJSON(text)
+	body, err := l.outcome.CheckJSON(requestText(request))
 	if err == nil {
 		err = body.Bind(&request)
 	}
 	return request, err
+}
+
+// requestText returns a callback as JSON, with its output byte for byte.
+func requestText(request callback.Request) []byte {
+	reason := ""
+	if request.Error != "" {
+		reason = `"error":` + quotedJSON(request.Error) + ","
+	}
+	return fmt.Appendf(nil, `{"result":%q,%s"output":%s}`, request.Result, reason, request.Output)
 }

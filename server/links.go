@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -184,21 +183,4 @@ func (l links) FailByLink(ctx context.Context, r waitsserver.FailByLinkRequestOb
 		return nil, err
 	}
 	return waitsserver.FailByLink200JSONResponse{Body: answer, Headers: waitsserver.FailByLink200ResponseHeaders{XRequestID: requestOf(ctx).id}}, nil
-}
-
-// requestText returns a callback as JSON, with its output byte for byte.
-func requestText(request callback.Request) ([]byte, error) {
-	var text bytes.Buffer
-	reason, err := json.Marshal(request.Error)
-	if err != nil {
-		return nil, err
-	}
-	text.WriteString(`{"result":"` + string(request.Result) + `",`)
-	if request.Error != "" {
-		text.WriteString(`"error":` + string(reason) + `,`)
-	}
-	text.WriteString(`"output":`)
-	text.Write(request.Output)
-	text.WriteString("}")
-	return text.Bytes(), nil
 }

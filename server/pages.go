@@ -76,14 +76,22 @@ func needsSignIn(c echo.Context, decide Authorize) bool {
 	return errors.Is(err, ErrUnauthenticated)
 }
 
-// entityTag returns an ETag for a content (RFC 9110, section 8.8.3).
-func entityTag(content []byte) string {
+// kept serves a content with an ETag (RFC 9110, section 8.8.3): clients keep it, and ask whether it has changed.
+// The name tells the media type, unless setHeaders does.
+func kept(name string, content []byte, setHeaders func(http.Header)) echo.HandlerFunc {
 	digest := sha256.Sum256(content)
-	return `"` + base64.RawURLEncoding.EncodeToString(digest[:12]) + `"`
+	tag := `"` + base64.RawURLEncoding.EncodeToString(digest[:12]) + `"`
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		setHeaders(header)
+		header.Set("Cache-Control", "no-cache")
+		header.Set("Etag", tag)
+		http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(content))
+		return nil
+	}
 }
 
-// serveFiles routes the files of a folder, apart from pages and types, below path. Browsers keep them, and ask
-// whether they have changed.
+// serveFiles routes the files of a folder, apart from pages and types, below path.
 func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) error {
 	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasSuffix(name, ".html") || strings.HasSuffix(name, ".d.ts") {
@@ -93,15 +101,7 @@ func serveFiles(router *echo.Echo, path string, files fs.FS, policy string) erro
 		if err != nil {
 			return err
 		}
-		tag := entityTag(content)
-		router.GET(path+(&url.URL{Path: name}).EscapedPath(), func(c echo.Context) error {
-			header := c.Response().Header()
-			setPageHeaders(header, policy)
-			header.Set("Cache-Control", "no-cache")
-			header.Set("Etag", tag)
-			http.ServeContent(c.Response(), c.Request(), name, time.Time{}, bytes.NewReader(content))
-			return nil
-		})
+		router.GET(path+(&url.URL{Path: name}).EscapedPath(), kept(name, content, func(header http.Header) { setPageHeaders(header, policy) }))
 		return nil
 	})
 }
