@@ -126,7 +126,8 @@ func TestEngineWithoutLists(t *testing.T) {
 	b.wantGood(t, "501", 1280)
 }
 
-// While the store is away, the list says so and comes by itself; a decision says that it is not known whether it arrived.
+// While the store is away, the list says so, and it recovers without a reload. The page of a wait says that the
+// decision may or may not have arrived.
 func TestUnavailableStore(t *testing.T) {
 	var isAway atomic.Bool
 	url, store := serve(t, func(s *sqlite.Engine) engine.Engine { return unavailable{s, &isAway} })

@@ -110,7 +110,7 @@ func TestOptionalAnswers(t *testing.T) {
 	}
 }
 
-// Names that JavaScript has for itself are names as any other. A pattern that takes a browser for ever is left to the
+// A field may have a name that JavaScript reserves. A pattern that could hang the browser is left to the
 // server. What nests too deeply, and a day that there is not, have an error, and the page lives on.
 func TestUncommonForms(t *testing.T) {
 	f := start(t)

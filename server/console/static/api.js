@@ -173,5 +173,5 @@ export const callBack = async (wait, body) =>
     body,
   });
 
-/** A document of the contract. @param {string} name @returns {Promise<any>} */
-export const contractDocument = (name) => call(`openapi/${name}.json`);
+/** The contract of waits, with all that it shares with that of callbacks. @returns {Promise<any>} */
+export const waitsDocument = () => call('openapi/waits.json');

@@ -2,8 +2,9 @@
 
 import { html, nothing } from './lit/lit-html.js';
 import { Refusal, Unreachable } from './api.js';
+import { openProject } from './frame.js';
 import * as icons from './icons.js';
-import { address, isAddressable } from './router.js';
+import { address } from './router.js';
 import { shortId } from './status.js';
 import { anyProject, lastProject, mayUse, me, signInNeeded } from './store.js';
 
@@ -100,16 +101,7 @@ export function failed(error, { project, wait, seconds, retry, level }) {
   });
 }
 
-/** @param {(project: string) => void} choose */
-export function chooseProject(choose) {
-  /** @param {SubmitEvent} event */
-  const submit = (event) => {
-    event.preventDefault();
-    const field = /** @type {HTMLInputElement} */ (document.getElementById('which'));
-    const project = field.value.trim();
-    field.setCustomValidity(isAddressable(project) ? '' : 'A browser cannot open a project with this id');
-    if (field.reportValidity() && project) choose(project);
-  };
+export function chooseProject() {
   if (!anyProject()) {
     return blank({
       icon: icons.lock,
@@ -123,7 +115,7 @@ export function chooseProject(choose) {
       <h1>Which project?</h1>
       <p class="muted">A project id is part of every address of the API, and says whose flows they are.</p>
     </header>
-    <form novalidate @submit=${submit}>
+    <form novalidate @submit=${openProject}>
       <div class="field"><label for="which">Project id</label><input id="which" required autocomplete="off" spellcheck="false" autofocus /></div>
       <button class="button primary tall">Show its waits</button>
     </form>

@@ -5,6 +5,7 @@ import { cancel, get } from './api.js';
 import { lengthOf, schema } from './limits.js';
 import { leave } from './session.js';
 import { question } from './status.js';
+import { counted } from './words.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 
@@ -76,7 +77,7 @@ export function cancelling(waits, draft, { signal, changed, update, done }) {
         else if (after && after.status !== 'waiting') state.before++;
         else {
           left.push(wait);
-          state.problem = `${waitsOf(left.length)} could not be cancelled: ${error?.message ?? 'try again'}`;
+          state.problem = `${counted(left.length, 'wait', 'waits')} could not be cancelled: ${error?.message ?? 'try again'}`;
         }
         state.count++;
         if (signal.aborted) continue; // it goes on if the view is left
@@ -94,13 +95,10 @@ export function cancelling(waits, draft, { signal, changed, update, done }) {
   return state;
 }
 
-/** @param {number} count */
-const waitsOf = (count) => (count === 1 ? '1 wait' : `${count} waits`);
-
 /** @param {{cancelled: number, before: number}} state */
 function resultOf({ cancelled, before }) {
-  const parts = [`${waitsOf(cancelled)} ${cancelled === 1 ? 'was' : 'were'} cancelled.`];
-  if (before) parts.push(`${waitsOf(before)} had been decided before, and ${before === 1 ? 'stays' : 'stay'} so.`);
+  const parts = [`${counted(cancelled, 'wait was', 'waits were')} cancelled.`];
+  if (before) parts.push(`${counted(before, 'wait', 'waits')} had been decided before, and ${before === 1 ? 'stays' : 'stay'} so.`);
   return parts.join(' ');
 }
 
@@ -117,7 +115,7 @@ export function cancelDialog(state) {
       state.send();
     }}
   >
-    <h2 id="ask">Cancel ${waits.length === 1 ? 'this wait' : waitsOf(waits.length)}?</h2>
+    <h2 id="ask">Cancel ${waits.length === 1 ? 'this wait' : counted(waits.length, 'wait', 'waits')}?</h2>
     <div class="body">
       <ul>
         ${waits.slice(0, named).map((wait) => html`<li><strong>${question(wait)}</strong></li>`)}
@@ -145,7 +143,11 @@ export function cancelDialog(state) {
     <div class="buttons">
       <button type="button" class="button" aria-disabled=${isSending} @click=${state.back}>${waits.length === 1 ? 'Keep it' : 'Keep them'}</button>
       <button class="button danger" aria-disabled=${isSending || used > most}>
-        ${isSending ? `Cancelling ${state.count} of ${waits.length}…` : waits.length === 1 ? 'Cancel this wait' : `Cancel ${waitsOf(waits.length)}`}
+        ${isSending
+          ? `Cancelling ${state.count} of ${waits.length}…`
+          : waits.length === 1
+            ? 'Cancel this wait'
+            : `Cancel ${counted(waits.length, 'wait', 'waits')}`}
       </button>
     </div>
   </form>`;

@@ -3,7 +3,7 @@
 import { html, render } from './lit/lit-html.js';
 import { Refusal, whoami } from './api.js';
 import { chooseProject, denied, failed, mayNotSee, noList } from './blank.js';
-import { Connection } from './follow.js';
+import { Connection, secondsTo } from './follow.js';
 import { drawFrame } from './frame.js';
 import { loadLimits } from './limits.js';
 import { showList } from './list.js';
@@ -11,7 +11,6 @@ import { address, go, show, start } from './router.js';
 import { signOut } from './session.js';
 import { showSignIn } from './signin.js';
 import { lastProject, may, mayUse, me, offers, remember, setMe, setToken, signInNeeded, token } from './store.js';
-import { now } from './time.js';
 import { showWait } from './wait.js';
 
 /** @typedef {import('./router.js').Place} Place */
@@ -32,11 +31,10 @@ async function begin(place, signal) {
   if (signInNeeded && !token()) return showSignIn(() => begin(place, signal), signal);
   const connection = new Connection(() => {
     if (!connection.failing) return;
-    const seconds = Math.ceil((connection.failing.next - now()) / 1000);
     fill(
       failed(connection.failing.error, {
         project: place.project,
-        seconds,
+        seconds: secondsTo(connection.failing),
         retry: () => connection.tryNow(),
       }),
       'Not reached',
@@ -68,12 +66,7 @@ start((place, signal) => {
   } else if (!project) {
     const last = lastProject();
     if (last) go(address(last), { replace: true });
-    else
-      fill(
-        chooseProject((chosen) => go(address(chosen))),
-        'Which project?',
-        place,
-      );
+    else fill(chooseProject(), 'Which project?', place);
   } else if (query.has('project')) {
     go(address(project, '', { status: query.get('status') ?? '' }), {
       replace: true,

@@ -7,6 +7,7 @@ import { editor } from './editor.js';
 import { fieldOf, idOf } from './fields.js';
 import * as icons from './icons.js';
 import { me } from './store.js';
+import { counted } from './words.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 
@@ -65,9 +66,6 @@ function toFault({ draft: { answer } }) {
   const [first] = answer.faulty;
   document.getElementById(first ? idOf(first, answer.fields) : 'json')?.focus();
 }
-
-/** @param {number} count */
-const answers = (count) => (count === 1 ? '1 answer' : `${count} answers`);
 
 /** The fields of the answer; fixed: they can be read and copied. @param {Deciding} d @param {boolean} isFixed */
 export function fields({ draft: { answer }, changed }, isFixed) {
@@ -148,11 +146,11 @@ export function decisionCard(d) {
           </p>`
         : nothing}
       ${shown && !problem
-        ? html`<p class="error" role="status">${icons.note}${answers(faulty)} ${faulty === 1 ? 'needs' : 'need'} a look before you can approve</p>`
+        ? html`<p class="error" role="status">${icons.note}${counted(faulty, 'answer needs', 'answers need')} a look before you can approve</p>`
         : nothing}
       ${faulty && !shown
         ? html`<p class="only-narrow to-give">
-            <button type="button" class="link" @click=${() => toFault(d)}>${answers(faulty)} still needed to approve</button>
+            <button type="button" class="link" @click=${() => toFault(d)}>${counted(faulty, 'answer', 'answers')} still needed to approve</button>
           </p>`
         : nothing}
     </div>

@@ -10,6 +10,9 @@ const mostPause = 30_000; // after failures
 
 /** @typedef {{error: Error, since: number, next: number}} Failing */
 
+/** Seconds until the next try. @param {Failing} failing */
+export const secondsTo = ({ next }) => Math.max(0, Math.ceil((next - now()) / 1000));
+
 /** Whether the failures of a request are worth another try. @param {unknown} error */
 export const isTransient = (error) =>
   error instanceof Unreachable || (error instanceof Refusal && (error.status >= 502 || [408, 429, 500].includes(error.status)));

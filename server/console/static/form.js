@@ -5,7 +5,7 @@ import { stringify } from './json.js';
 import { findError, findObjectError } from './jsonerror.js';
 import { lengthOf, schema } from './limits.js';
 import { fails } from './pattern.js';
-import { readable } from './values.js';
+import { counted, readable } from './words.js';
 
 /** @typedef {import('./limits.js').Schema} Schema */
 /** @typedef {'text' | 'area' | 'number' | 'yesno' | 'choice' | 'date' | 'instant' | 'lines' | 'json'} Kind */
@@ -49,14 +49,11 @@ const linesOf = (text) =>
     .map((line) => line.trim())
     .filter(Boolean);
 
-/** @param {number} count @param {string} one @param {string} many */
-const some = (count, one, many) => `${count} ${count === 1 ? one : many}`;
-
 /** @param {Schema} schema @param {string} text */
 function textError({ minLength = 0, maxLength = Infinity, pattern, enum: allowed }, text) {
   const length = lengthOf(text);
-  if (length < minLength) return `Must have at least ${some(minLength, 'character', 'characters')}`;
-  if (length > maxLength) return `${some(length - maxLength, 'character', 'characters')} too many`;
+  if (length < minLength) return `Must have at least ${counted(minLength, 'character', 'characters')}`;
+  if (length > maxLength) return `${counted(length - maxLength, 'character', 'characters')} too many`;
   if (allowed && !allowed.includes(text)) return `Must be one of ${allowed.join(', ')}`;
   if (pattern && fails(pattern, text)) return `Not in the form asked for: ${pattern}`;
   return '';
@@ -75,8 +72,8 @@ function numberError({ type, minimum = -Infinity, maximum = Infinity }, text) {
 /** @param {Schema} schema @param {string} text */
 function linesError({ minItems = 0, maxItems = Infinity, items }, text) {
   const lines = linesOf(text);
-  if (lines.length < minItems) return `Needs at least ${some(minItems, 'entry', 'entries')}`;
-  if (lines.length > maxItems) return `${some(lines.length - maxItems, 'entry', 'entries')} too many`;
+  if (lines.length < minItems) return `Needs at least ${counted(minItems, 'entry', 'entries')}`;
+  if (lines.length > maxItems) return `${counted(lines.length - maxItems, 'entry', 'entries')} too many`;
   const wrong = lines.findIndex((line) => textError(items, line));
   return wrong < 0 ? '' : `Entry ${wrong + 1}: ${textError(items, lines[wrong])}`;
 }

@@ -15,16 +15,17 @@ function rights() {
   return can.length ? `May ${can.join(', and ')}.` : 'May do nothing.';
 }
 
+/** Opens the project whose id was typed into a form, its only field. @param {SubmitEvent} event */
+export function openProject(event) {
+  event.preventDefault();
+  const field = /** @type {HTMLInputElement} */ (/** @type {HTMLFormElement} */ (event.target).querySelector('input'));
+  const project = field.value.trim();
+  field.setCustomValidity(isAddressable(project) ? '' : 'A browser cannot open a project with this id');
+  if (field.reportValidity() && project) go(address(project));
+}
+
 /** @param {string} current */
 function projectMenu(current) {
-  /** @param {SubmitEvent} event */
-  const other = (event) => {
-    event.preventDefault();
-    const field = /** @type {HTMLInputElement} */ (document.getElementById('other-project'));
-    const project = field.value.trim();
-    field.setCustomValidity(isAddressable(project) ? '' : 'A browser cannot open a project with this id');
-    if (field.reportValidity() && project) go(address(project));
-  };
   const all = projects().includes(current) ? projects() : [current, ...projects()];
   return html`<div id="projects" class="pop" popover>
     <h2>Project</h2>
@@ -36,7 +37,7 @@ function projectMenu(current) {
     )}
     ${anyProject()
       ? html`<hr />
-          <form class="other" novalidate @submit=${other}>
+          <form class="other" novalidate @submit=${openProject}>
             <label class="unseen" for="other-project">Another project</label>
             <input id="other-project" placeholder="Another project" required autocomplete="off" spellcheck="false" />
           </form>`

@@ -1,16 +1,15 @@
 // The limits of the contract, read from the contract.
 
-import { contractDocument } from './api.js';
+import { waitsDocument } from './api.js';
 
 /** @typedef {{[keyword: string]: any}} Schema */
 
-/** @type {{[file: string]: any}} */
-let documents = {};
+/** @type {any} */
+let contract;
 
-/** Reads the documents. */
+/** Reads the contract. */
 export async function loadLimits() {
-  const [callback, waits] = await Promise.all([contractDocument('callback'), contractDocument('waits')]);
-  documents = { 'callback.yaml': callback, 'waits.yaml': waits };
+  contract = await waitsDocument();
 }
 
 /**
@@ -20,19 +19,15 @@ export async function loadLimits() {
  * @returns {Schema}
  */
 export function schema(name, property) {
-  const file = Object.keys(documents).find((f) => documents[f].components.schemas[name]) ?? 'waits.yaml';
-  return follow(file, property ? documents[file].components.schemas[name].properties[property] : documents[file].components.schemas[name]);
+  const whole = contract.components.schemas[name];
+  return follow(property ? whole.properties[property] : whole);
 }
 
-/** @param {string} file @param {Schema} found @returns {Schema} */
-function follow(file, found) {
-  if (!found.$ref) return found;
-  const [to, path] = found.$ref.split('#/');
-  const target = to || file;
-  return follow(
-    target,
-    path.split('/').reduce((/** @type {any} */ part, /** @type {string} */ step) => part[step], documents[target]),
-  );
+/** @param {Schema} found @returns {Schema} */
+function follow({ $ref, ...found }) {
+  if (!$ref) return found;
+  const path = $ref.slice('#/'.length).split('/');
+  return follow(path.reduce((/** @type {any} */ part, /** @type {string} */ step) => part[step], contract));
 }
 
 /** The number of characters, as contracts count them: code points. @param {string} text */

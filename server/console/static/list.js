@@ -3,6 +3,7 @@
 import { html, nothing, render } from './lit/lit-html.js';
 import { failed } from './blank.js';
 import { showDialog } from './dialog.js';
+import { secondsTo } from './follow.js';
 import { drawFrame } from './frame.js';
 import { listKeys } from './keys.js';
 import { empty, foot, head, noMatch, notices, tabs, titleOf } from './listparts.js';
@@ -14,6 +15,7 @@ import { leave } from './session.js';
 import { statuses } from './status.js';
 import { offers } from './store.js';
 import { now } from './time.js';
+import { counted } from './words.js';
 
 /** @typedef {import('./api.js').Status} Status */
 /** @typedef {import('./listing.js').Choice} Choice */
@@ -84,7 +86,7 @@ export function showList(place, signal) {
     const { rows } = list.listing;
     if (problem || (list.connection.failing && !list.wasRead)) {
       const failing = list.connection.failing;
-      const seconds = failing && !problem ? Math.max(0, Math.ceil((failing.next - now()) / 1000)) : undefined;
+      const seconds = failing && !problem ? secondsTo(failing) : undefined;
       return failed(problem ?? failing?.error, {
         project,
         seconds,
@@ -106,7 +108,7 @@ export function showList(place, signal) {
     main.className = 'page';
     const failing = list.connection.failing;
     drawFrame({ project, live: failing || problem ? 'off' : offers('feed') && list.wasRead ? 'live' : '' });
-    const news = list.isStale ? 'Much has changed' : list.news.size ? `${list.news.size} new ${list.news.size === 1 ? 'wait' : 'waits'}` : '';
+    const news = list.isStale ? 'Much has changed' : list.news.size ? counted(list.news.size, 'new wait', 'new waits') : '';
     render(
       html`${notices(list, selection.told)}${head(list, to, signal)}${tabs(list, to)}
       ${news && list.wasRead

@@ -9,6 +9,7 @@ import { copy } from './say.js';
 import { statuses } from './status.js';
 import { letterKeys, me, offers } from './store.js';
 import { clock, now } from './time.js';
+import { counted } from './words.js';
 
 /** @typedef {import('./api.js').Status} Status */
 /** @typedef {import('./livelist.js').LiveList} LiveList */
@@ -87,10 +88,10 @@ export function head({ project, choice }, to, signal) {
 /** @param {LiveList} list @param {boolean} canPick */
 export function foot({ listing, connection, choice }, canPick) {
   const { rows, isDone } = listing;
-  let text = `${rows.length} ${rows.length === 1 ? 'wait' : 'waits'}`;
+  let text = counted(rows.length, 'wait', 'waits');
   if (connection.failing) text = `${rows.length}${isDone ? '' : ' and more'}, as of ${clock(connection.failing.since)}`;
   else if (!isDone) text = `${rows.length} shown · more as you scroll`;
-  else if (choice.text) text = `${rows.length} ${rows.length === 1 ? 'matches' : 'match'} “${choice.text}”`;
+  else if (choice.text) text = `${counted(rows.length, 'matches', 'match')} “${choice.text}”`;
   const keys = html`<span class="keys"
     ><kbd>J</kbd> <kbd>K</kbd> move &nbsp; <kbd>Enter</kbd> open &nbsp; ${canPick ? html`<kbd>X</kbd> select &nbsp; ` : nothing}<kbd>/</kbd>
     search</span

@@ -1,5 +1,5 @@
-// Patterns of output schemas. They are of RE2, whose time grows with the text. A browser may take for ever for some of them,
-// and understands others differently. Those are left to the server.
+// Patterns of output schemas. The server matches them with RE2, in time that grows with the text alone. Some of them
+// could hang a browser, and it reads others differently. Both kinds are left to the server.
 
 const longest = 200; // characters; what a person types into a field with a pattern
 

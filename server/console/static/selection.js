@@ -3,6 +3,7 @@
 import { html, nothing } from './lit/lit-html.js';
 import { cancelDialog, cancelling } from './cancel.js';
 import { say } from './say.js';
+import { counted } from './words.js';
 
 /** @typedef {import('./api.js').Wait} Wait */
 
@@ -76,7 +77,7 @@ export class Selection {
     return html`<div class="bulk" role="group" aria-label="Selected waits">
       <p>${length} selected</p>
       <button type="button" class="button plain" @click=${() => this.pickAll(false)}>Clear</button>
-      <button type="button" class="button reject" @click=${() => this.cancel()}>Cancel ${length} ${length === 1 ? 'wait' : 'waits'}…</button>
+      <button type="button" class="button reject" @click=${() => this.cancel()}>Cancel ${counted(length, 'wait', 'waits')}…</button>
     </div>`;
   }
 }

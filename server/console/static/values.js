@@ -3,16 +3,10 @@
 import { html, nothing } from './lit/lit-html.js';
 import * as icons from './icons.js';
 import { Exact, keepsDigits, stringify } from './json.js';
+import { counted, readable } from './words.js';
 
 const most = 12; // values that are shown before somebody asks for the rest
 const mostRows = 100; // of a table or list
-
-/** A member's name as a label: with spaces and a first capital. @param {string} name */
-export function readable(name) {
-  const text = name.replaceAll('_', ' ').trim();
-  const [first] = text;
-  return first ? first.toUpperCase() + text.slice(first.length) : JSON.stringify(name);
-}
 
 /** @param {unknown} value @returns {value is object} */
 const isNested = (value) => typeof value === 'object' && value !== null && !(value instanceof Exact);
@@ -35,8 +29,7 @@ const isNumber = (value) => typeof value === 'number' || value instanceof Exact;
 /** @param {unknown} value */
 function sizeOf(value) {
   const count = Object.keys(/** @type {object} */ (value)).length;
-  if (Array.isArray(value)) return count === 1 ? '1 entry' : `${count} entries`;
-  return count === 1 ? '1 value' : `${count} values`;
+  return Array.isArray(value) ? counted(count, 'entry', 'entries') : counted(count, 'value', 'values');
 }
 
 /** Whether the entries are objects of the same names without further nesting. @param {unknown[]} entries @returns {entries is {[name: string]: unknown}[]} */
@@ -127,7 +120,7 @@ function labelled(object) {
   return html`${list(scalars.slice(0, most))}
   ${rest.length
     ? html`<details class="more">
-        <summary>${icons.next}Show ${rest.length} more ${rest.length === 1 ? 'value' : 'values'}</summary>
+        <summary>${icons.next}Show ${counted(rest.length, 'more value', 'more values')}</summary>
         ${list(rest)}
       </details>`
     : nothing}

@@ -8,7 +8,7 @@ import { isOutcome } from './answer.js';
 import { backFromDialog, decisionDialog } from './confirm.js';
 import { deciding, decisionCard, readOnlyCard, unsendableCard } from './decision.js';
 import { showDialog } from './dialog.js';
-import { Connection, isTransient } from './follow.js';
+import { Connection, isTransient, secondsTo } from './follow.js';
 import { drawFrame } from './frame.js';
 import { aftermathOf } from './aftermath.js';
 import { show } from './router.js';
@@ -151,7 +151,7 @@ export function showWait({ project, wait: waitId }, signal) {
     main.className = 'page is-wait';
     if (!d) {
       document.title = 'Wait · Flowcallback';
-      const seconds = failing && !problem ? Math.max(0, Math.ceil((failing.next - now()) / 1000)) : undefined;
+      const seconds = failing && !problem ? secondsTo(failing) : undefined;
       const loading = now() - started < 200 ? nothing : html`<p class="muted" role="status">Loading the wait…</p>`;
       const place = { project, wait: waitId, seconds, retry: problem ? show : () => connection.tryNow() };
       render(problem || failing ? failed(problem ?? failing?.error, place) : loading, main);

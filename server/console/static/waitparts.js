@@ -2,6 +2,7 @@
 
 import { html, nothing } from './lit/lit-html.js';
 import { Refusal, Unreachable } from './api.js';
+import { secondsTo } from './follow.js';
 import * as icons from './icons.js';
 import { lastAddress } from './list.js';
 import { copy } from './say.js';
@@ -45,7 +46,7 @@ function trouble({ failing, problem, tryNow }) {
       <h2>${title}</h2>
       <p>
         You see the wait as it was at ${clock(failing.since)}.
-        <span aria-hidden="true">Trying again in ${Math.max(0, Math.ceil((failing.next - now()) / 1000))} s.</span>
+        <span aria-hidden="true">Trying again in ${secondsTo(failing)} s.</span>
         <button type="button" class="link" @click=${tryNow}>Try now</button>
       </p>
     </div>
