@@ -96,7 +96,7 @@ func TestBodiesThatAreRefused(t *testing.T) {
 		`[]`:                                 "body: must be an object",
 		`"x"`:                                "body: must be an object",
 		`{}`:                                 "result: is missing",
-		`{"result":"success"}`:               "output: is missing",
+		`{"result":"success"}`:               "output: is missing; send {} if there is nothing to hand over",
 		`{"output":{}}`:                      "result: is missing",
 		`{"result":null,"output":{}}`:        "result: must be a string",
 		`{"result":1,"output":{}}`:           "result: must be success or fail",
@@ -174,10 +174,12 @@ func TestDepth(t *testing.T) {
 func TestMembersThatGeneratedCodeCannotRead(t *testing.T) {
 	_, waits := load(t)
 	for value, want := range map[string]string{
-		"null": "timeout_seconds: must be an integer",
-		"60.0": "timeout_seconds: must be an integer without fraction or exponent",
-		"6e1":  "timeout_seconds: must be an integer without fraction or exponent",
-		`"60"`: "timeout_seconds: must be an integer",
+		"null":         "timeout_seconds: must be an integer",
+		"99999999999":  "timeout_seconds: must be an integer from 1 to 2592000",
+		"-99999999999": "timeout_seconds: must be an integer from 1 to 2592000",
+		"60.0":         "timeout_seconds: must be an integer without fraction or exponent",
+		"6e1":          "timeout_seconds: must be an integer without fraction or exponent",
+		`"60"`:         "timeout_seconds: must be an integer",
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/v1/p/waits", strings.NewReader(`{"workflow_id":"w","run_id":"r","state_id":"s","timeout_seconds":`+value+`}`))
 		r.Header.Set("Content-Type", "application/json")
@@ -229,13 +231,14 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]string{
-		"limit=1&limit=2": "limit: must be given once",
-		"limit=%zz":       "query: must be well-formed",
-		"workflow_id=%ff": "workflow_id: must be UTF-8",
-		"limit=x":         "limit: must be an integer",
-		"limit=1.5":       "limit: must be an integer",
-		"status=settled":  "status: must be waiting, success, fail, expired or cancelled",
-		"cursor=":         "cursor: must have at least 1 character",
+		"limit=1&limit=2":   "limit: must be given once",
+		"limit=%zz":         "query: must be well-formed",
+		"workflow_id=%ff":   "workflow_id: must be UTF-8",
+		"limit=x":           "limit: must be an integer from 1 to 1000",
+		"limit=1.5":         "limit: must be an integer from 1 to 1000",
+		"limit=99999999999": "limit: must be an integer from 1 to 1000",
+		"status=settled":    "status: must be waiting, success, fail, expired or cancelled",
+		"cursor=":           "cursor: must have at least 1 character",
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/v1/p/waits?"+query, nil)
 		if err := check(t, waits, r); err == nil || err.Error() != want {

@@ -44,7 +44,7 @@ func violation(err error) *Violation {
 	case errors.Is(err, openapi3filter.ErrInvalidEmptyValue):
 		v.Rule = "must not be empty"
 	case errors.As(err, &parse) && request != nil && request.Parameter != nil:
-		v.Rule = typeRule(request.Parameter.Schema.Value)
+		v.Rule = rangeRule(request.Parameter.Schema.Value)
 	case errors.As(err, &response):
 		v.Member, v.Rule = "response", response.Reason
 	default:
@@ -61,7 +61,7 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 	schema := broken.Schema
 	switch broken.SchemaField {
 	case "required":
-		v.Rule = "is missing"
+		v.Rule = missingRule(schema.Properties[v.Member[strings.LastIndexByte(v.Member, '.')+1:]])
 	case "type", "nullable":
 		v.Rule = typeRule(schema)
 	case "enum":
@@ -95,6 +95,18 @@ func (v *Violation) at(broken *openapi3.SchemaError) {
 	}
 }
 
+// missingRule describes a member that is missing: the extension x-if-missing of its schema says what to do.
+func missingRule(member *openapi3.SchemaRef) string {
+	rule := "is missing"
+	if member == nil {
+		return rule
+	}
+	if advice, ok := member.Value.Extensions["x-if-missing"].(string); ok {
+		rule += "; " + advice
+	}
+	return rule
+}
+
 // formatRules are the rules of the formats.
 var formatRules = map[string]string{
 	"date":      "must be a day, such as 2026-11-23",
@@ -106,6 +118,9 @@ func formatRule(broken *openapi3.SchemaError) string {
 	var rule textRule
 	if errors.As(broken.Origin, &rule) {
 		return string(rule)
+	}
+	if broken.Schema.Type.Is(openapi3.TypeInteger) { // the number is beyond the format, and so beyond the limits too
+		return rangeRule(broken.Schema)
 	}
 	return formatRules[broken.Schema.Format]
 }
@@ -124,6 +139,15 @@ func typeRule(schema *openapi3.Schema) string {
 		article = "an "
 	}
 	return "must be " + article + name
+}
+
+// rangeRule is typeRule with the limits of a number.
+func rangeRule(schema *openapi3.Schema) string {
+	rule := typeRule(schema)
+	if schema.Min != nil && schema.Max != nil {
+		rule += " from " + number(*schema.Min) + " to " + number(*schema.Max)
+	}
+	return rule
 }
 
 func anyOf(values []any) string {
