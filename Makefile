@@ -37,7 +37,7 @@ interop: node python3 ## test the server with the vendor's SDKs and the examples
 	cd openapi/examples/typescript && npm ci --no-audit --no-fund
 	cd server/interop && go test $(RACE) -skip TestTools .
 
-contract-lint: node ## test the contract with Redocly, Prism, Portman, openapi-typescript and oasdiff
+contract-lint: node ## test the contract with Redocly, Spectral, Prism, Portman, openapi-typescript and oasdiff
 	cd server/interop && npm ci --no-audit --no-fund
 	cd server/interop/lint && npm ci --no-audit --no-fund
 	cd server/interop && go test -run TestTools -v .

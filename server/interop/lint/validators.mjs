@@ -1,7 +1,7 @@
-// Serves the callback with two validators of others in front: express-openapi-validator and openapi-backend. Each
-// answers what the contract allows with 404, because it knows no state, and the rest with 400. It prints their
-// addresses.
-import { createServer } from 'node:http';
+// Serves the callback with three validators of others in front: express-openapi-validator, openapi-backend and Prism,
+// whose mock server runs at the given address. Each answers what the contract allows with 404, because it knows no
+// state, and the rest with 400. It prints their addresses.
+import { createServer, request as send } from 'node:http';
 import express from 'express';
 import * as OpenApiValidator from 'express-openapi-validator';
 import { OpenAPIBackend } from 'openapi-backend';
@@ -49,6 +49,17 @@ const plain = createServer((request, response) => {
   });
 });
 
-for (const [name, server] of [['express-openapi-validator', createServer(app)], ['openapi-backend', plain]]) {
+const relay = createServer((request, response) => {
+  const { method, url: path, rawHeaders } = request;
+  const asked = send(new URL(path, process.argv[2]), { method, headers: ['X-Auth-Token', 'any', ...rawHeaders] }, (answer) => {
+    answer.resume();
+    if (answer.statusCode < 400) unknown(response);
+    else refuse(response, answer.statusCode);
+  });
+  asked.on('error', () => refuse(response, 400));
+  request.pipe(asked);
+});
+
+for (const [name, server] of [['express-openapi-validator', createServer(app)], ['openapi-backend', plain], ['prism', relay]]) {
   server.listen(0, '127.0.0.1', () => console.log(`${name} http://127.0.0.1:${server.address().port}`));
 }
