@@ -4,7 +4,7 @@
 GOLANGCI_LINT = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test postgres postgres-test postgres-chaos interop contract-lint contract-matrix e2e console-lint browser-test dist dist-test bench crash soak fuzz vuln generate lint build clean
+.PHONY: help run test postgres postgres-test postgres-chaos interop contract-lint contract-matrix e2e console-lint browser-test dist dist-test bench crash soak fuzz vuln generate baseline lint build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -101,6 +101,9 @@ build: ## build both commands into bin/
 
 generate: ## generate gen/ and openapi/published/ from the documents in openapi/
 	go generate ./gen
+
+baseline: ## keep the contract as it is released, for later ones to be compared with
+	cp openapi/published/callback.json openapi/published/waits.json openapi/baseline/
 
 lint: ## check formatting and style
 	$(GOLANGCI_LINT) run ./...

@@ -57,23 +57,31 @@ func TestMatrix(t *testing.T) {
 		}
 	}
 	tools := []generator{
-		{"@hey-api/openapi-ts", "package.json", "a client in TypeScript, on fetch", program("hey-api",
-			each("openapi-ts", "-i", published+"NAME.json", "-o", "generated/hey-api/NAME", "-c", "@hey-api/client-fetch")),
-			"newer versions need Node 22"},
-		{"openapi-typescript", "package.json", "types in TypeScript, for openapi-fetch", program("openapi-typescript",
-			each("openapi-typescript", "--default-non-nullable=false", published+"NAME.json", "-o", "generated/openapi-typescript/NAME.ts")),
-			"pass `--default-non-nullable=false`: it otherwise makes members with a default mandatory in requests"},
+		{
+			"@hey-api/openapi-ts", "package.json", "a client in TypeScript, on fetch", program("hey-api",
+				each("openapi-ts", "-i", published+"NAME.json", "-o", "generated/hey-api/NAME", "-c", "@hey-api/client-fetch")),
+			"newer versions need Node 22",
+		},
+		{
+			"openapi-typescript", "package.json", "types in TypeScript, for openapi-fetch", program("openapi-typescript",
+				each("openapi-typescript", "--default-non-nullable=false", published+"NAME.json", "-o", "generated/openapi-typescript/NAME.ts")),
+			"pass `--default-non-nullable=false`: it otherwise makes members with a default mandatory in requests",
+		},
 		{"openapi-zod-client", "package.json", "a client in TypeScript with Zod, on axios", program("openapi-zod-client",
 			each("openapi-zod-client", published+"NAME.json", "-o", "generated/openapi-zod-client/NAME.ts")), ""},
 		{"orval", "package.json", "a client in TypeScript, on fetch", program("orval", func(t *testing.T, endpoint string) {
 			inMatrix(t, endpoint, "orval", "--config", "orval.config.cjs")
 		}), "newer versions need Node 22; pass `headers: true`, or the two headers have no types"},
-		{"swagger-typescript-api", "package.json", "a client in TypeScript, on fetch", program("swagger-typescript-api",
-			each("swagger-typescript-api", "generate", "--generate-union-enums", "-p", published+"NAME.json", "-o", "generated/swagger-typescript-api", "-n", "NAME.ts")),
-			"the two headers have no types"},
+		{
+			"swagger-typescript-api", "package.json", "a client in TypeScript, on fetch", program("swagger-typescript-api",
+				each("swagger-typescript-api", "generate", "--generate-union-enums", "-p", published+"NAME.json", "-o", "generated/swagger-typescript-api", "-n", "NAME.ts")),
+			"the two headers have no types",
+		},
 		{"github.com/ogen-go/ogen", "ogen/go.mod", "a client and a server in Go", ogen, ""},
-		{"openapi-to-postmanv2", "package.json", "a collection for Postman", postman,
-			"choose Example for the generation of parameters: from the schema alone it makes a body that is no object, because of `not`"},
+		{
+			"openapi-to-postmanv2", "package.json", "a collection for Postman", postman,
+			"choose Example for the generation of parameters: from the schema alone it makes a body that is no object, because of `not`",
+		},
 		{"@usebruno/cli", "package.json", "a collection for Bruno", bruno, "its environments are called like the servers of the document"},
 	}
 	if err := os.RemoveAll(filepath.Join(matrix, "generated")); err != nil {

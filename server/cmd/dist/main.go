@@ -23,6 +23,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ var commands = []string{"server/cmd/flowcallbackd", "client/cmd/flowcallback"}
 // included are the files of the project in an archive, as patterns of git: what operators
 // need, and the documents, under the same paths, so that their links work.
 var included = []string{
-	"LICENSE", "*.md", "openapi/*.yaml", "openapi/published/*", "server/auth/example.yaml", "server/console/screenshots/*", "server/operations/*",
+	"LICENSE", "*.md", ":(glob)openapi/*.yaml", "openapi/published/*", "openapi/baseline/*", "server/auth/example.yaml", "server/console/screenshots/*", "server/operations/*",
 }
 
 // shells are the shells that get a completion script.
@@ -56,6 +57,9 @@ func main() {
 func run(ctx context.Context, target string, platforms []string, progress io.Writer) error {
 	at, version, err := commit(ctx)
 	if err != nil {
+		return err
+	}
+	if err := isBaseline(version, "openapi/published", "openapi/baseline"); err != nil {
 		return err
 	}
 	if err := errors.Join(os.RemoveAll(target), os.MkdirAll(target, 0o755)); err != nil { //nolint:gosec // a release is public
@@ -113,6 +117,29 @@ func commit(ctx context.Context) (at time.Time, version string, err error) {
 		return at, "", fmt.Errorf("git describe: %w", err)
 	}
 	return at.UTC(), strings.TrimSpace(string(described)), nil
+}
+
+var tag = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`)
+
+// isBaseline refuses to release a contract that later ones would not be compared with. Only a tagged commit is released.
+func isBaseline(version, published, baseline string) error {
+	if !tag.MatchString(version) {
+		return nil
+	}
+	for _, name := range []string{"callback.json", "waits.json"} {
+		now, err := os.ReadFile(filepath.Join(published, name))
+		if err != nil {
+			return err
+		}
+		kept, err := os.ReadFile(filepath.Join(baseline, name))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(now, kept) {
+			return fmt.Errorf("%s of the release %s is not in %s: run \"make baseline\" and commit before you tag", name, version, baseline)
+		}
+	}
+	return nil
 }
 
 // file is a file in an archive.

@@ -118,3 +118,27 @@ func unpack(t *testing.T, archive []byte) map[string][]byte {
 		}
 	}
 }
+
+// A release keeps its contract as the one that later ones are compared with.
+func TestBaselineOfARelease(t *testing.T) {
+	published, baseline := t.TempDir(), t.TempDir()
+	write := func(folder, name, text string) {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"callback.json", "waits.json"} {
+		write(published, name, "{}")
+		write(baseline, name, "{}")
+	}
+	if err := isBaseline("v1.0.0", published, baseline); err != nil {
+		t.Error(err)
+	}
+	write(published, "waits.json", `{"changed":true}`)
+	if err := isBaseline("v1.0.0", published, baseline); err == nil || !strings.Contains(err.Error(), "waits.json") {
+		t.Errorf("another contract than the baseline was released: %v", err)
+	}
+	if err := isBaseline("v1.0.0-3-gabcdef", published, baseline); err != nil {
+		t.Errorf("a commit after a tag: %v", err)
+	}
+}
