@@ -32,7 +32,7 @@ CHAOS = 25000
 postgres-chaos: postgresql ## disturb two servers on PostgreSQL while CHAOS states (25000) are settled, in each of several ways
 	go test -timeout 120m -run TestPostgresChaos -v ./server/cmd/flowcallbackd -postgres -chaos $(CHAOS)
 
-interop: node python3 ## test the server with the vendor's SDKs and the examples in other languages, and the validator against a second one
+interop: node python3 nginx ## test the server with the vendor's SDKs, through nginx too, and the examples in other languages
 	cd server/interop && npm ci --no-audit --no-fund
 	cd openapi/examples/typescript && npm ci --no-audit --no-fund
 	cd server/interop && go test $(RACE) -skip 'TestTools|TestMatrix' .

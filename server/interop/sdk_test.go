@@ -124,7 +124,7 @@ func callNode(t *testing.T, r request) (string, *failure) {
 
 // start starts a server that requires AK/SK signatures. It returns the endpoint and a client
 // that opens waits.
-func start(t *testing.T) (endpoint string, waiting *client.Client) {
+func start(t *testing.T, flags ...string) (endpoint string, waiting *client.Client) {
 	t.Helper()
 	folder := t.TempDir()
 	principals := filepath.Join(folder, "auth.yaml")
@@ -132,7 +132,7 @@ func start(t *testing.T) (endpoint string, waiting *client.Client) {
 	if err := os.WriteFile(principals, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := servertest.Start(t, "--auth", principals, "--engine", "sqlite:"+filepath.Join(folder, "waits.db"))
+	s := servertest.Start(t, append(flags, "--auth", principals, "--engine", "sqlite:"+filepath.Join(folder, "waits.db"))...)
 	waiting, err := client.New(s.URL, "project", client.WithAKSK(accessKey, secretKey, ""))
 	if err != nil {
 		t.Fatal(err)
@@ -200,6 +200,9 @@ func TestSDKs(t *testing.T) {
 				r.Result, r.Output = "fail", nil
 				if sdk.bareFail != 200 {
 					refuse(t, r, sdk.bareFail, "FGS.3002")
+					if _, failed := sdk.call(t, r); !strings.Contains(failed.Message, "output: is missing; send {}") {
+						t.Errorf("the message does not say what to do: %s", failed.Message)
+					}
 					return
 				}
 				accept(t, r, wait)
@@ -213,6 +216,15 @@ func TestSDKs(t *testing.T) {
 				}
 				accept(t, r, wait)
 				wantOutcome(t, wait, "success", "", string(r.Output))
+			})
+			t.Run("ids of the characters that are safe with all SDKs", func(t *testing.T) {
+				r, _ := open(t)
+				r.Workflow = "Az09-._~:+*@,;"
+				wait, err := waiting.Waits.Open(t.Context(), client.State{Workflow: r.Workflow, Run: r.Run, State: r.State}, client.OpenOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				accept(t, r, wait)
 			})
 			t.Run("id with a space or an apostrophe", func(t *testing.T) {
 				for _, id := range []string{"a b", "it's"} {
