@@ -329,7 +329,7 @@ func TestUnknownNames(t *testing.T) {
 // Run and state ids of waits are those that every client can send in a header.
 func TestIDsOfWaits(t *testing.T) {
 	_, waits := load(t)
-	for id, allowed := range map[string]bool{"a": true, "a b": true, "~!": true, "订单-1": false, "ünï": false, " a": false, "a ": false, "a\u00a0": false, "a\tb": false} {
+	for id, allowed := range map[string]bool{"a": true, "a b": true, "~!": true, "订单-1": false, "ünï": false, " a": false, "a ": false, "a\u00a0": false, "\u3000a": false, "\u00a0a": false, "a\u2028": false, "a\tb": false} {
 		body, err := json.Marshal(map[string]string{"workflow_id": "订单", "run_id": id, "state_id": "s"})
 		if err != nil {
 			t.Fatal(err)

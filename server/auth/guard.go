@@ -161,7 +161,8 @@ func (g *Guard) bySignature(call server.Call, header string) (p *principal, reas
 	return p, nil, nil
 }
 
-// mustCover returns the headers that a signature must cover: the time, and the state.
+// mustCover returns the headers that a signature must cover: the time, and the state. Host is not among them, because
+// the vendor's SDK for Go leaves it out.
 func mustCover(action server.Action) []string {
 	if action == server.ActionCallback {
 		return []string{signature.DateHeader, "X-Workflow-Run-Id", "X-Workflow-State-Id"}

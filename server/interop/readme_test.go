@@ -1,0 +1,86 @@
+package interop_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/flowcallback/flowcallback/server/servertest"
+)
+
+// TestReadme runs the programs of the page for users of SDKs against a demo server, which answers the first tries with
+// 503.
+func TestReadme(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for language, test := range map[string]struct {
+		file    string
+		command []string
+	}{
+		"go": {"main.go", []string{"go", "run"}},
+		"js": {"callback.js", []string{"node"}},
+	} {
+		t.Run(language, func(t *testing.T) {
+			block := regexp.MustCompile("(?s)\n```" + language + "\n(.*?)```\n").FindSubmatch(page)
+			if block == nil {
+				t.Fatal("the page has no such block")
+			}
+			s := servertest.Start(t, "--demo")
+			program := strings.ReplaceAll(string(block[1]), "http://127.0.0.1:8080", overloaded(t, s.URL))
+			if program == string(block[1]) {
+				t.Fatal("the program has another endpoint")
+			}
+			file := filepath.Join(t.TempDir(), test.file)
+			if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			modules, err := filepath.Abs("node_modules")
+			if err != nil {
+				t.Fatal(err)
+			}
+			command := exec.CommandContext(t.Context(), test.command[0], append(test.command[1:], file)...)
+			command.Env = append(os.Environ(), "SECRET=0123456789abcdef", "NODE_PATH="+modules)
+			var stderr bytes.Buffer
+			command.Stderr = &stderr
+			printed, err := command.Output()
+			// the SDK for Node logs the first answers there too
+			if err != nil || !strings.HasSuffix(strings.TrimSpace(string(printed)), "aa7d6479-141d-482f-b9bc-85b5cd14066b") {
+				t.Errorf("%v: it printed %s\n%s", err, printed, stderr.Bytes())
+			}
+		})
+	}
+}
+
+// overloaded returns the address of a proxy that answers two requests with 503 before it passes others on.
+func overloaded(t *testing.T, backend string) string {
+	t.Helper()
+	to, err := url.Parse(backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int64
+	pass := httputil.NewSingleHostReverseProxy(to)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) > 2 {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"error_code":"FSS.0503","error_msg":"Service unavailable; try again later."}`)
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
+}
