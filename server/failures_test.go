@@ -170,7 +170,11 @@ func TestSlowBodiesGiveWay(t *testing.T) {
 		case <-done:
 			return
 		default:
-			s.callback(t, "unknown", large) // needs the memory of one of them
+			var both sync.WaitGroup // they need the memory of all slow ones, also of one that began a moment later
+			for range 2 {
+				both.Go(func() { s.callback(t, "unknown", large) })
+			}
+			both.Wait()
 		}
 	}
 }
