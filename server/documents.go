@@ -19,6 +19,7 @@ func serveDocuments(router *echo.Echo) {
 	} {
 		router.GET(path, kept("", []byte(document.text), func(header http.Header) {
 			header.Set("Access-Control-Allow-Origin", "*")
+			header.Set("Access-Control-Expose-Headers", "ETag")
 			header.Set("Content-Type", document.mediaType)
 		}))
 	}

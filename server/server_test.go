@@ -273,7 +273,7 @@ func TestDocumentsAndHealth(t *testing.T) {
 			return response, string(body)
 		}
 		first, body := get("")
-		if first.StatusCode != http.StatusOK || body != want || first.Header.Get("Access-Control-Allow-Origin") != "*" || first.Header.Get("Cache-Control") != "no-cache" {
+		if first.StatusCode != http.StatusOK || body != want || first.Header.Get("Access-Control-Allow-Origin") != "*" || first.Header.Get("Access-Control-Expose-Headers") != "ETag" || first.Header.Get("Cache-Control") != "no-cache" {
 			t.Errorf("GET %s: %d %v with %d bytes; want %d bytes that every page may read and keep", path, first.StatusCode, first.Header, len(body), len(want))
 		}
 		if again, body := get(first.Header.Get("Etag")); again.StatusCode != http.StatusNotModified || body != "" {

@@ -136,10 +136,10 @@ type Request struct {
 	// Example: payment declined
 	Error Reason `json:"error,omitempty"`
 
-	// Output What the state hands to the rest of the flow: any JSON object. The waiting side
-	// receives the same JSON value, with every digit of its numbers.
+	// Output What the state hands to the rest of the flow: any JSON object.
 	//
-	// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
+	// **Added.** The waiting side receives the same JSON value, with every digit of its
+	// numbers. `null` is accepted with `fail` and then read as `{}`. Objects and arrays
 	// nest at most 50 levels deep: common JSON readers stop at 64 or 100 levels, and the
 	// waiting side must be able to read what it receives.
 	//
@@ -179,10 +179,10 @@ type ExecutionID = string
 // ExecutionIDMaxLength is the largest length of ExecutionID, in Unicode code points.
 const ExecutionIDMaxLength = 64
 
-// Output What the state hands to the rest of the flow: any JSON object. The waiting side
-// receives the same JSON value, with every digit of its numbers.
+// Output What the state hands to the rest of the flow: any JSON object.
 //
-// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
+// **Added.** The waiting side receives the same JSON value, with every digit of its
+// numbers. `null` is accepted with `fail` and then read as `{}`. Objects and arrays
 // nest at most 50 levels deep: common JSON readers stop at 64 or 100 levels, and the
 // waiting side must be able to read what it receives.
 //

@@ -95,8 +95,11 @@ type ClientInterface interface {
 	// CreateCallbackWorkflowWithBody Call back a flow
 	//
 	// Resumes the flow that waits at the state named by the two headers, and hands it
-	// the result. The four ids are opaque: they are compared byte for byte, and never
-	// trimmed or converted to another case.
+	// the result.
+	//
+	// **Added.** The four ids are opaque: they are compared byte for byte, and never
+	// converted to another case. Blanks around the value of a header are not part of it
+	// (RFC 9110, section 5.5).
 	//
 	// **Added.** How repeats are answered. The page does not say.
 	//
@@ -108,7 +111,7 @@ type ClientInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
-	// - A success whose output is not what the side that waits has asked for: 400
+	// - A success whose output is not what the waiting side asked for: 400
 	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -122,8 +125,11 @@ type ClientInterface interface {
 	// CreateCallbackWorkflow Call back a flow
 	//
 	// Resumes the flow that waits at the state named by the two headers, and hands it
-	// the result. The four ids are opaque: they are compared byte for byte, and never
-	// trimmed or converted to another case.
+	// the result.
+	//
+	// **Added.** The four ids are opaque: they are compared byte for byte, and never
+	// converted to another case. Blanks around the value of a header are not part of it
+	// (RFC 9110, section 5.5).
 	//
 	// **Added.** How repeats are answered. The page does not say.
 	//
@@ -135,7 +141,7 @@ type ClientInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
-	// - A success whose output is not what the side that waits has asked for: 400
+	// - A success whose output is not what the waiting side asked for: 400
 	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -150,8 +156,11 @@ type ClientInterface interface {
 // CreateCallbackWorkflowWithBody Call back a flow
 //
 // Resumes the flow that waits at the state named by the two headers, and hands it
-// the result. The four ids are opaque: they are compared byte for byte, and never
-// trimmed or converted to another case.
+// the result.
+//
+// **Added.** The four ids are opaque: they are compared byte for byte, and never
+// converted to another case. Blanks around the value of a header are not part of it
+// (RFC 9110, section 5.5).
 //
 // **Added.** How repeats are answered. The page does not say.
 //
@@ -163,7 +172,7 @@ type ClientInterface interface {
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
-//   - A success whose output is not what the side that waits has asked for: 400
+//   - A success whose output is not what the waiting side asked for: 400
 //     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -187,8 +196,11 @@ func (c *Client) CreateCallbackWorkflowWithBody(ctx context.Context, projectID P
 // CreateCallbackWorkflow Call back a flow
 //
 // Resumes the flow that waits at the state named by the two headers, and hands it
-// the result. The four ids are opaque: they are compared byte for byte, and never
-// trimmed or converted to another case.
+// the result.
+//
+// **Added.** The four ids are opaque: they are compared byte for byte, and never
+// converted to another case. Blanks around the value of a header are not part of it
+// (RFC 9110, section 5.5).
 //
 // **Added.** How repeats are answered. The page does not say.
 //
@@ -200,7 +212,7 @@ func (c *Client) CreateCallbackWorkflowWithBody(ctx context.Context, projectID P
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
-//   - A success whose output is not what the side that waits has asked for: 400
+//   - A success whose output is not what the waiting side asked for: 400
 //     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -344,8 +356,11 @@ type ClientWithResponsesInterface interface {
 	// CreateCallbackWorkflowWithBodyWithResponse Call back a flow
 	//
 	// Resumes the flow that waits at the state named by the two headers, and hands it
-	// the result. The four ids are opaque: they are compared byte for byte, and never
-	// trimmed or converted to another case.
+	// the result.
+	//
+	// **Added.** The four ids are opaque: they are compared byte for byte, and never
+	// converted to another case. Blanks around the value of a header are not part of it
+	// (RFC 9110, section 5.5).
 	//
 	// **Added.** How repeats are answered. The page does not say.
 	//
@@ -357,7 +372,7 @@ type ClientWithResponsesInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
-	// - A success whose output is not what the side that waits has asked for: 400
+	// - A success whose output is not what the waiting side asked for: 400
 	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -371,8 +386,11 @@ type ClientWithResponsesInterface interface {
 	// CreateCallbackWorkflowWithResponse Call back a flow
 	//
 	// Resumes the flow that waits at the state named by the two headers, and hands it
-	// the result. The four ids are opaque: they are compared byte for byte, and never
-	// trimmed or converted to another case.
+	// the result.
+	//
+	// **Added.** The four ids are opaque: they are compared byte for byte, and never
+	// converted to another case. Blanks around the value of a header are not part of it
+	// (RFC 9110, section 5.5).
 	//
 	// **Added.** How repeats are answered. The page does not say.
 	//
@@ -384,7 +402,7 @@ type ClientWithResponsesInterface interface {
 	//   outcome stands.
 	// - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 	//   `FLOWCALLBACK.CANCELLED`.
-	// - A success whose output is not what the side that waits has asked for: 400
+	// - A success whose output is not what the waiting side asked for: 400
 	//   `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 	//
 	// A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -504,8 +522,11 @@ func (r CreateCallbackWorkflowResponse) ContentType() string {
 // CreateCallbackWorkflowWithBodyWithResponse Call back a flow
 //
 // Resumes the flow that waits at the state named by the two headers, and hands it
-// the result. The four ids are opaque: they are compared byte for byte, and never
-// trimmed or converted to another case.
+// the result.
+//
+// **Added.** The four ids are opaque: they are compared byte for byte, and never
+// converted to another case. Blanks around the value of a header are not part of it
+// (RFC 9110, section 5.5).
 //
 // **Added.** How repeats are answered. The page does not say.
 //
@@ -517,7 +538,7 @@ func (r CreateCallbackWorkflowResponse) ContentType() string {
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
-//   - A success whose output is not what the side that waits has asked for: 400
+//   - A success whose output is not what the waiting side asked for: 400
 //     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503
@@ -537,8 +558,11 @@ func (c *ClientWithResponses) CreateCallbackWorkflowWithBodyWithResponse(ctx con
 // CreateCallbackWorkflowWithResponse Call back a flow
 //
 // Resumes the flow that waits at the state named by the two headers, and hands it
-// the result. The four ids are opaque: they are compared byte for byte, and never
-// trimmed or converted to another case.
+// the result.
+//
+// **Added.** The four ids are opaque: they are compared byte for byte, and never
+// converted to another case. Blanks around the value of a header are not part of it
+// (RFC 9110, section 5.5).
 //
 // **Added.** How repeats are answered. The page does not say.
 //
@@ -550,7 +574,7 @@ func (c *ClientWithResponses) CreateCallbackWorkflowWithBodyWithResponse(ctx con
 //     outcome stands.
 //   - A state that expired or was cancelled: 404 `FLOWCALLBACK.EXPIRED` or
 //     `FLOWCALLBACK.CANCELLED`.
-//   - A success whose output is not what the side that waits has asked for: 400
+//   - A success whose output is not what the waiting side asked for: 400
 //     `FLOWCALLBACK.OUTPUT`, with the member and the rule.
 //
 // A callback that is answered with a 4xx status has changed nothing. After 500, 503

@@ -233,7 +233,7 @@ type HeldCallback struct {
 	// Example: 42
 	HeldID HeldID `json:"held_id"`
 
-	// OutputBytes The size of the output as JSON, in bytes.
+	// OutputBytes The size of the output as JSON, in bytes. Any that a server accepts fits in 31 bits.
 	//
 	// Example: 128
 	OutputBytes int `json:"output_bytes"`
@@ -349,8 +349,8 @@ type LinkAnswer struct {
 // Example: {"result":"success"}
 type LinkDecision struct {
 	// Answer Instead of `output`, if the wait has an `output_schema`: the fields of the page, in the
-	// order of its `properties`. A form names them all the same, because what a schema
-	// calls them is not for a form to know.
+	// order of its `properties`, of which there are at most as many. A form names them all
+	// the same, because what a schema calls them is not for a form to know.
 	//
 	// Example: ["post"]
 	Answer []string `json:"answer,omitempty"`
@@ -412,10 +412,10 @@ type LinkOutcome struct {
 	// Example: payment declined
 	Error externalRef0.Reason `json:"error,omitempty"`
 
-	// Output What the state hands to the rest of the flow: any JSON object. The waiting side
-	// receives the same JSON value, with every digit of its numbers.
+	// Output What the state hands to the rest of the flow: any JSON object.
 	//
-	// **Added.** `null` is accepted with `fail` and then read as `{}`. Objects and arrays
+	// **Added.** The waiting side receives the same JSON value, with every digit of its
+	// numbers. `null` is accepted with `fail` and then read as `{}`. Objects and arrays
 	// nest at most 50 levels deep: common JSON readers stop at 64 or 100 levels, and the
 	// waiting side must be able to read what it receives.
 	//
@@ -632,7 +632,7 @@ type SchemaNumber = float32
 // Example: {"note":{"type":"string"}}
 type SchemaProperties map[string]ValueSchema
 
-// SchemaRequired The members that must be there.
+// SchemaRequired The members that must be there. As many as `properties` can have.
 //
 // Example: ["carrier"]
 type SchemaRequired = []string
@@ -681,8 +681,8 @@ type Wait struct {
 	// Example: 2026-11-22T08:00:00Z
 	CreatedAt time.Time `json:"created_at"`
 
-	// Differs Only in the response to opening a wait that exists: the members of the request that
-	// the wait does not have so.
+	// Differs Only in the response to opening a wait that exists: the members of the request whose
+	// values are not those of the wait.
 	//
 	// Example: ["timeout_seconds"]
 	Differs []WaitDiffers `json:"differs,omitempty"`
@@ -892,7 +892,7 @@ type OfWorkflow = externalRef0.WorkflowID
 type OfWorkflowPrefix = externalRef0.WorkflowID
 
 // WaitSeconds Common proxies, such as nginx, give up on a response after 60 seconds by default.
-// The rest is for the way. Some load balancers give up after 30 seconds: ask for 25.
+// The other ten are for the network. Some load balancers give up after 30 seconds: ask for 25.
 type WaitSeconds = int
 
 // WithTag A word to find waits by. 64 characters fit in a table.
@@ -952,8 +952,8 @@ type ListHeldParams struct {
 
 // ListOutcomesParams defines parameters for ListOutcomes.
 type ListOutcomesParams struct {
-	// After Where to continue. By default, at the oldest outcome that is kept; `now` skips those
-	// that there are.
+	// After Where to continue. By default, at the oldest outcome that is kept; `now` skips all
+	// that exist.
 	After *Cursor `form:"after,omitempty" json:"after,omitempty"`
 
 	// Limit The largest number of items in the response.
@@ -999,8 +999,8 @@ type ListWaitsParams struct {
 	// WaitSeconds How long to hold the response, in seconds.
 	WaitSeconds *WaitSeconds `form:"wait_seconds,omitempty" json:"wait_seconds,omitempty"`
 
-	// Cursor The `next_cursor` of the previous page. With `order=oldest`, `now` skips the waits
-	// that there are.
+	// Cursor The `next_cursor` of the previous page. With `order=oldest`, `now` skips all waits
+	// that exist.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 

@@ -182,7 +182,7 @@ type ClientInterface interface {
 
 	// Whoami Show what the credentials allow
 	//
-	// Any right credentials may ask, whatever they allow.
+	// Any valid credentials may ask, whatever they allow.
 	//
 	// Corresponds with GET /v1/whoami (the `Whoami` operationId).
 	Whoami(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -220,7 +220,7 @@ type ClientInterface interface {
 	// that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
 	// another history (another server, a database that was lost, or outcomes that came after
 	// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
-	// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+	// outcomes after it; `error_msg` names the cursor after which the kept ones begin.
 	// To continue anyway, start again without `after`.
 	//
 	// Corresponds with GET /v1/{project_id}/outcomes (the `ListOutcomes` operationId).
@@ -255,8 +255,8 @@ type ClientInterface interface {
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 	// exists, in any status, the response is 200 with that wait as it stands, and the rest
-	// of the request is ignored; `differs` names its members that the wait does not have
-	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// of the request is ignored; `differs` names the members whose values are not those of
+	// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -274,8 +274,8 @@ type ClientInterface interface {
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 	// exists, in any status, the response is 200 with that wait as it stands, and the rest
-	// of the request is ignored; `differs` names its members that the wait does not have
-	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// of the request is ignored; `differs` names the members whose values are not those of
+	// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -558,7 +558,7 @@ func (c *Client) SucceedByLink(ctx context.Context, token LinkToken, body Succee
 
 // Whoami Show what the credentials allow
 //
-// Any right credentials may ask, whatever they allow.
+// Any valid credentials may ask, whatever they allow.
 //
 // Corresponds with GET /v1/whoami (the `Whoami` operationId).
 func (c *Client) Whoami(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -626,7 +626,7 @@ func (c *Client) DropHeld(ctx context.Context, projectID externalRef0.ProjectIDP
 // that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
 // another history (another server, a database that was lost, or outcomes that came after
 // the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
-// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+// outcomes after it; `error_msg` names the cursor after which the kept ones begin.
 // To continue anyway, start again without `after`.
 //
 // Corresponds with GET /v1/{project_id}/outcomes (the `ListOutcomes` operationId).
@@ -681,8 +681,8 @@ func (c *Client) ListWaits(ctx context.Context, projectID externalRef0.ProjectID
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 // exists, in any status, the response is 200 with that wait as it stands, and the rest
-// of the request is ignored; `differs` names its members that the wait does not have
-// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// of the request is ignored; `differs` names the members whose values are not those of
+// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 // continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -710,8 +710,8 @@ func (c *Client) OpenWaitWithBody(ctx context.Context, projectID externalRef0.Pr
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 // exists, in any status, the response is 200 with that wait as it stands, and the rest
-// of the request is ignored; `differs` names its members that the wait does not have
-// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// of the request is ignored; `differs` names the members whose values are not those of
+// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 // continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -2202,7 +2202,7 @@ type ClientWithResponsesInterface interface {
 
 	// WhoamiWithResponse Show what the credentials allow
 	//
-	// Any right credentials may ask, whatever they allow.
+	// Any valid credentials may ask, whatever they allow.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2246,7 +2246,7 @@ type ClientWithResponsesInterface interface {
 	// that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
 	// another history (another server, a database that was lost, or outcomes that came after
 	// the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
-	// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+	// outcomes after it; `error_msg` names the cursor after which the kept ones begin.
 	// To continue anyway, start again without `after`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2285,8 +2285,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 	// exists, in any status, the response is 200 with that wait as it stands, and the rest
-	// of the request is ignored; `differs` names its members that the wait does not have
-	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// of the request is ignored; `differs` names the members whose values are not those of
+	// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -2304,8 +2304,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 	// exists, in any status, the response is 200 with that wait as it stands, and the rest
-	// of the request is ignored; `differs` names its members that the wait does not have
-	// so. So a flow engine that lost the response, or its memory, opens the wait again and
+	// of the request is ignored; `differs` names the members whose values are not those of
+	// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 	// continues.
 	//
 	// A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -4139,7 +4139,7 @@ func (c *ClientWithResponses) SucceedByLinkWithResponse(ctx context.Context, tok
 
 // WhoamiWithResponse Show what the credentials allow
 //
-// Any right credentials may ask, whatever they allow.
+// Any valid credentials may ask, whatever they allow.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4201,7 +4201,7 @@ func (c *ClientWithResponses) DropHeldWithResponse(ctx context.Context, projectI
 // that has missed outcomes is told. 409 `FLOWCALLBACK.CURSOR_FOREIGN`: `after` belongs to
 // another history (another server, a database that was lost, or outcomes that came after
 // the backup that was restored). 410 `FLOWCALLBACK.CURSOR_GONE`: retention has deleted
-// outcomes after it; `error_msg` names the cursor at which those begin that are kept.
+// outcomes after it; `error_msg` names the cursor after which the kept ones begin.
 // To continue anyway, start again without `after`.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4252,8 +4252,8 @@ func (c *ClientWithResponses) ListWaitsWithResponse(ctx context.Context, project
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 // exists, in any status, the response is 200 with that wait as it stands, and the rest
-// of the request is ignored; `differs` names its members that the wait does not have
-// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// of the request is ignored; `differs` names the members whose values are not those of
+// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 // continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait
@@ -4277,8 +4277,8 @@ func (c *ClientWithResponses) OpenWaitWithBodyWithResponse(ctx context.Context, 
 //
 // Idempotent on (project_id, workflow_id, run_id, state_id): if a wait with this key
 // exists, in any status, the response is 200 with that wait as it stands, and the rest
-// of the request is ignored; `differs` names its members that the wait does not have
-// so. So a flow engine that lost the response, or its memory, opens the wait again and
+// of the request is ignored; `differs` names the members whose values are not those of
+// the wait. So a flow engine that lost the response, or its memory, opens the wait again and
 // continues.
 //
 // A server may hold callbacks for states that it does not know yet. Opening the wait

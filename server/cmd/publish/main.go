@@ -51,6 +51,11 @@ func run() error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	for name, root := range map[string]*yaml.Node{"callback.yaml": callback, "waits.yaml": waits} {
+		if err := standsAlone(root); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(target, name), content, 0o644); err != nil { //nolint:gosec // everyone may read it
 			return err
@@ -119,10 +124,14 @@ func add(document, other *yaml.Node, path string) (*yaml.Node, error) {
 			return nil, fmt.Errorf("callback.yaml has no %s", path)
 		}
 		if i == len(parts)-1 {
-			if member(to, part) != nil {
-				return nil, fmt.Errorf("both documents have %s", path)
-			}
 			next = clone(next)
+			if there := member(to, part); there != nil {
+				if reference := member(there, "$ref"); reference == nil || reference.Value != "#"+path {
+					return nil, fmt.Errorf("both documents have %s", path)
+				}
+				*there = *next // it was named alike, and nothing but the reference
+				return there, nil
+			}
 		}
 		into := member(to, part)
 		if into == nil {
@@ -141,6 +150,26 @@ func member(mapping *yaml.Node, name string) *yaml.Node {
 	for i := 0; i < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == name {
 			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// standsAlone refuses what a published document must not have: a reference to another one, and a member twice.
+func standsAlone(node *yaml.Node) error {
+	seen := map[string]bool{}
+	for i, child := range node.Content {
+		if node.Kind == yaml.MappingNode && i%2 == 0 {
+			if child.Value == "<<" || seen[child.Value] {
+				return fmt.Errorf("line %d: %s is there twice, or is a merge", child.Line, child.Value)
+			}
+			seen[child.Value] = true
+			if value := node.Content[i+1].Value; child.Value == "$ref" && !strings.HasPrefix(value, "#/") {
+				return fmt.Errorf("line %d: the reference %s begins with neither # nor callback.yaml#", child.Line, value)
+			}
+		}
+		if err := standsAlone(child); err != nil {
+			return err
 		}
 	}
 	return nil
