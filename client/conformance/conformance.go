@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
 )
 
@@ -25,6 +26,8 @@ var (
 	ErrCredentials = errors.New("the credentials were refused")
 	// ErrUnreachable: there is no answer.
 	ErrUnreachable = errors.New("the server cannot be reached")
+	// ErrUnavailable: the server answers that it is busy, or fails.
+	ErrUnavailable = errors.New("the server is not available")
 	// ErrMock: every callback is answered with 200, and a state takes two outcomes. So do mocks of the contract, such as
 	// Prism's, which know no states.
 	ErrMock = errors.New("this settles nothing")
@@ -57,13 +60,25 @@ type Data struct {
 	Path    string      `json:"path,omitempty"`
 	Header  http.Header `json:"header,omitempty"`
 	Body    []byte      `json:"body_base64,omitempty"` // as it is sent; not always UTF-8
-	// AnyRefusal: the contract leaves open with which status the request is refused; else it is 400.
+	// AnyRefusal: the contract leaves open with which status the request is refused.
 	AnyRefusal bool `json:"any_refusal,omitempty"`
+	// Status and Code are the answer to a request with one; a server that holds callbacks for unknown states answers
+	// 200 instead of 404.
+	Status int                `json:"status,omitempty"`
+	Code   callback.ErrorCode `json:"code,omitempty"`
 }
 
 // Data returns the case as data.
 func (c Case) Data() Data {
-	return Data{c.Group, c.Name, c.Allowed, c.Strict, c.method, c.path, c.header, []byte(c.body), c.anyRefusal}
+	d := Data{Group: c.Group, Name: c.Name, Allowed: c.Allowed, Strict: c.Strict, Method: c.method, Path: c.path, Header: c.header, Body: []byte(c.body), AnyRefusal: c.anyRefusal}
+	switch {
+	case c.settle != nil, c.anyRefusal:
+	case c.Allowed:
+		d.Status, d.Code = http.StatusNotFound, callback.CodeNotFound
+	default:
+		d.Status, d.Code = http.StatusBadRequest, callback.CodeInvalid
+	}
+	return d
 }
 
 // A Result is the result of a case. Err is nil if the server conforms.
@@ -84,8 +99,18 @@ type State struct {
 	WaitID   string `json:"wait_id,omitempty"` // for Received and Cancel, if they need it
 }
 
-// DefaultTimeout is the default of Options.Timeout.
-const DefaultTimeout = 30 * time.Second
+// An Outcome is what the waiting side receives.
+type Outcome struct {
+	Result string          `json:"result"`
+	Error  string          `json:"error,omitempty"`
+	Output json.RawMessage `json:"output"`
+}
+
+// Defaults of Options.
+const (
+	DefaultTimeout = 30 * time.Second
+	DefaultRetry   = time.Minute
+)
 
 // Options configure Run. A zero field has the default that its comment names.
 type Options struct {
@@ -95,6 +120,11 @@ type Options struct {
 	Authenticate func(r *http.Request, body []byte) error
 	// Timeout limits each request. Default: DefaultTimeout.
 	Timeout time.Duration
+	// Retry limits how long a request waits in all to be sent again, because the server is busy or there is no answer;
+	// negative: not at all. Default: DefaultRetry.
+	Retry time.Duration
+	// Waiting is called before each pause of a second or more, with its cause. Default: it is not told.
+	Waiting func(pause time.Duration, because string)
 	// Transport sends the requests; redirects are not followed. Default:
 	// http.DefaultTransport.
 	Transport http.RoundTripper
@@ -108,13 +138,16 @@ type Options struct {
 	Expired func(context.Context) (State, error)
 	// Cancel cancels a state. Default: it is not tested.
 	Cancel func(context.Context, State) error
-	// Received returns the output that the waiting side received. Default: it is not tested.
-	Received func(context.Context, State) (json.RawMessage, error)
+	// Received returns the outcome that the waiting side received, nil if there is none. Default: it is not tested.
+	Received func(context.Context, State) (*Outcome, error)
 }
 
 func (o *Options) setDefaults() {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
+	}
+	if o.Retry == 0 {
+		o.Retry = DefaultRetry
 	}
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport
@@ -127,20 +160,29 @@ func (o *Options) setDefaults() {
 	}
 }
 
+// CheckEndpoint returns what is wrong with an endpoint.
+func CheckEndpoint(endpoint string) error {
+	base, err := url.Parse(endpoint)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.Fragment != "" {
+		return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:8080", endpoint)
+	}
+	return nil
+}
+
 // Run tries each case at the service at endpoint, such as http://127.0.0.1:8080, and calls done with
 // each result. What the server does wrong is in the results; the error is ErrCredentials, ErrUnreachable,
-// ErrNoAPI or ErrMock with an explanation, or about the endpoint, ctx, or a function in options.
+// ErrUnavailable, ErrNoAPI or ErrMock with an explanation, or about the endpoint, ctx, or a function in options. The
+// results until then are right.
 func Run(ctx context.Context, endpoint string, cases []Case, options Options, done func(Result)) error {
 	options.setDefaults()
-	base, err := url.Parse(endpoint)
-	if err != nil || base.Host == "" {
-		return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:8080", endpoint)
+	if err := CheckEndpoint(endpoint); err != nil {
+		return err
 	}
 	published, err := contract.Callback()
 	if err != nil {
 		return err
 	}
-	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), published: published, options: options}
+	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), published: published, options: options, opened: map[State]bool{}}
 	if err := r.preflight(ctx); err != nil {
 		return err
 	}
@@ -153,8 +195,13 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if source := (sourceError{}); errors.Is(err, ErrCredentials) || errors.As(err, &source) {
+		if source := (sourceError{}); errors.As(err, &source) {
 			return err
+		}
+		if lost := (noAnswer{}); errors.As(err, &lost) { // is it this request, or is the server gone?
+			if err := r.preflight(ctx); err != nil {
+				return err
+			}
 		}
 		result := Result{Case: c, Err: err, Took: time.Since(start), Curl: r.curl}
 		if skipped := skip(""); errors.As(err, &skipped) {
@@ -185,13 +232,12 @@ func (r *runner) try(ctx context.Context, c Case) error {
 		return err
 	}
 	a, err := r.send(ctx, c.request)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if a.status == http.StatusForbidden && c.isProject {
+	case a.status == http.StatusForbidden && c.isProject:
 		return skip("the credentials are for another project")
-	}
-	if a.status == http.StatusUnauthorized { // the credentials were right before
+	case a.status == http.StatusUnauthorized && c.isSigned && a.signed:
 		return skip("a request with this header cannot be signed")
 	}
 	return c.judge(a, r.holds)

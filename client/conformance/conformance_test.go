@@ -1,11 +1,17 @@
 package conformance_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +60,13 @@ func TestPreflight(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"execution_id":"48aff955-ea10-4ffd-b426-190bc192dc13"}`))
 		}, conformance.ErrMock, "a mock of the contract"},
-		"a server that fails": {func(w http.ResponseWriter, _ *http.Request) { refusal(w, 503, "FSS.0503") }, conformance.ErrUnreachable, "503"},
+		"a page for people": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<!doctype html>")) }, conformance.ErrNoAPI, "<!doctype html>"},
+		"HTTP to a port for HTTPS": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
+		}, conformance.ErrNoAPI, "HTTPS server"},
+		"another method":      {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusMethodNotAllowed) }, conformance.ErrNoAPI, "405"},
+		"a server for files":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusNotImplemented) }, conformance.ErrNoAPI, "501"},
+		"a server that fails": {func(w http.ResponseWriter, _ *http.Request) { refusal(w, 500, "FSS.0500") }, conformance.ErrUnavailable, "500"},
 	} {
 		results, requests, err := try(t, test.handler, conformance.Options{})
 		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) || len(results) != 0 || requests != 1 && name != "a mock" {
@@ -63,6 +75,140 @@ func TestPreflight(t *testing.T) {
 	}
 	if err := conformance.Run(t.Context(), "http://127.0.0.1:1", nil, conformance.Options{}, nil); !errors.Is(err, conformance.ErrUnreachable) {
 		t.Errorf("no server: %v, want %v", err, conformance.ErrUnreachable)
+	}
+	for _, endpoint := range []string{"127.0.0.1:80", "ftp://127.0.0.1", "http://127.0.0.1?x=1", "http://127.0.0.1#x", ""} {
+		if err := conformance.Run(t.Context(), endpoint, nil, conformance.Options{}, nil); err == nil || !strings.Contains(err.Error(), "want a URL") {
+			t.Errorf("endpoint %q: %v", endpoint, err)
+		}
+	}
+}
+
+// A server that is gone ends the run with one error; one that breaks off the connection at one request fails that case.
+func TestServerThatGoes(t *testing.T) {
+	requests := 0
+	results, _, err := try(t, func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests > 20 {
+			panic(http.ErrAbortHandler)
+		}
+		(&server{}).ServeHTTP(w, r)
+	}, conformance.Options{Retry: -1})
+	if !errors.Is(err, conformance.ErrUnreachable) || len(results) == 0 || len(results) > 20 {
+		t.Errorf("a server that goes: %d results, %v; want those until then, and %v", len(results), err, conformance.ErrUnreachable)
+	}
+	results, _, err = try(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") == "" {
+			panic(http.ErrAbortHandler)
+		}
+		(&server{}).ServeHTTP(w, r)
+	}, conformance.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if isIt := r.Name == "Content-Type is left out"; isIt != (r.Err != nil) {
+			t.Errorf("%s: %s: %v", r.Group, r.Name, r.Err)
+		}
+	}
+}
+
+// What a server may do, or what is in front of it, is no reason for an alarm.
+func TestBusyServers(t *testing.T) {
+	requests := 0
+	for name, test := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"is busy at times": func(w http.ResponseWriter, _ *http.Request) bool {
+			if requests%20 == 7 {
+				refusal(w, 503, "FSS.0503")
+				return true
+			}
+			return false
+		},
+		"breaks connections off": func(http.ResponseWriter, *http.Request) bool {
+			if requests%25 == 7 {
+				panic(http.ErrAbortHandler)
+			}
+			return false
+		},
+		"forbids other methods": func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				refusal(w, 403, "WAF.1")
+			}
+			return r.Method != http.MethodPost
+		},
+		"asks for credentials elsewhere": func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/more") {
+				refusal(w, 401, "WAF.2")
+			}
+			return strings.HasSuffix(r.URL.Path, "/more")
+		},
+	} {
+		results, _, err := try(t, func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			if !test(w, r) {
+				(&server{}).ServeHTTP(w, r)
+			}
+		}, conformance.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				t.Errorf("a server that %s: %s: %s: %v", name, r.Group, r.Name, r.Err)
+			}
+		}
+	}
+}
+
+// A state is for one case.
+func TestStateGivenTwice(t *testing.T) {
+	s := &server{states: map[string]*state{}}
+	one, _ := s.open("waiting")
+	options := conformance.Options{Open: func(context.Context) (conformance.State, error) { return one, nil }}
+	if _, _, err := try(t, s.ServeHTTP, options); err == nil || !strings.Contains(err.Error(), "was given before") {
+		t.Errorf("Run: %v, want that the state was given before", err)
+	}
+}
+
+// The commands for curl send the same request.
+func TestCurl(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+		refusal(w, 404, "FGS.5002")
+	}))
+	defer echo.Close()
+	cases, err := conformance.Cases("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticate := func(r *http.Request, _ []byte) error { r.Header.Set("X-Auth-Token", "secret"); return nil }
+	err = conformance.Run(t.Context(), strings.Replace(echo.URL, "http://", "http://user:password@", 1), cases, conformance.Options{Authenticate: authenticate}, func(r conformance.Result) {
+		if r.Skipped != "" || strings.Contains(r.Curl, "--data-binary @-") {
+			return
+		}
+		if strings.Contains(r.Curl, "password") || strings.Contains(r.Curl, "secret") {
+			t.Errorf("%s: the command has credentials: %s", r.Name, r.Curl)
+		}
+		sent := *got
+		sentBody := body
+		command := exec.CommandContext(t.Context(), "bash", "-c", r.Curl+" --silent")
+		command.Env = append(os.Environ(), "FLOWCALLBACK_TOKEN=secret")
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Errorf("%s: %s: %v\n%s", r.Name, r.Curl, err, output)
+			return
+		}
+		for _, header := range []string{"Content-Type", "X-Workflow-Run-Id", "X-Workflow-State-Id", "X-Auth-Token"} {
+			if !slices.Equal(got.Header[header], sent.Header[header]) {
+				t.Errorf("%s: %s: curl sent %s %q, want %q", r.Name, r.Curl, header, got.Header[header], sent.Header[header])
+			}
+		}
+		if got.Method != sent.Method || got.RequestURI != sent.RequestURI || !bytes.Equal(body, sentBody) && got.Method != http.MethodHead {
+			t.Errorf("%s: %s: curl sent %s %s %q, want %s %s %q", r.Name, r.Curl, got.Method, got.RequestURI, body, sent.Method, sent.RequestURI, sentBody)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

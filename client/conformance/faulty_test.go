@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/flowcallback/flowcallback/client/conformance"
@@ -38,8 +39,15 @@ type server struct {
 type state struct {
 	status    string // waiting, settled, expired or cancelled
 	outcome   []byte // canonical
-	output    json.RawMessage
+	received  *conformance.Outcome
 	execution string
+}
+
+// outcome is what a body says.
+type outcome struct {
+	conformance.Outcome
+
+	same []byte // canonical
 }
 
 func (s *server) has(fault string) bool { return s.fault == fault }
@@ -54,6 +62,18 @@ func (s *server) open(status string) (conformance.State, error) {
 }
 
 func (s *server) key(ids ...string) string {
+	ids = slices.Clone(ids)
+	for i, name := range []string{"workflow", "run"} {
+		if s.has("ignores the id of the " + name) {
+			ids[i] = ""
+		}
+	}
+	if s.has("trims the id of the workflow") {
+		ids[0] = strings.TrimSpace(ids[0])
+	}
+	if s.has("folds the id of the run to lower case") {
+		ids[1] = strings.ToLower(ids[1])
+	}
 	text := fmt.Sprintf("%q", ids)
 	if s.has("folds ids to lower case") {
 		text = strings.ToLower(text)
@@ -72,10 +92,10 @@ func (s *server) options() conformance.Options {
 			find(k).status = "cancelled"
 			return nil
 		},
-		Received: func(_ context.Context, k conformance.State) (json.RawMessage, error) {
+		Received: func(_ context.Context, k conformance.State) (*conformance.Outcome, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return find(k).output, nil
+			return find(k).received, nil
 		},
 	}
 }
@@ -141,14 +161,14 @@ func (s *server) answer(r *http.Request) (int, string, string) {
 		return 405, "FLOWCALLBACK.METHOD", "no"
 	}
 	ids := []string{must(r, parts[0]), must(r, parts[3])}
-	length := utf8.RuneCountInString
-	if s.has("counts bytes in ids") {
-		length = func(text string) int { return len(text) }
-	}
+	length := s.length("ids")
 	if length(ids[0]) > 64 && !s.has("accepts a longer project id") || length(ids[1]) > 512 && !s.has("accepts a longer workflow id") {
 		return 400, invalid, "id"
 	}
 	for _, name := range []string{"X-Workflow-Run-Id", "X-Workflow-State-Id"} {
+		if r.Header.Get(name) == "" && s.has("answers a missing header with 401") {
+			return 401, "APIGW.0301", name
+		}
 		if r.Header.Get(name) == "" && !s.has("does not need "+name) {
 			return 400, invalid, name
 		}
@@ -160,11 +180,23 @@ func (s *server) answer(r *http.Request) (int, string, string) {
 		return 415, "FLOWCALLBACK.MEDIA_TYPE", "no"
 	}
 	body, _ := io.ReadAll(r.Body)
-	outcome, output, problem := s.parse(body)
+	sent, problem := s.parse(body)
 	if problem != "" {
 		return 400, invalid, problem
 	}
-	return s.settle(s.key(ids[1], r.Header.Get("X-Workflow-Run-Id"), r.Header.Get("X-Workflow-State-Id")), outcome, output)
+	return s.settle(s.key(ids[1], r.Header.Get("X-Workflow-Run-Id"), r.Header.Get("X-Workflow-State-Id")), sent)
+}
+
+// length returns how the server counts the characters of something.
+func (s *server) length(of string) func(string) int {
+	switch {
+	case s.has("counts bytes in " + of):
+		return func(text string) int { return len(text) }
+	case s.has("counts UTF-16 units in " + of):
+		return func(text string) int { return len(utf16.Encode([]rune(text))) }
+	default:
+		return utf8.RuneCountInString
+	}
 }
 
 func must(r *http.Request, segment string) string {
@@ -177,44 +209,44 @@ func must(r *http.Request, segment string) string {
 	return strings.TrimPrefix(parsed.Path, "/")
 }
 
-// parse returns the canonical outcome and the output, or what is wrong with a body.
-func (s *server) parse(body []byte) (outcome []byte, output json.RawMessage, problem string) {
+// parse returns the outcome, or what is wrong with a body.
+func (s *server) parse(body []byte) (sent outcome, problem string) {
 	if !utf8.Valid(body) && !s.has("accepts bytes that are not UTF-8") {
-		return nil, nil, "UTF-8"
+		return sent, "UTF-8"
 	}
 	if bytes.HasPrefix(body, []byte("\ufeff")) {
 		if !s.has("accepts a byte order mark") {
-			return nil, nil, "byte order mark"
+			return sent, "byte order mark"
 		}
 		body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	}
 	if bytes.Contains(body, []byte(`\ud800`)) && !s.has("accepts a lone surrogate") {
-		return nil, nil, "surrogate"
+		return sent, "surrogate"
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	var members map[string]json.RawMessage
 	if decoder.Decode(&members) != nil || members == nil {
 		if s.has("accepts a body that is no object") {
-			return []byte("x"), json.RawMessage("{}"), ""
+			return outcome{same: []byte("x")}, ""
 		}
-		return nil, nil, "object"
+		return sent, "object"
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) && !s.has("reads the first of two documents") {
-		return nil, nil, "two documents"
+		return sent, "two documents"
 	}
 	if hasTwice(body) && !s.has("accepts a member twice") {
-		return nil, nil, "twice"
+		return sent, "twice"
 	}
 	for name := range members {
 		lower := strings.ToLower(name)
 		if name == lower || !slices.Contains([]string{"result", "error", "output"}, lower) {
 			if s.has("refuses members that it does not know") && !slices.Contains([]string{"result", "error", "output"}, name) {
-				return nil, nil, "unknown"
+				return sent, "unknown"
 			}
 			continue
 		}
 		if !s.has("reads members in any case") {
-			return nil, nil, "case"
+			return sent, "case"
 		}
 		members[lower] = members[name]
 	}
@@ -226,13 +258,10 @@ func (s *server) parse(body []byte) (outcome []byte, output json.RawMessage, pro
 		case members["result"] == nil && s.has("has success as the default"):
 			result = "success"
 		default:
-			return nil, nil, "result"
+			return sent, "result"
 		}
 	}
-	length := utf8.RuneCountInString
-	if s.has("counts bytes in the reason") {
-		length = func(text string) int { return len(text) }
-	}
+	length := s.length("the reason")
 	if text, given := members["error"]; given {
 		most := 64
 		if s.has("has a shorter limit for the reason") {
@@ -243,41 +272,71 @@ func (s *server) parse(body []byte) (outcome []byte, output json.RawMessage, pro
 			isText, reason = true, "x"
 		}
 		if !isText || length(reason) > most && !s.has("cuts a long reason") || reason == "" && !s.has("accepts an empty reason") {
-			return nil, nil, "error"
+			return sent, "error"
 		}
 	}
-	output = members["output"]
+	output := members["output"]
 	isNull := string(output) == "null"
 	switch {
 	case output == nil && (s.has("does not need output") || result == "fail" && s.has("does not need output of a failure")):
 		output = json.RawMessage("{}")
+	case isNull && result == "fail" && s.has("hands null on"):
 	case isNull && result == "fail" && !s.has("refuses null of a failure"), isNull && s.has("accepts null of a success"):
 		output = json.RawMessage("{}")
 	case len(output) == 0 || output[0] != '{' && !s.has("accepts any output"):
-		return nil, nil, "output"
+		return sent, "output"
 	}
 	most := 50
 	if s.has("nests less deeply") {
 		most = 20
 	}
 	if depthOf(output) > most && !s.has("nests without an end") {
-		return nil, nil, "depth"
+		return sent, "depth"
 	}
 	if s.has("reads numbers as floats") {
 		var value any
 		if json.Unmarshal(output, &value) != nil {
-			return nil, nil, "number"
+			return sent, "number"
 		}
 		output, _ = json.Marshal(value)
 	}
+	sent.Outcome = conformance.Outcome{Result: result, Error: reason, Output: s.handed(result, output)}
 	same, _ := json.Marshal(value(output))
-	if s.has("compares outputs as text") {
+	switch {
+	case s.has("compares outputs as text"):
 		same = output
-	}
-	if s.has("compares results only") {
+	case s.has("compares results only"), s.has("does not compare the output of a failure") && result == "fail":
 		same = nil
 	}
-	return []byte(result + "\n" + reason + "\n" + string(same)), output, ""
+	if s.has("does not compare reasons") {
+		reason = ""
+	}
+	sent.same = []byte(result + "\n" + reason + "\n" + string(same))
+	if s.has("takes no failure for the same") && result == "fail" {
+		s.mu.Lock()
+		s.opened++
+		sent.same = fmt.Append(sent.same, s.opened)
+		s.mu.Unlock()
+	}
+	return sent, ""
+}
+
+// handed returns the output that the waiting side receives.
+func (s *server) handed(result string, output json.RawMessage) json.RawMessage {
+	text := string(output)
+	switch {
+	case s.has("loses the output"), s.has("loses the output of a failure") && result == "fail", s.has("loses long outputs") && len(text) > 1000:
+		return json.RawMessage("{}")
+	case s.has("drops null"):
+		return json.RawMessage(strings.ReplaceAll(text, "null", "0"))
+	case s.has("drops __proto__"):
+		return json.RawMessage(strings.ReplaceAll(text, "__proto__", "proto"))
+	case s.has("loses the sign of zero"):
+		return json.RawMessage(strings.ReplaceAll(text, "-0,", "0,"))
+	case s.has("composes characters"):
+		return json.RawMessage(strings.ReplaceAll(text, `e\u0301`, "é"))
+	}
+	return output
 }
 
 func value(text []byte) (v any) {
@@ -336,7 +395,7 @@ func hasTwice(text []byte) bool {
 	return walk()
 }
 
-func (s *server) settle(key string, outcome []byte, output json.RawMessage) (int, string, string) {
+func (s *server) settle(key string, sent outcome) (int, string, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.has("lets both of two that race win") {
@@ -354,6 +413,8 @@ func (s *server) settle(key string, outcome []byte, output json.RawMessage) (int
 		return 400, invalid, "unknown"
 	case found == nil || found.status == "waiting" && s.has("finds no state"):
 		return 404, "FGS.5002", "unknown"
+	case (found.status == "expired" || found.status == "cancelled") && sent.Result == "fail" && s.has("settles with a failure what waits no more"):
+		return 200, "", found.execution
 	case found.status == "expired" && !s.has("settles expired states"):
 		if s.has("does not say that a state has expired") {
 			return 404, "FGS.5002", "unknown"
@@ -363,15 +424,21 @@ func (s *server) settle(key string, outcome []byte, output json.RawMessage) (int
 		return 404, "FLOWCALLBACK.CANCELLED", "cancelled"
 	case found.status == "settled":
 		switch {
-		case bytes.Equal(found.outcome, outcome) && s.has("refuses a repeat"):
+		case bytes.Equal(found.outcome, sent.same) && s.has("refuses a repeat"):
 			return 400, "FLOWCALLBACK.CONFLICT", "again"
-		case bytes.Equal(found.outcome, outcome) && s.has("answers a repeat with another execution"):
+		case bytes.Equal(found.outcome, sent.same) && s.has("answers a repeat with another execution"):
 			return 200, "", found.execution + "-again"
-		case bytes.Equal(found.outcome, outcome):
+		case bytes.Equal(found.outcome, sent.same):
 			return 200, "", found.execution
 		case s.has("overwrites an outcome"), s.has("lets both of two that race win"):
-			found.outcome, found.output = outcome, output
+			found.outcome, found.received = sent.same, &sent.Outcome
 			return 200, "", found.execution
+		case s.has("hands on what it refuses as a conflict"):
+			found.received = &sent.Outcome
+		case s.has("answers the loser of a race with 500"):
+			return 500, "FSS.0500", "oh"
+		case s.has("answers the loser of a race with 404"):
+			return 404, "FGS.5002", "gone"
 		case s.has("answers a conflict with 409"):
 			return 409, "FLOWCALLBACK.CONFLICT", "conflict"
 		case s.has("answers a conflict as settled"):
@@ -382,15 +449,10 @@ func (s *server) settle(key string, outcome []byte, output json.RawMessage) (int
 	if s.has("settles with what it refuses") {
 		return 400, invalid, "and settled all the same"
 	}
-	found.status, found.outcome, found.output = "settled", outcome, output
-	if s.has("loses the output") {
-		found.output = json.RawMessage("{}")
+	if s.has("answers 200 and settles nothing") {
+		return 200, "", found.execution
 	}
-	if s.has("drops null") {
-		var members map[string]any
-		_ = json.Unmarshal(output, &members)
-		found.output = json.RawMessage(strings.ReplaceAll(string(output), "null", "0"))
-	}
+	found.status, found.outcome, found.received = "settled", sent.same, &sent.Outcome
 	return 200, "", found.execution
 }
 
@@ -412,68 +474,89 @@ func (s *server) run(t *testing.T, strict bool) (results map[string]conformance.
 
 // faults are the faults of servers, with a case that finds each and a part of what it says.
 var faults = map[string][2]string{
-	"folds ids to lower case":                 {"settling: ids are compared byte for byte", "in another case"},
-	"answers a success without the execution": {"settling: a success is answered with the execution", "breaks the contract"},
-	"names the execution in another member":   {"settling: a success is answered with the execution", "execution_id"},
-	"answers a success with 202":              {"settling: a success is answered with the execution", "so 200 is wanted: 202"},
-	"answers a success with 204":              {"settling: a success is answered with the execution", "so 200 is wanted: 204"},
-	"answers errors without a message":        {"document: is not JSON", "error_msg"},
-	"has no request id":                       {"document: is not JSON", "X-Request-Id"},
-	"redirects":                               {"header: X-Workflow-Run-Id is left out", "a redirect to /login"},
-	"accepts longer paths":                    {"request: the path has another segment", "it was carried out"},
-	"accepts GET":                             {"request: the method is GET", "it was carried out"},
-	"answers HEAD with 200":                   {"request: the method is HEAD", "it was carried out"},
-	"accepts PUT":                             {"request: the method is PUT", "it was carried out"},
-	"accepts PATCH":                           {"request: the method is PATCH", "it was carried out"},
-	"accepts DELETE":                          {"request: the method is DELETE", "it was carried out"},
-	"counts bytes in ids":                     {"path: workflow_id has its greatest length", "the contract counts code points"},
-	"accepts a longer project id":             {"path: project_id is one too long", "400 with FGS.3002 is wanted"},
-	"accepts a longer workflow id":            {"path: workflow_id is one too long", "400 with FGS.3002 is wanted"},
-	"does not need X-Workflow-Run-Id":         {"header: X-Workflow-Run-Id is left out", "400 with FGS.3002 is wanted"},
-	"does not need X-Workflow-State-Id":       {"header: X-Workflow-State-Id is left out", "400 with FGS.3002 is wanted"},
-	"fails without Content-Type":              {"request: Content-Type is left out", "the server failed: 500"},
-	"accepts any Content-Type":                {"request: Content-Type is text/plain", "it was carried out"},
-	"refuses a charset":                       {"request: Content-Type names the charset", "404 is wanted"},
-	"accepts bytes that are not UTF-8":        {"document: has output that is not UTF-8", "400 with FGS.3002 is wanted"},
-	"accepts a byte order mark":               {"document: begins with a byte order mark", "400 with FGS.3002 is wanted"},
-	"accepts a lone surrogate":                {"document: has a lone surrogate", "400 with FGS.3002 is wanted"},
-	"accepts a body that is no object":        {"document: is an array", "400 with FGS.3002 is wanted"},
-	"reads the first of two documents":        {"document: is two documents", "400 with FGS.3002 is wanted"},
-	"accepts a member twice":                  {"document: has a member twice in output", "400 with FGS.3002 is wanted"},
-	"refuses members that it does not know":   {"document: has undeclared members", "is allowed, and was refused"},
-	"reads members in any case":               {"body: result is spelled in capitals", "400 with FGS.3002 is wanted"},
-	"accepts any result":                      {"body: result is success and more", "400 with FGS.3002 is wanted"},
-	"reads results in any case":               {"body: result is success in capitals", "400 with FGS.3002 is wanted"},
-	"has success as the default":              {"body: result is left out", "400 with FGS.3002 is wanted"},
-	"counts bytes in the reason":              {"body: error has its greatest length", "the contract counts code points"},
-	"has a shorter limit for the reason":      {"body: error has its greatest length", "is allowed"},
-	"accepts a reason of any type":            {"body: error is a number", "400 with FGS.3002 is wanted"},
-	"cuts a long reason":                      {"body: error is one too long", "400 with FGS.3002 is wanted"},
-	"accepts an empty reason":                 {"body: error is one too short", "400 with FGS.3002 is wanted"},
-	"does not need output":                    {"body: output is left out", "400 with FGS.3002 is wanted"},
-	"does not need output of a failure":       {"document: is a failure that leaves output out", "400 with FGS.3002 is wanted"},
-	"refuses null of a failure":               {"settling: a failure with null as output is answered with the execution", "so 200 is wanted: 400"},
-	"accepts null of a success":               {"document: is a success without output", "400 with FGS.3002 is wanted"},
-	"accepts any output":                      {"body: output is an array", "400 with FGS.3002 is wanted"},
-	"nests less deeply":                       {"document: nests as deep as it may", "is allowed, and was refused"},
-	"nests without an end":                    {"document: nests one level too deep", "400 with FGS.3002 is wanted"},
-	"reads numbers as floats":                 {"settling: every digit and character of the output arrives", "so 200 is wanted"},
-	"compares outputs as text":                {"settling: the same outcome again is answered as the first time", "so 200 is wanted: 400"},
-	"compares results only":                   {"settling: another output is a conflict", "was accepted"},
-	"lets both of two that race win":          {"settling: of two outcomes that race, one wins", "exactly one wins"},
-	"answers unknown states with 400":         {"document: has white space around it", "is allowed, and was refused"},
-	"finds no state":                          {"settling: a success is answered with the execution", "the state waits, and was not found"},
-	"settles expired states":                  {"settling: an expired state is not found", "was accepted"},
-	"does not say that a state has expired":   {"settling: an expired state is not found", "FLOWCALLBACK.EXPIRED is wanted"},
-	"settles cancelled states":                {"settling: a cancelled state is not found", "was accepted"},
-	"refuses a repeat":                        {"settling: the same outcome again is answered as the first time", "so 200 is wanted: 400"},
-	"answers a repeat with another execution": {"settling: the same outcome again is answered as the first time", "the same outcome again has the execution"},
-	"overwrites an outcome":                   {"settling: another result is a conflict", "was accepted"},
-	"answers a conflict with 409":             {"settling: another result is a conflict", "400 with FLOWCALLBACK.CONFLICT is wanted: 409"},
-	"answers a conflict as settled":           {"settling: another result is a conflict", "was accepted"},
-	"settles with what it refuses":            {"settling: a success is answered with the execution", "so 200 is wanted: 400"},
-	"loses the output":                        {"settling: every digit and character of the output arrives", "the waiting side received"},
-	"drops null":                              {"settling: every digit and character of the output arrives", "the waiting side received"},
+	"folds ids to lower case":                   {"settling: the id of the state is compared byte for byte", "was accepted"},
+	"folds the id of the run to lower case":     {"settling: the id of the run is compared byte for byte", "was accepted"},
+	"ignores the id of the workflow":            {"settling: the id of the workflow is compared byte for byte", "was accepted"},
+	"ignores the id of the run":                 {"settling: the id of the run is compared byte for byte", "was accepted"},
+	"trims the id of the workflow":              {"settling: the id of the workflow is compared byte for byte", "with a space behind it"},
+	"answers a missing header with 401":         {"header: X-Workflow-Run-Id is left out", "400 with FGS.3002 is wanted: 401"},
+	"counts UTF-16 units in ids":                {"path: workflow_id has its greatest length", "the contract counts code points"},
+	"counts UTF-16 units in the reason":         {"body: error has its greatest length", "the contract counts code points"},
+	"does not compare reasons":                  {"settling: another reason is a conflict", "was accepted"},
+	"does not compare the output of a failure":  {"settling: another output of a failure is a conflict", "was accepted"},
+	"takes no failure for the same":             {"settling: the same failure again is answered as the first time", "so 200 is wanted: 400"},
+	"loses the output of a failure":             {"settling: a failure with a reason is answered with the execution", "the waiting side received {}"},
+	"hands null on":                             {"settling: a failure with null as output is answered with the execution", "the waiting side received null"},
+	"settles with a failure what waits no more": {"settling: a cancelled state is not found", "was accepted"},
+	"hands on what it refuses as a conflict":    {"settling: another output is a conflict", "the waiting side received"},
+	"loses long outputs":                        {"settling: every digit and character of the output arrives", "the waiting side received {}"},
+	"drops __proto__":                           {"settling: every digit and character of the output arrives", "the waiting side received"},
+	"loses the sign of zero":                    {"settling: every digit and character of the output arrives", "the waiting side received"},
+	"composes characters":                       {"settling: every digit and character of the output arrives", "the waiting side received"},
+	"answers the loser of a race with 500":      {"settling: of two outcomes that race, one wins", "the outcome that lost: 400 with FLOWCALLBACK.CONFLICT is wanted: 500"},
+	"answers the loser of a race with 404":      {"settling: of two outcomes that race, one wins", "the outcome that lost: 400 with FLOWCALLBACK.CONFLICT is wanted: 404"},
+	"answers 200 and settles nothing":           {"settling: a success is answered with the execution", "the waiting side received nothing"},
+	"answers a success without the execution":   {"settling: a success is answered with the execution", "breaks the contract"},
+	"names the execution in another member":     {"settling: a success is answered with the execution", "execution_id"},
+	"answers a success with 202":                {"settling: a success is answered with the execution", "so 200 is wanted: 202"},
+	"answers a success with 204":                {"settling: a success is answered with the execution", "so 200 is wanted: 204"},
+	"answers errors without a message":          {"document: is not JSON", "error_msg"},
+	"has no request id":                         {"document: is not JSON", "X-Request-Id"},
+	"redirects":                                 {"header: X-Workflow-Run-Id is left out", "a redirect to /login"},
+	"accepts longer paths":                      {"request: the path has another segment", "as a callback for an unknown state"},
+	"accepts GET":                               {"request: the method is GET", "as a callback for an unknown state"},
+	"answers HEAD with 200":                     {"request: the method is HEAD", "it was carried out"},
+	"accepts PUT":                               {"request: the method is PUT", "as a callback for an unknown state"},
+	"accepts PATCH":                             {"request: the method is PATCH", "as a callback for an unknown state"},
+	"accepts DELETE":                            {"request: the method is DELETE", "as a callback for an unknown state"},
+	"counts bytes in ids":                       {"path: workflow_id has its greatest length", "the contract counts code points"},
+	"accepts a longer project id":               {"path: project_id is one too long", "400 with FGS.3002 is wanted"},
+	"accepts a longer workflow id":              {"path: workflow_id is one too long", "400 with FGS.3002 is wanted"},
+	"does not need X-Workflow-Run-Id":           {"header: X-Workflow-Run-Id is left out", "400 with FGS.3002 is wanted"},
+	"does not need X-Workflow-State-Id":         {"header: X-Workflow-State-Id is left out", "400 with FGS.3002 is wanted"},
+	"fails without Content-Type":                {"request: Content-Type is left out", "the server failed: 500"},
+	"accepts any Content-Type":                  {"request: Content-Type is text/plain", "as a callback for an unknown state"},
+	"refuses a charset":                         {"request: Content-Type names the charset", "404 is wanted"},
+	"accepts bytes that are not UTF-8":          {"document: has output that is not UTF-8", "400 with FGS.3002 is wanted"},
+	"accepts a byte order mark":                 {"document: begins with a byte order mark", "400 with FGS.3002 is wanted"},
+	"accepts a lone surrogate":                  {"document: has a lone surrogate", "400 with FGS.3002 is wanted"},
+	"accepts a body that is no object":          {"document: is an array", "400 with FGS.3002 is wanted"},
+	"reads the first of two documents":          {"document: is two documents", "400 with FGS.3002 is wanted"},
+	"accepts a member twice":                    {"document: has a member twice in output", "400 with FGS.3002 is wanted"},
+	"refuses members that it does not know":     {"document: has undeclared members", "is allowed, and was refused"},
+	"reads members in any case":                 {"body: result is spelled in capitals", "400 with FGS.3002 is wanted"},
+	"accepts any result":                        {"body: result is success and more", "400 with FGS.3002 is wanted"},
+	"reads results in any case":                 {"body: result is success in capitals", "400 with FGS.3002 is wanted"},
+	"has success as the default":                {"body: result is left out", "400 with FGS.3002 is wanted"},
+	"counts bytes in the reason":                {"body: error has its greatest length", "the contract counts code points"},
+	"has a shorter limit for the reason":        {"body: error has its greatest length", "is allowed"},
+	"accepts a reason of any type":              {"body: error is a number", "400 with FGS.3002 is wanted"},
+	"cuts a long reason":                        {"body: error is one too long", "400 with FGS.3002 is wanted"},
+	"accepts an empty reason":                   {"body: error is one too short", "400 with FGS.3002 is wanted"},
+	"does not need output":                      {"body: output is left out", "400 with FGS.3002 is wanted"},
+	"does not need output of a failure":         {"document: is a failure that leaves output out", "400 with FGS.3002 is wanted"},
+	"refuses null of a failure":                 {"settling: a failure with null as output is answered with the execution", "so 200 is wanted: 400"},
+	"accepts null of a success":                 {"document: is a success without output", "400 with FGS.3002 is wanted"},
+	"accepts any output":                        {"body: output is an array", "400 with FGS.3002 is wanted"},
+	"nests less deeply":                         {"document: nests as deep as it may", "is allowed, and was refused"},
+	"nests without an end":                      {"document: nests one level too deep", "400 with FGS.3002 is wanted"},
+	"reads numbers as floats":                   {"settling: every digit and character of the output arrives", "so 200 is wanted"},
+	"compares outputs as text":                  {"settling: the same outcome again is answered as the first time", "so 200 is wanted: 400"},
+	"compares results only":                     {"settling: another output is a conflict", "was accepted"},
+	"lets both of two that race win":            {"settling: of two outcomes that race, one wins", "exactly one wins"},
+	"answers unknown states with 400":           {"document: has white space around it", "is allowed, and was refused"},
+	"finds no state":                            {"settling: a success is answered with the execution", "the state waits, and was not found"},
+	"settles expired states":                    {"settling: an expired state is not found", "was accepted"},
+	"does not say that a state has expired":     {"settling: an expired state is not found", "FLOWCALLBACK.EXPIRED is wanted"},
+	"settles cancelled states":                  {"settling: a cancelled state is not found", "was accepted"},
+	"refuses a repeat":                          {"settling: the same outcome again is answered as the first time", "so 200 is wanted: 400"},
+	"answers a repeat with another execution":   {"settling: the same outcome again is answered as the first time", "the same outcome again has the execution"},
+	"overwrites an outcome":                     {"settling: another result is a conflict", "was accepted"},
+	"answers a conflict with 409":               {"settling: another result is a conflict", "400 with FLOWCALLBACK.CONFLICT is wanted: 409"},
+	"answers a conflict as settled":             {"settling: another result is a conflict", "was accepted"},
+	"settles with what it refuses":              {"settling: a success is answered with the execution", "so 200 is wanted: 400"},
+	"loses the output":                          {"settling: every digit and character of the output arrives", "the waiting side received"},
+	"drops null":                                {"settling: every digit and character of the output arrives", "the waiting side received"},
 }
 
 // Every fault is found by the case that is made for it, and the result says what is wrong and how to send it again.
@@ -501,7 +584,7 @@ func TestEveryFaultIsFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			found := results[faults[fault][0]]
-			if found.Err == nil || !strings.Contains(found.Err.Error(), faults[fault][1]) || !strings.HasPrefix(found.Curl, "curl -i -X ") {
+			if found.Err == nil || !strings.Contains(found.Err.Error(), faults[fault][1]) || !strings.HasPrefix(found.Curl, "curl ") {
 				t.Errorf("case %q: %v, with %s; want an error with %q", faults[fault][0], found.Err, found.Curl, faults[fault][1])
 			}
 		})

@@ -3,12 +3,11 @@ package conformance
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ type request struct {
 	anyRefusal   bool // the contract leaves the status open
 	isProject    bool // it tries another project id
 	isSigned     bool // it is about a header, which a signature covers
-	counts       bool // it is about characters that are several bytes
+	counts       bool // it is about many characters that are several bytes, and several units in UTF-16
 }
 
 // An answer is a response of the server.
@@ -35,169 +34,113 @@ type answer struct {
 	body   []byte
 	code   callback.ErrorCode // of an error body
 	broken error              // what the contract says against the response
+	signed bool               // the request was
+	curl   string             // the request, as a command for a shell
 }
 
 func (a answer) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%d %.200s", a.status, bytes.TrimSpace(a.body)))
 }
 
+// noAnswer is the error of a request without a response.
+type noAnswer struct {
+	error
+	timeout bool
+}
+
+func (e noAnswer) Unwrap() error { return e.error }
+
 type runner struct {
 	endpoint  string
 	published *contract.Contract
 	options   Options
-	holds     bool   // the server answers callbacks for unknown states with 200
-	curl      string // the last request
+	holds     bool           // the server answers callbacks for unknown states with 200
+	curl      string         // the last request
+	opened    map[State]bool // the states that were used
 }
 
 const (
-	mostWaits = 3 // for a server that says that there are too many requests
-	longest   = 30 * time.Second
+	mostTries  = 5
+	firstPause = 100 * time.Millisecond
 )
 
-// send sends a request, and waits if the server says that there are too many.
+// send sends a request. It sends it again, as a caller would, if the server is busy or the connection breaks.
 func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
-	for range mostWaits {
-		if a, err = r.sendOnce(ctx, q); err != nil || a.status != http.StatusTooManyRequests {
-			break
+	pause, waited := firstPause, time.Duration(0)
+	for try := 1; ; try++ {
+		a, err = r.sendOnce(ctx, q)
+		var lost noAnswer
+		isBusy := err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
+		if ctx.Err() != nil || try == mostTries || !isBusy && (!errors.As(err, &lost) || lost.timeout) {
+			return a, err
 		}
-		seconds, _ := strconv.Atoi(a.header.Get("Retry-After"))
+		next := pause
+		if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && isBusy {
+			next = max(next, time.Duration(seconds)*time.Second)
+		}
+		if waited+next > r.options.Retry {
+			return a, err
+		}
+		if next >= time.Second && r.options.Waiting != nil {
+			r.options.Waiting(next, fmt.Sprintf("it answers %d", a.status))
+		}
 		select {
-		case <-time.After(min(longest, max(time.Second, time.Duration(seconds)*time.Second))):
+		case <-time.After(next):
 		case <-ctx.Done():
 			return a, ctx.Err()
 		}
+		pause, waited = 2*pause, waited+next
 	}
-	if err == nil && a.status == http.StatusUnauthorized && !q.isSigned {
-		err = fmt.Errorf("%w: %v", ErrCredentials, a)
-	}
-	if err == nil && a.status == http.StatusForbidden && !q.isProject {
-		err = fmt.Errorf("%w: they do not allow callbacks in this project; --project-id names another: %v", ErrCredentials, a)
-	}
-	return a, err
 }
 
-func (r *runner) sendOnce(ctx context.Context, q request) (answer, error) {
-	r.curl = curl(r.endpoint, q)
-	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+func (r *runner) sendOnce(ctx context.Context, q request) (a answer, err error) {
+	attempt, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
-	sent, err := http.NewRequestWithContext(ctx, q.method, r.endpoint+q.path, strings.NewReader(q.body))
+	sent, err := http.NewRequestWithContext(attempt, q.method, r.endpoint+q.path, strings.NewReader(q.body))
 	if err != nil {
-		return answer{}, err
+		return a, err
 	}
 	sent.Header = q.header.Clone()
 	if err := r.options.Authenticate(sent, []byte(q.body)); err != nil {
-		return answer{}, err
+		return a, err
 	}
+	a.signed = sent.Header.Get("Authorization") != ""
+	a.curl = curl(r.endpoint, q, sent.Header)
+	r.curl = a.curl
 	response, err := r.options.Transport.RoundTrip(sent)
-	if err != nil {
-		return answer{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	if err == nil {
+		defer response.Body.Close()
+		a.body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return answer{}, fmt.Errorf("reading the response: %w", err)
+	switch {
+	case ctx.Err() != nil:
+		return a, ctx.Err()
+	case attempt.Err() != nil:
+		return a, noAnswer{fmt.Errorf("there is no answer within %s", r.options.Timeout), true}
+	case err != nil:
+		return a, noAnswer{fmt.Errorf("there is no answer: %w", err), false}
 	}
-	a := answer{status: response.StatusCode, header: response.Header, body: body}
+	a.status, a.header = response.StatusCode, response.Header
 	var refusal callback.CallbackError
-	if json.Unmarshal(body, &refusal) == nil {
+	if json.Unmarshal(a.body, &refusal) == nil {
 		a.code = refusal.ErrorCode
 	}
 	if operation, _ := r.published.Match(sent); operation != nil {
-		a.broken = operation.CheckResponse(ctx, sent, response.StatusCode, response.Header, body)
+		a.broken = operation.CheckResponse(ctx, sent, response.StatusCode, response.Header, a.body)
 	}
 	return a, nil
 }
 
-// preflight finds out whether the API is there, and what the server does with unknown states.
-func (r *runner) preflight(ctx context.Context) error {
-	l, err := newCaseList(r.options.ProjectID)
+// open returns a state that waits, which no case has used.
+func (r *runner) open(ctx context.Context) (State, error) {
+	state, err := r.options.Open(ctx)
 	if err != nil {
-		return err
+		return state, sourceError{err}
 	}
-	q, body := l.valid()
-	q.body = textOf(body)
-	a, err := r.send(ctx, q)
-	switch {
-	case err != nil:
-		return err
-	case a.status >= 300 && a.status < 400:
-		return fmt.Errorf("%w: a redirect to %s; give that address as the endpoint", ErrNoAPI, a.header.Get("Location"))
-	case a.status == http.StatusNotFound && a.code != callback.CodeNotFound:
-		return fmt.Errorf("%w: %s is answered with %v; check the endpoint, and the path in it", ErrNoAPI, q.path, a)
-	case a.status == http.StatusTooManyRequests, a.status >= http.StatusInternalServerError:
-		return fmt.Errorf("%w: it answers the first callback with %v", ErrUnreachable, a)
+	key := State{Workflow: state.Workflow, Run: state.Run, State: state.State}
+	if r.opened[key] {
+		return state, sourceError{fmt.Errorf("the state %s of the run %s was given before; each case needs a state of its own", state.State, state.Run)}
 	}
-	if r.holds = a.status == http.StatusOK; !r.holds {
-		return nil
-	}
-	q.body = `{"result":"fail","error":"another outcome","output":{}}`
-	if a, err = r.send(ctx, q); err == nil && a.status == http.StatusOK {
-		err = fmt.Errorf("%w: it answers callbacks for unknown states with 200, and takes another outcome for the same state; a mock of the contract does that, and so does a server that forgets", ErrMock)
-	}
-	return err
-}
-
-// judge returns what is wrong with the answer to a case that is one request.
-func (c Case) judge(a answer, holds bool) error {
-	switch {
-	case a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests:
-		return fmt.Errorf("the server failed: %v", a)
-	case a.status >= 300 && a.status < 400:
-		return fmt.Errorf("a redirect to %s; the contract has none", a.header.Get("Location"))
-	case a.broken != nil:
-		return fmt.Errorf("the response breaks the contract: %w: %v", a.broken, a)
-	}
-	isRefused := a.status == http.StatusBadRequest && a.code == callback.CodeInvalid
-	switch {
-	case c.Allowed && holds && a.status == http.StatusOK, c.Allowed && a.status == http.StatusNotFound && a.code == callback.CodeNotFound:
-		return nil
-	case c.Allowed && isRefused && c.counts:
-		return fmt.Errorf("the request is allowed; the server counts bytes or UTF-16 units, the contract counts code points: %v", a)
-	case c.Allowed && isRefused:
-		return fmt.Errorf("the request is allowed, and was refused: %v", a)
-	case c.Allowed && a.status >= 200 && a.status < 300:
-		return fmt.Errorf("the state is unknown, so %s with 404 is wanted, not a success: %v", callback.CodeNotFound, a)
-	case c.Allowed:
-		return fmt.Errorf("the state is unknown, so %s with 404 is wanted: %v", callback.CodeNotFound, a)
-	case c.anyRefusal && (a.status < http.StatusBadRequest || a.code == callback.CodeNotFound):
-		return fmt.Errorf("the contract does not allow the request, and it was carried out: %v", a)
-	case !c.anyRefusal && !isRefused:
-		return fmt.Errorf("the contract does not allow the request, so 400 with %s is wanted: %v", callback.CodeInvalid, a)
-	}
-	return nil
-}
-
-// unknownID returns an id that no server knows, with letters of both cases.
-func unknownID() string { return "Conformance-" + strings.ToLower(rand.Text()) }
-
-func textOf(body map[string]any) string {
-	text, err := json.Marshal(body)
-	if err != nil {
-		panic(err) // it is from a document
-	}
-	return string(text)
-}
-
-// curl returns a request as a command for a shell.
-func curl(endpoint string, q request) string {
-	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-	parts := []string{"curl -i -X " + q.method + " " + quote(endpoint+q.path)}
-	var names []string
-	for name := range q.header {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range q.header[name] {
-			parts = append(parts, "-H "+quote(name+": "+value))
-		}
-	}
-	const most = 500
-	switch {
-	case len(q.body) > most:
-		parts = append(parts, fmt.Sprintf("--data-binary @- # %d bytes, beginning with %q", len(q.body), q.body[:60]))
-	case q.body != "":
-		parts = append(parts, "--data-binary "+quote(q.body))
-	}
-	return strings.Join(parts, " ")
+	r.opened[key] = true
+	return state, nil
 }

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
@@ -67,12 +66,12 @@ func statesOf(t *testing.T, url string) conformance.Options {
 			return state, err
 		},
 		Cancel: func(ctx context.Context, s conformance.State) error { return c.Waits.Cancel(ctx, s.WaitID, "") },
-		Received: func(ctx context.Context, s conformance.State) (json.RawMessage, error) {
+		Received: func(ctx context.Context, s conformance.State) (*conformance.Outcome, error) {
 			wait, err := c.Waits.Get(ctx, s.WaitID)
 			if err != nil || wait.Outcome == nil {
 				return nil, err
 			}
-			return wait.Outcome.Output, nil
+			return &conformance.Outcome{Result: string(wait.Outcome.Result), Error: wait.Outcome.Error, Output: wait.Outcome.Output}, nil
 		},
 	}
 }

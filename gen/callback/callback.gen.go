@@ -111,7 +111,7 @@ type CallbackError struct {
 	// ErrorCode Error code, for programs.
 	//
 	// **Added.** The schema `ErrorCode` lists the codes that this contract fixes. A
-	// server may use others.
+	// server uses them for what they name, and may use others for anything else.
 	//
 	// Example: FGS.3002
 	ErrorCode ErrorCode `json:"error_code"`

@@ -167,8 +167,8 @@ func isJSONOnly(value any, schema node) bool {
 	}
 }
 
-// values returns the edges of a schema. Strings without a pattern consist of a letter of two
-// bytes, to find implementations that count bytes.
+// values returns the edges of a schema. Strings without a pattern consist of a character of four bytes in UTF-8 and two
+// units in UTF-16, to find implementations that count those.
 func values(schema node) (edges []Edge) {
 	add := func(claim string, value any, allowed bool) {
 		edges = append(edges, Edge{Claim: claim, Value: value, Allowed: allowed})
@@ -179,7 +179,7 @@ func values(schema node) (edges []Edge) {
 		add(fmt.Sprintf("is %v and more", value), fmt.Sprint(value, "x"), false)
 		add(fmt.Sprintf("is %v in capitals", value), strings.ToUpper(fmt.Sprint(value)), false)
 	}
-	letter := "é"
+	letter := "😀"
 	if schema["pattern"] != nil { // which may allow only ASCII
 		letter = "x"
 	}

@@ -91,7 +91,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitCredentials
 	case errors.Is(err, errService), errors.Is(err, errHandOn), errors.Is(err, conformance.ErrNoAPI), errors.Is(err, conformance.ErrMock):
 		return exitRefused
-	case errors.Is(err, client.ErrUnreachable), errors.Is(err, conformance.ErrUnreachable):
+	case errors.Is(err, client.ErrUnreachable), errors.Is(err, conformance.ErrUnreachable), errors.Is(err, conformance.ErrUnavailable):
 		return exitUnreachable
 	default: // the command line, a variable, a file, or a request that was not sent
 		return exitUsage

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -19,7 +20,19 @@ import (
 
 // conformanceOptions returns where the states come from that the flags name.
 func (a *app) conformanceOptions(f conformanceFlags) (conformance.Options, error) {
-	options := conformance.Options{ProjectID: a.projectID, Authenticate: a.authenticate, Timeout: a.attempt, Strict: f.strict}
+	options := conformance.Options{
+		ProjectID: a.projectID, Authenticate: a.authenticate, Timeout: a.attempt, Retry: cmp.Or(a.retry, -1), Strict: f.strict,
+		Waiting: func(pause time.Duration, because string) {
+			fmt.Fprintf(a.stderr, "flowcallback: %s: %s; waiting %s\n", a.endpoint, because, pause.Round(time.Second))
+		},
+	}
+	if a.caCertificate != "" {
+		transport, err := trusting(a.caCertificate)
+		if err != nil {
+			return options, fmt.Errorf("%w: --cacert: %w", errUsage, err)
+		}
+		options.Transport = transport
+	}
 	sources := 0
 	for _, given := range []bool{f.waits, f.openWith != "", f.states != ""} {
 		if given {
@@ -32,17 +45,21 @@ func (a *app) conformanceOptions(f conformanceFlags) (conformance.Options, error
 	case f.waits:
 		return options, a.statesOfWaits(&options)
 	case f.openWith != "":
-		options.Open = func(ctx context.Context) (conformance.State, error) { return openWith(ctx, f.openWith) }
+		options.Open = func(ctx context.Context) (conformance.State, error) { return openWith(ctx, f.openWith, a.attempt) }
 	case f.states != "":
 		text, err := os.ReadFile(f.states)
 		if err != nil {
 			return options, fmt.Errorf("%w: --states: %w", errUsage, err)
 		}
-		lines := bufio.NewScanner(bytes.NewReader(text))
+		if len(bytes.TrimSpace(text)) == 0 {
+			return options, fmt.Errorf("%w: --states %s: there is no state in it", errUsage, f.states)
+		}
+		lines, number := bufio.NewScanner(bytes.NewReader(text)), 0
 		options.Open = func(context.Context) (conformance.State, error) {
 			for lines.Scan() {
+				number++
 				if line := strings.TrimSpace(lines.Text()); line != "" {
-					return readState("--states", []byte(line))
+					return readState(fmt.Sprintf("--states %s, line %d", f.states, number), []byte(line))
 				}
 			}
 			return conformance.State{}, errors.Join(conformance.ErrNoState, lines.Err())
@@ -51,14 +68,22 @@ func (a *app) conformanceOptions(f conformanceFlags) (conformance.Options, error
 	return options, nil
 }
 
-// openWith returns the state that a command opens.
-func openWith(ctx context.Context, command string) (conformance.State, error) {
-	shell := exec.CommandContext(ctx, "sh", "-c", command)
+// openWith returns the state that a command opens within a time.
+func openWith(ctx context.Context, command string, within time.Duration) (conformance.State, error) {
+	limited, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	shell := exec.CommandContext(limited, "sh", "-c", command)
+	shell.WaitDelay = time.Second // for what the command has started
 	var problem bytes.Buffer
 	shell.Stderr = &problem
 	output, err := shell.Output()
-	if err != nil {
-		return conformance.State{}, fmt.Errorf("--open-with %s: %w: %s", command, err, bytes.TrimSpace(problem.Bytes()))
+	switch {
+	case ctx.Err() != nil:
+		return conformance.State{}, ctx.Err()
+	case limited.Err() != nil:
+		return conformance.State{}, fmt.Errorf("--open-with %s: it has not ended within %s (--attempt-timeout)", command, within)
+	case err != nil:
+		return conformance.State{}, fmt.Errorf("--open-with %s: %w: it printed %q", command, err, bytes.TrimSpace(problem.Bytes()))
 	}
 	return readState("--open-with", output)
 }
@@ -99,15 +124,12 @@ func (a *app) statesOfWaits(options *conformance.Options) error {
 	options.Cancel = func(ctx context.Context, s conformance.State) error {
 		return c.Waits.Cancel(ctx, s.WaitID, "conformance")
 	}
-	options.Received = func(ctx context.Context, s conformance.State) (json.RawMessage, error) {
+	options.Received = func(ctx context.Context, s conformance.State) (*conformance.Outcome, error) {
 		wait, err := c.Waits.Get(ctx, s.WaitID)
-		if err == nil && wait.Outcome == nil {
-			err = fmt.Errorf("wait %s has no outcome", s.WaitID)
-		}
-		if err != nil {
+		if err != nil || wait.Outcome == nil {
 			return nil, err
 		}
-		return wait.Outcome.Output, nil
+		return &conformance.Outcome{Result: string(wait.Outcome.Result), Error: wait.Outcome.Error, Output: wait.Outcome.Output}, nil
 	}
 	return nil
 }

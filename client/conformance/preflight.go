@@ -1,0 +1,52 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/flowcallback/flowcallback/gen/callback"
+)
+
+// preflight finds out whether the API is there, and what the server does with unknown states.
+func (r *runner) preflight(ctx context.Context) error {
+	l, err := newCaseList(r.options.ProjectID)
+	if err != nil {
+		return err
+	}
+	q, body := l.valid()
+	q.body = textOf(body)
+	a, err := r.send(ctx, q)
+	var lost noAnswer
+	switch {
+	case errors.As(err, &lost):
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case err != nil:
+		return err
+	case a.status == http.StatusUnauthorized:
+		return fmt.Errorf("%w: %v", ErrCredentials, a)
+	case a.status == http.StatusForbidden:
+		return fmt.Errorf("%w: they do not allow callbacks in this project; --project-id names another: %v", ErrCredentials, a)
+	case a.status >= 300 && a.status < 400:
+		return fmt.Errorf("%w: a redirect to %s; give that address as the endpoint", ErrNoAPI, a.header.Get("Location"))
+	case !a.isOurs(), a.status == http.StatusNotFound && a.code != callback.CodeNotFound:
+		return fmt.Errorf("%w: %s is answered with %v; check the endpoint, and the path in it", ErrNoAPI, q.path, a)
+	case a.status == http.StatusTooManyRequests, a.status >= http.StatusInternalServerError:
+		return fmt.Errorf("%w: it answers the first callback with %v", ErrUnavailable, a)
+	}
+	if r.holds = a.status == http.StatusOK; !r.holds {
+		return nil
+	}
+	q.body = `{"result":"fail","error":"another outcome","output":{}}`
+	if a, err = r.send(ctx, q); err == nil && a.status == http.StatusOK {
+		err = fmt.Errorf("%w: it answers callbacks for unknown states with 200, and takes another outcome for the same state; a mock of the contract does that, and so does a server that forgets", ErrMock)
+	}
+	return err
+}
+
+// isOurs reports whether an answer can be one of this API: an error with a code, or a success with an object.
+func (a answer) isOurs() bool {
+	return a.code != "" || a.status == http.StatusOK && bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("{"))
+}
