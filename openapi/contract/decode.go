@@ -321,6 +321,8 @@ func jsonViolation(err error) error {
 	case errors.As(err, &syntactic) && strings.Contains(syntactic.Err.Error(), "UTF-8"),
 		errors.As(err, &syntactic) && strings.Contains(syntactic.Err.Error(), "surrogate"):
 		return &Violation{Member: "body", Rule: "must be UTF-8 without lone surrogates" + at(err)}
+	case errors.As(err, &syntactic) && strings.Contains(syntactic.Err.Error(), "max depth"):
+		return &Violation{Member: "body", Rule: "must not nest so many levels deep" + at(err)}
 	default:
 		return &Violation{Member: "body", Rule: "must be well-formed JSON" + at(err)}
 	}
