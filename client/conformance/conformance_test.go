@@ -1,7 +1,6 @@
 package conformance_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/flowcallback/flowcallback/client/conformance"
@@ -21,8 +21,9 @@ import (
 // try runs all cases against a handler, without states.
 func try(t *testing.T, handler http.HandlerFunc, options conformance.Options) (results []conformance.Result, requests int, err error) {
 	t.Helper()
+	var count atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests++
+		count.Add(1)
 		handler(w, r)
 	}))
 	defer s.Close()
@@ -31,7 +32,7 @@ func try(t *testing.T, handler http.HandlerFunc, options conformance.Options) (r
 		t.Fatal(err)
 	}
 	err = conformance.Run(t.Context(), s.URL, cases, options, func(r conformance.Result) { results = append(results, r) })
-	return results, requests, err
+	return results, int(count.Load()), err
 }
 
 // refusal answers with an error body.
@@ -85,9 +86,9 @@ func TestPreflight(t *testing.T) {
 
 // A server that is gone ends the run with one error; one that breaks off the connection at one request fails that case.
 func TestServerThatGoes(t *testing.T) {
-	requests := 0
+	var requests atomic.Int64
 	results, _, err := try(t, func(w http.ResponseWriter, r *http.Request) {
-		if requests++; requests > 20 {
+		if requests.Add(1) > 20 {
 			panic(http.ErrAbortHandler)
 		}
 		(&server{}).ServeHTTP(w, r)
@@ -113,17 +114,17 @@ func TestServerThatGoes(t *testing.T) {
 
 // What a server may do, or what is in front of it, is no reason for an alarm.
 func TestBusyServers(t *testing.T) {
-	requests := 0
+	var requests atomic.Int64
 	for name, test := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
 		"is busy at times": func(w http.ResponseWriter, _ *http.Request) bool {
-			if requests%20 == 7 {
+			if requests.Load()%20 == 7 {
 				refusal(w, 503, "FSS.0503")
 				return true
 			}
 			return false
 		},
 		"breaks connections off": func(http.ResponseWriter, *http.Request) bool {
-			if requests%25 == 7 {
+			if requests.Load()%25 == 7 {
 				panic(http.ErrAbortHandler)
 			}
 			return false
@@ -142,7 +143,7 @@ func TestBusyServers(t *testing.T) {
 		},
 	} {
 		results, _, err := try(t, func(w http.ResponseWriter, r *http.Request) {
-			requests++
+			requests.Add(1)
 			if !test(w, r) {
 				(&server{}).ServeHTTP(w, r)
 			}
@@ -170,11 +171,14 @@ func TestStateGivenTwice(t *testing.T) {
 
 // The commands for curl send the same request.
 func TestCurl(t *testing.T) {
-	var got *http.Request
-	var body []byte
+	type received struct {
+		method, uri, body string
+		header            http.Header
+	}
+	requests := make(chan received, 2)
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got = r
-		body, _ = io.ReadAll(r.Body)
+		body, _ := io.ReadAll(r.Body)
+		requests <- received{r.Method, r.RequestURI, string(body), r.Header}
 		refusal(w, 404, "FGS.5002")
 	}))
 	defer echo.Close()
@@ -184,27 +188,33 @@ func TestCurl(t *testing.T) {
 	}
 	authenticate := func(r *http.Request, _ []byte) error { r.Header.Set("X-Auth-Token", "secret"); return nil }
 	err = conformance.Run(t.Context(), strings.Replace(echo.URL, "http://", "http://user:password@", 1), cases, conformance.Options{Authenticate: authenticate}, func(r conformance.Result) {
-		if r.Skipped != "" || strings.Contains(r.Curl, "--data-binary @-") {
+		if r.Skipped != "" {
+			return
+		}
+		for len(requests) > 1 { // of the preflight
+			<-requests
+		}
+		sent := <-requests
+		if strings.Contains(r.Curl, "--data-binary @-") {
 			return
 		}
 		if strings.Contains(r.Curl, "password") || strings.Contains(r.Curl, "secret") {
 			t.Errorf("%s: the command has credentials: %s", r.Name, r.Curl)
 		}
-		sent := *got
-		sentBody := body
 		command := exec.CommandContext(t.Context(), "bash", "-c", r.Curl+" --silent")
 		command.Env = append(os.Environ(), "FLOWCALLBACK_TOKEN=secret")
 		if output, err := command.CombinedOutput(); err != nil {
 			t.Errorf("%s: %s: %v\n%s", r.Name, r.Curl, err, output)
 			return
 		}
+		got := <-requests
 		for _, header := range []string{"Content-Type", "X-Workflow-Run-Id", "X-Workflow-State-Id", "X-Auth-Token"} {
-			if !slices.Equal(got.Header[header], sent.Header[header]) {
-				t.Errorf("%s: %s: curl sent %s %q, want %q", r.Name, r.Curl, header, got.Header[header], sent.Header[header])
+			if !slices.Equal(got.header[header], sent.header[header]) {
+				t.Errorf("%s: %s: curl sent %s %q, want %q", r.Name, r.Curl, header, got.header[header], sent.header[header])
 			}
 		}
-		if got.Method != sent.Method || got.RequestURI != sent.RequestURI || !bytes.Equal(body, sentBody) && got.Method != http.MethodHead {
-			t.Errorf("%s: %s: curl sent %s %s %q, want %s %s %q", r.Name, r.Curl, got.Method, got.RequestURI, body, sent.Method, sent.RequestURI, sentBody)
+		if got.method != sent.method || got.uri != sent.uri || got.body != sent.body && got.method != http.MethodHead {
+			t.Errorf("%s: %s: curl sent %s %s %q, want %s %s %q", r.Name, r.Curl, got.method, got.uri, got.body, sent.method, sent.uri, sent.body)
 		}
 	})
 	if err != nil {
