@@ -18,7 +18,7 @@ function show() {
     else link.removeAttribute('aria-current');
   }
   const { SwaggerUIBundle } = /** @type {any} */ (window);
-  SwaggerUIBundle({
+  const ui = SwaggerUIBundle({
     dom_id: '#contract',
     url: documents[name],
     presets: [SwaggerUIBundle.presets.apis],
@@ -26,6 +26,7 @@ function show() {
     validatorUrl: null,
     queryConfigEnabled: false,
     tryItOutEnabled: true,
+    onComplete: () => ui.oas3Actions.setSelectedServer('/'), // the first one is for other tools
   });
 }
 
