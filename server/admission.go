@@ -34,7 +34,6 @@ func (a admission) refuseWhenFull(operation *contract.Operation) echo.Middleware
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if s := slotsOf(c.Request()); len(s) == cap(s) {
-				closeAfterResponse(c)
 				return engine.ErrOverloaded
 			}
 			return next(c)

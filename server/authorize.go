@@ -88,7 +88,6 @@ func authorize(decide Authorize, action Action, bodies bodies) echo.MiddlewareFu
 				},
 			})
 			if err != nil {
-				closeAfterResponse(c)
 				return err
 			}
 			requestIn(c).principal = principal

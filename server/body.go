@@ -57,7 +57,6 @@ func (b bodies) read(c echo.Context, o owner) (body *contract.Body, held *share,
 func (b bodies) fill(buffer *buffer, c echo.Context) error {
 	r := c.Request()
 	if r.ContentLength > b.limit {
-		closeAfterResponse(c)
 		return &http.MaxBytesError{Limit: b.limit}
 	}
 	source := r.Body
@@ -73,7 +72,6 @@ func (b bodies) fill(buffer *buffer, c echo.Context) error {
 		err = fmt.Errorf("the body was slow, and its memory was needed: %w", engine.ErrOverloaded)
 	}
 	if err != nil {
-		closeAfterResponse(c)
 		return &readError{err}
 	}
 	_ = connection.SetReadDeadline(time.Time{}) // net/http sets it for the next request

@@ -117,6 +117,7 @@ func errorHandler(codes map[callback.ErrorCode]contract.ErrorCode, logger *slog.
 		if c.Response().Committed {
 			return
 		}
+		closeAfterResponse(c) // also where no route was found
 		f := failureOf(err)
 		requestIn(c).errorCode = f.code
 		cause := f.code == callback.CodeInternal || f.code == callback.CodeUnavailable

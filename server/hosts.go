@@ -26,7 +26,6 @@ func checkHost(hosts []string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if !isHealthCheck(c) && !isAllowedHost(c.Request().Host, allowed) {
-				closeAfterResponse(c)
 				return errHost
 			}
 			return next(c)

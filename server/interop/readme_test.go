@@ -18,8 +18,8 @@ import (
 	"github.com/flowcallback/flowcallback/server/servertest"
 )
 
-// TestReadme runs the programs of the page for users of SDKs against a demo server, which answers the first tries with
-// 503.
+// TestReadme runs the programs of the page for users of SDKs against a demo server, which answers the first two tries with
+// 503, or the second one not at all.
 func TestReadme(t *testing.T) {
 	page, err := os.ReadFile("README.md")
 	if err != nil {
@@ -38,7 +38,8 @@ func TestReadme(t *testing.T) {
 				t.Fatal("the page has no such block")
 			}
 			s := servertest.Start(t, "--demo")
-			program := strings.ReplaceAll(string(block[1]), "http://127.0.0.1:8080", overloaded(t, s.URL))
+			program := strings.ReplaceAll(string(block[1]), "http://127.0.0.1:8080", overloaded(t, s.URL, language == "js"))
+			program = strings.Replace(program, "timeout: 30000", "timeout: 500", 1)
 			if program == string(block[1]) {
 				t.Fatal("the program has another endpoint")
 			}
@@ -63,8 +64,9 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// overloaded returns the address of a proxy that answers two requests with 503 before it passes others on.
-func overloaded(t *testing.T, backend string) string {
+// overloaded returns the address of a proxy that answers two requests with 503, or the second one not at all, before it
+// passes others on.
+func overloaded(t *testing.T, backend string, hangs bool) string {
 	t.Helper()
 	to, err := url.Parse(backend)
 	if err != nil {
@@ -73,8 +75,13 @@ func overloaded(t *testing.T, backend string) string {
 	var requests atomic.Int64
 	pass := httputil.NewSingleHostReverseProxy(to)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if requests.Add(1) > 2 {
+		switch n := requests.Add(1); {
+		case n > 2:
 			pass.ServeHTTP(w, r)
+			return
+		case n == 2 && hangs:
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -225,6 +225,15 @@ func TestSDKs(t *testing.T) {
 					t.Fatal(err)
 				}
 				accept(t, r, wait)
+				r.Project = "Az09-._~*"
+				c, err := client.New(endpoint, r.Project, client.WithAKSK(accessKey, secretKey, ""))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if wait, err = c.Waits.Open(t.Context(), client.State{Workflow: r.Workflow, Run: r.Run, State: r.State}, client.OpenOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				accept(t, r, wait)
 			})
 			t.Run("id with a space or an apostrophe", func(t *testing.T) {
 				for _, id := range []string{"a b", "it's"} {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -22,9 +23,15 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 	address := strings.TrimPrefix(s.URL, "http://")
 	const head = "POST /v2/project/fgs/workflows/w/callback HTTP/1.1\r\nHost: localhost\r\nX-Workflow-Run-Id: r\r\nX-Workflow-State-Id: s\r\nContent-Type: application/json\r\n"
 	large := strings.Repeat(" ", 5<<20)
-	for name, text := range map[string]string{
-		"length":  fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(large), large),
-		"chunked": fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(large), large),
+	length := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(large), large)
+	for name, test := range map[string]struct {
+		text   string
+		status int
+	}{
+		"length":         {length, http.StatusRequestEntityTooLarge},
+		"chunked":        {fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(large), large), http.StatusRequestEntityTooLarge},
+		"another path":   {strings.Replace(length, "/callback", "/calback", 1), http.StatusNotFound},
+		"another method": {strings.Replace(length, "POST", "PUT", 1), http.StatusMethodNotAllowed},
 	} {
 		for way, to := range map[string]string{"directly": address, "through a relay": relay(t, address)} {
 			t.Run(name+" "+way, func(t *testing.T) {
@@ -33,12 +40,12 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if _, err := io.WriteString(conn, text); err != nil {
+					if _, err := io.WriteString(conn, test.text); err != nil {
 						t.Fatalf("attempt %d: writing the body: %v", i, err)
 					}
 					response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-					if err != nil || response.StatusCode != http.StatusRequestEntityTooLarge {
-						t.Fatalf("attempt %d: response %+v, %v; want 413", i, response, err)
+					if err != nil || response.StatusCode != test.status {
+						t.Fatalf("attempt %d: response %+v, %v; want %d", i, response, err, test.status)
 					}
 					conn.Close()
 				}
@@ -47,11 +54,15 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 	}
 }
 
-// Only so many connections linger. The next one is closed immediately.
+// Only so many connections of an address linger. The next one is closed immediately, and one of another address lingers.
 func TestLingeringIsBounded(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no second loopback address")
+	}
 	s := servertest.Start(t, "--engine", file(t), "--max-body", "10000")
-	refused := func() net.Conn {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	refused := func(from string) net.Conn {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := dialer.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,16 +76,18 @@ func TestLingeringIsBounded(t *testing.T) {
 		return conn
 	}
 	var lingering []net.Conn
-	for range 64 {
-		lingering = append(lingering, refused())
+	for range 16 {
+		lingering = append(lingering, refused("127.0.0.1"))
 	}
-	closed := make(chan string, 2)
+	other := refused("127.0.0.2")
+	closed := make(chan string, 3)
 	wait := func(name string, conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 1))
 		closed <- name
 	}
 	go wait("the first", lingering[0])
-	go wait("the one beyond the limit", refused())
+	go wait("the one of another address", other)
+	go wait("the one beyond the limit", refused("127.0.0.1"))
 	if first := <-closed; first != "the one beyond the limit" {
 		t.Errorf("%s was closed first", first)
 	}
