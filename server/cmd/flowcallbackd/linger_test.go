@@ -30,7 +30,7 @@ func TestRefusalReachesSendersThatWriteFirst(t *testing.T) {
 	}{
 		"length":         {length, http.StatusRequestEntityTooLarge},
 		"chunked":        {fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(large), large), http.StatusRequestEntityTooLarge},
-		"another path":   {strings.Replace(length, "/callback", "/calback", 1), http.StatusNotFound},
+		"another path":   {strings.Replace(length, "/callback", "/elsewhere", 1), http.StatusNotFound},
 		"another method": {strings.Replace(length, "POST", "PUT", 1), http.StatusMethodNotAllowed},
 	} {
 		for way, to := range map[string]string{"directly": address, "through a relay": relay(t, address)} {
