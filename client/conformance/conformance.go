@@ -198,12 +198,13 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 		if source := (sourceError{}); errors.As(err, &source) {
 			return err
 		}
+		result := Result{Case: c, Err: err, Took: time.Since(start), Curl: r.curl}
 		if lost := (noAnswer{}); errors.As(err, &lost) { // is it this request, or is the server gone?
 			if err := r.preflight(ctx); err != nil {
+				done(result) // it may be what ended the server
 				return err
 			}
 		}
-		result := Result{Case: c, Err: err, Took: time.Since(start), Curl: r.curl}
 		if skipped := skip(""); errors.As(err, &skipped) {
 			result.Err, result.Skipped = nil, string(skipped)
 		}

@@ -93,7 +93,7 @@ func TestServerThatGoes(t *testing.T) {
 		}
 		(&server{}).ServeHTTP(w, r)
 	}, conformance.Options{Retry: -1})
-	if !errors.Is(err, conformance.ErrUnreachable) || len(results) == 0 || len(results) > 20 {
+	if !errors.Is(err, conformance.ErrUnreachable) || len(results) == 0 || len(results) > 20 || results[len(results)-1].Err == nil {
 		t.Errorf("a server that goes: %d results, %v; want those until then, and %v", len(results), err, conformance.ErrUnreachable)
 	}
 	results, _, err = try(t, func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +106,7 @@ func TestServerThatGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if isIt := r.Name == "Content-Type is left out"; isIt != (r.Err != nil) {
+		if isIt := r.Name == "Content-Type is left out"; isIt != (r.Err != nil) || isIt && !strings.Contains(r.Curl, "-H 'Content-Type:'") {
 			t.Errorf("%s: %s: %v", r.Group, r.Name, r.Err)
 		}
 	}
@@ -132,6 +132,12 @@ func TestBusyServers(t *testing.T) {
 		"forbids other methods": func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPost {
 				refusal(w, 403, "WAF.1")
+			}
+			return r.Method != http.MethodPost
+		},
+		"knows one method": func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost {
+				http.Error(w, "no", http.StatusNotImplemented)
 			}
 			return r.Method != http.MethodPost
 		},

@@ -184,7 +184,11 @@ func (s *server) answer(r *http.Request) (int, string, string) {
 	if problem != "" {
 		return 400, invalid, problem
 	}
-	return s.settle(s.key(ids[1], r.Header.Get("X-Workflow-Run-Id"), r.Header.Get("X-Workflow-State-Id")), sent)
+	key := s.key(ids[1], r.Header.Get("X-Workflow-Run-Id"), r.Header.Get("X-Workflow-State-Id"))
+	if strings.HasPrefix(ids[0], "another-") && !s.has("ignores the project") {
+		key = ids[0] + key
+	}
+	return s.settle(key, sent)
 }
 
 // length returns how the server counts the characters of something.
@@ -479,6 +483,7 @@ var faults = map[string][2]string{
 	"ignores the id of the workflow":            {"settling: the id of the workflow is compared byte for byte", "was accepted"},
 	"ignores the id of the run":                 {"settling: the id of the run is compared byte for byte", "was accepted"},
 	"trims the id of the workflow":              {"settling: the id of the workflow is compared byte for byte", "with a space behind it"},
+	"ignores the project":                       {"settling: the state belongs to its project", "must not be found"},
 	"answers a missing header with 401":         {"header: X-Workflow-Run-Id is left out", "400 with FGS.3002 is wanted: 401"},
 	"counts UTF-16 units in ids":                {"path: workflow_id has its greatest length", "the contract counts code points"},
 	"counts UTF-16 units in the reason":         {"body: error has its greatest length", "the contract counts code points"},

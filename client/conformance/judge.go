@@ -10,6 +10,8 @@ import (
 // judge returns what is wrong with the answer to a case that is one request.
 func (c Case) judge(a answer, holds bool) error {
 	switch {
+	case c.anyRefusal && a.status == http.StatusNotImplemented: // RFC 9110, section 15.6.2: a method that it does not know
+		return nil
 	case a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests:
 		return fmt.Errorf("the server failed: %v", a)
 	case a.status >= 300 && a.status < 400:

@@ -78,7 +78,7 @@ func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
 		if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && isBusy {
 			next = max(next, time.Duration(seconds)*time.Second)
 		}
-		if waited+next > r.options.Retry {
+		if next > r.options.Retry-waited {
 			return a, err
 		}
 		if next >= time.Second && r.options.Waiting != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 )
@@ -181,6 +182,7 @@ func (l *caseList) idCases() {
 		}
 		return ""
 	}
+	l.settling("the state belongs to its project", unknownAreRefused, otherProject)
 	for _, e := range []struct {
 		name string
 		id   func(*State) *string
@@ -191,7 +193,12 @@ func (l *caseList) idCases() {
 	} {
 		l.settling("the id of the "+e.name+" is compared byte for byte", unknownAreRefused, func(s *settling) error {
 			id := *e.id(&s.state)
-			others := map[string]string{"in small letters": strings.ToLower(id), "in capitals": strings.ToUpper(id), "with a letter more": id + "x"}
+			last := "x"
+			if strings.HasSuffix(id, last) {
+				last = "y"
+			}
+			_, size := utf8.DecodeLastRuneInString(id)
+			others := map[string]string{"in small letters": strings.ToLower(id), "in capitals": strings.ToUpper(id), "with another last letter": id[:len(id)-size] + last}
 			if e.name == "workflow" { // HTTP trims headers
 				others["with a space behind it"] = id + " "
 			}
@@ -209,6 +216,21 @@ func (l *caseList) idCases() {
 			return err
 		})
 	}
+}
+
+// otherProject calls back a state under another project, which may be forbidden, and must not settle it.
+func otherProject(s *settling) error {
+	q := s.request(other)
+	q.path = strings.Replace(q.path, "/v2/", "/v2/another-", 1)
+	a, err := s.r.send(s.ctx, q)
+	switch {
+	case err != nil:
+		return err
+	case a.status < http.StatusBadRequest || a.status >= http.StatusInternalServerError:
+		return fmt.Errorf("under another project the state must not be found: %v", a)
+	}
+	_, err = s.settle(success)
+	return errors.Join(err, s.arrived(success))
 }
 
 // settling is a test of one state.

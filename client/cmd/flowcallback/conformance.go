@@ -92,14 +92,14 @@ func (a *app) conform(ctx context.Context, f conformanceFlags) error {
 	if errors.Is(err, conformance.ErrCredentials) && len(a.credentials) == 0 {
 		err = fmt.Errorf("%w (none were sent; FLOWCALLBACK_TOKEN or HUAWEICLOUD_SDK_AK and _SK have them)", err)
 	}
-	if report != nil {
-		if err := errors.Join(writeJUnit(report, a.endpoint, results, err), report.Close()); err != nil {
-			return fmt.Errorf("--junit: %w", err)
-		}
-	}
 	if !a.json && len(results) > 0 {
 		if err := a.printConformance(results); err != nil {
 			return err
+		}
+	}
+	if report != nil {
+		if err := errors.Join(writeJUnit(report, a.endpoint, results, err), report.Close()); err != nil {
+			return fmt.Errorf("--junit: %w", err)
 		}
 	}
 	if err != nil {

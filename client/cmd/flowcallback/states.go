@@ -62,7 +62,10 @@ func (a *app) conformanceOptions(f conformanceFlags) (conformance.Options, error
 					return readState(fmt.Sprintf("--states %s, line %d", f.states, number), []byte(line))
 				}
 			}
-			return conformance.State{}, errors.Join(conformance.ErrNoState, lines.Err())
+			if err := lines.Err(); err != nil {
+				return conformance.State{}, fmt.Errorf("--states %s, line %d: %w", f.states, number+1, err)
+			}
+			return conformance.State{}, conformance.ErrNoState
 		}
 	}
 	return options, nil
