@@ -28,18 +28,14 @@ func (l *caseList) settlingCases() {
 		{"a failure with null as output is answered with the execution", `{"result":"fail","output":null}`},
 	} {
 		l.settling(e.name, nothing, func(s *settling) error {
-			_, err := s.settle(e.body)
-			return errors.Join(err, s.arrived(e.body))
+			return s.settleAndRead(e.body)
 		})
 	}
 	l.settling("every digit and character of the output arrives", readable, func(s *settling) error {
 		body := `{"result":"success","output":{"big":12345678901234567890123456789,"small":0.1000000000000000055511151231257827,"one":1.0,` +
 			`"zero":-0,"huge":1e400,"text":"é😀\u0000 \"\\","decomposed":"e\u0301","__proto__":{"a":1},"":"unnamed","deep":[[{"a":null}]],` +
 			`"long":"` + strings.Repeat("long ", 2000) + `"}}`
-		if _, err := s.settle(body); err != nil {
-			return err
-		}
-		return s.arrived(body)
+		return s.settleAndRead(body)
 	})
 	l.repeatCases()
 	l.conflictCases()
@@ -48,8 +44,7 @@ func (l *caseList) settlingCases() {
 		if err := s.refused(`{"result":"success","output":[]}`, http.StatusBadRequest, callback.CodeInvalid); err != nil {
 			return err
 		}
-		_, err := s.settle(fail)
-		return errors.Join(err, s.arrived(fail))
+		return s.settleAndRead(fail)
 	})
 	l.idCases()
 	cancellable := func(r *runner) string {
@@ -88,11 +83,10 @@ func (l *caseList) repeatCases() {
 			if err != nil {
 				return err
 			}
-			again, err := s.settle(e.again)
-			if err == nil && again != first {
-				err = fmt.Errorf("the same outcome again has the execution %q, and the first had %q", again, first)
+			if err := s.repeat(e.again, first); err != nil {
+				return err
 			}
-			return errors.Join(err, s.arrived(e.first))
+			return s.arrived(e.first)
 		})
 	}
 }
@@ -116,12 +110,8 @@ func (l *caseList) conflictCases() {
 			if err != nil {
 				return err
 			}
-			again, err := s.settle(e.first)
-			switch {
-			case err != nil:
+			if err := s.repeat(e.first, first); err != nil {
 				return fmt.Errorf("the first outcome again, after a conflict: %w", err)
-			case again != first:
-				return fmt.Errorf("after a conflict the first outcome is answered with the execution %q; want %q", again, first)
 			}
 			return s.arrived(e.first)
 		})
@@ -164,11 +154,7 @@ func race(s *settling) error {
 	if err != nil {
 		return err
 	}
-	again, err := s.settle(won.body)
-	if err == nil && again != first {
-		err = fmt.Errorf("the outcome that won has the execution %q again, and had %q", again, first)
-	}
-	if err != nil {
+	if err := s.repeat(won.body, first); err != nil {
 		return fmt.Errorf("the outcome that won, again: %w", err)
 	}
 	return s.arrived(won.body)
@@ -229,8 +215,7 @@ func otherProject(s *settling) error {
 	case a.status < http.StatusBadRequest || a.status >= http.StatusInternalServerError:
 		return fmt.Errorf("under another project the state must not be found: %v", a)
 	}
-	_, err = s.settle(success)
-	return errors.Join(err, s.arrived(success))
+	return s.settleAndRead(success)
 }
 
 // settling is a test of one state.
@@ -280,6 +265,23 @@ func (s *settling) settle(body string) (executionID string, err error) {
 		return "", err
 	}
 	return a.execution()
+}
+
+// settleAndRead sends an outcome that must be taken, and compares what the waiting side received.
+func (s *settling) settleAndRead(body string) error {
+	if _, err := s.settle(body); err != nil {
+		return err
+	}
+	return s.arrived(body)
+}
+
+// repeat sends an outcome that must be answered with the execution of the first time.
+func (s *settling) repeat(body, first string) error {
+	again, err := s.settle(body)
+	if err == nil && again != first {
+		err = fmt.Errorf("the same outcome again has the execution %q, and the first had %q", again, first)
+	}
+	return err
 }
 
 // execution returns the execution of an answer that must be a success.

@@ -45,7 +45,7 @@ var typescript = []string{"--strict", "--skipLibCheck", "--target", "es2022", "-
 
 // TestMatrix tries each generator, and compares what it finds with the table.
 func TestMatrix(t *testing.T) {
-	each := func(command ...string) func(*testing.T, string) { // once for each document: NAME stands for its name
+	each := func(command ...string) func(*testing.T, string) { // runs a command for each document; NAME stands for its name
 		return func(t *testing.T, _ string) {
 			for _, name := range []string{"callback", "waits"} {
 				replaced := make([]string, len(command))
