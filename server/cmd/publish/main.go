@@ -129,7 +129,7 @@ func add(document, other *yaml.Node, path string) (*yaml.Node, error) {
 				if reference := member(there, "$ref"); reference == nil || reference.Value != "#"+path {
 					return nil, fmt.Errorf("both documents have %s", path)
 				}
-				*there = *next // it was named alike, and nothing but the reference
+				*there = *next // the component was this reference alone
 				return there, nil
 			}
 		}
