@@ -54,7 +54,9 @@ func (e *Engine) startBackground() (stop func()) {
 	running.Go(func() { e.repeat(ctx, forgetInterval, "forgetting waits", e.Forget) })
 	running.Go(func() { e.poll(ctx) })
 	running.Go(func() { e.notifyOthers(ctx) })
-	running.Go(func() { e.listen(ctx) })
+	if !e.location.pooled { // no notification passes, and pgbouncer logs each that arrives
+		running.Go(func() { e.listen(ctx) })
+	}
 	return func() {
 		cancel()
 		running.Wait()

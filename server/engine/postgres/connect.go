@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +24,10 @@ const defaultReaders = 8
 const ownReaders = 3
 
 // A location says how to connect.
-type location struct{ config *pgxpool.Config }
+type location struct {
+	config *pgxpool.Config
+	pooled bool // through a pooler in transaction mode, as default_query_exec_mode says
+}
 
 func parse(url string) (location, error) {
 	config, err := pgxpool.ParseConfig(url)
@@ -43,7 +47,8 @@ func parse(url string) (location, error) {
 	if c.ValidateConnect == nil {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	return location{config}, nil
+	mode := config.ConnConfig.DefaultQueryExecMode
+	return location{config, mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol}, nil
 }
 
 // withoutURL returns the reason of a parse error without the URL, which may have a password.
@@ -55,34 +60,52 @@ func withoutURL(err error) error {
 	return errors.New("the URL is not valid; want postgres://USER@HOST:PORT/DATABASE")
 }
 
-// pool returns connections that read. They are made when they are needed.
+// pool returns connections that read. They are made when they are needed. A read that is given up is
+// cancelled, but not through a pooler: if a notification arrives during a cancel request, pgbouncer 1.18 to
+// 1.20 ends (github.com/pgbouncer/pgbouncer/issues/822).
 func (l location) pool(ctx context.Context, connections int32) (*pgxpool.Pool, error) {
 	config := l.config.Copy()
 	config.MaxConns = connections
+	if l.pooled {
+		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+			neverCancel(c)
+			return nil
+		}
+	}
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// mayDial marks the contexts in which a connection that writes may dial.
-type mayDial struct{}
-
-// connect returns a connection that writes. It never sends a cancel request, as pgx does when it
-// loses a connection: to cancel a commit that waits for its standby is to have it seen and not replicated.
-// doubt receives the text of a warning.
-func (l location) connect(ctx context.Context, doubt func(string)) (*pgx.Conn, error) {
-	c := l.config.ConnConfig.Copy()
-	dial := c.DialFunc
+// neverCancel lets one connection send no cancel request, as pgx does when it gives a statement up. For that
+// it dials the server that it has reached once more.
+func neverCancel(c *pgx.ConnConfig) {
+	var last string
+	var reached sync.Map
+	dial, validate := c.DialFunc, c.ValidateConnect
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if ctx.Value(mayDial{}) == nil {
-			return nil, errors.New("commits are not cancelled")
+		if _, isReached := reached.Load(address); isReached {
+			return nil, errors.New("statements are not cancelled")
 		}
+		last = address
 		return dial(ctx, network, address)
 	}
+	c.ValidateConnect = func(ctx context.Context, connection *pgconn.PgConn) error {
+		reached.Store(last, true) // of a socket, too
+		reached.Store(connection.Conn().RemoteAddr().String(), true)
+		return validate(ctx, connection)
+	}
+}
+
+// connect returns a connection that writes. It never sends a cancel request: to cancel a commit that waits
+// for its standby is to have it seen and not replicated. doubt receives the text of a warning.
+func (l location) connect(ctx context.Context, doubt func(string)) (*pgx.Conn, error) {
+	c := l.config.ConnConfig.Copy()
+	neverCancel(c)
 	c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.SeverityUnlocalized == "WARNING" {
 			doubt(n.Message)
 		}
 	}
-	return pgx.ConnectConfig(context.WithValue(ctx, mayDial{}, true), c)
+	return pgx.ConnectConfig(ctx, c)
 }
 
 // isLost reports whether the connection is lost, or the server stops or starts. A change may have

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/postgres"
 	"github.com/flowcallback/flowcallback/server/engine/postgres/postgrestest"
+	"github.com/jackc/pgx/v5"
 )
 
 // balanced sends each call to the next of several copies, as a load balancer does.
@@ -117,13 +119,71 @@ func TestPooler(t *testing.T) {
 		})
 	})
 	t.Run("waits", func(t *testing.T) { enginetest.Waits(t, startBalanced(postgres.Options{}, pooled)) })
-	t.Run("notifications are not relied on", func(t *testing.T) {
-		e := newCopies(t, pooled(t, database(t)), postgres.Options{}).start(t)
-		<-time.After(3 * time.Second) // longer than a proof may take
-		if e.Listens() {
-			t.Error("the copy relies on notifications, which do not pass the pooler")
-		}
-	})
 	t.Run("links", func(t *testing.T) { enginetest.Links(t, startBalanced(postgres.Options{}, pooled)) })
 	t.Run("hold", func(t *testing.T) { enginetest.Hold(t, startBalanced(postgres.Options{HoldUnknown: true}, pooled)) })
+}
+
+// A pooler may take a LISTEN and deliver nothing.
+func TestNotificationsThatDoNotArriveAreNotReliedOn(t *testing.T) {
+	proxy, url := proxied(t)
+	e := newCopies(t, url, postgres.Options{}).start(t)
+	if err := e.WaitForNotifications(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Swallow(func(answer []byte) bool { return answer[0] == 'A' })
+	for e.Listens() {
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// A cancel request can end pgbouncer, and with it the connections of everybody.
+func TestNothingIsCancelledThroughAPooler(t *testing.T) {
+	for mode, isPooled := range map[string]bool{"cache_statement": false, "exec": true, "simple_protocol": true} {
+		t.Run(mode, func(t *testing.T) {
+			proxy, url := proxied(t)
+			c := newCopies(t, url+"?pool_max_conns=1&default_query_exec_mode="+mode, postgres.Options{})
+			e := c.start(t)
+			w, _, err := e.OpenWait(t.Context(), "p", request("s"), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			connection, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer connection.Close(context.Background())
+			if _, err := connection.Exec(t.Context(), "BEGIN; LOCK TABLE flowcallback.waits"); err != nil {
+				t.Fatal(err)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() {
+				_, err := e.GetWait(ctx, "p", w.WaitID, 0)
+				ended <- err
+			}()
+			for waiting := 0; waiting == 0; {
+				if err := connection.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waiting); err != nil {
+					t.Fatal(err)
+				}
+			}
+			leave()
+			if !isPooled {
+				if err := <-ended; !errors.Is(err, context.Canceled) {
+					t.Errorf("GetWait whose caller has left = %v", err)
+				}
+			}
+			if _, err := connection.Exec(t.Context(), "ROLLBACK"); err != nil {
+				t.Fatal(err)
+			}
+			if isPooled { // the connection was kept, and so the read is bounded
+				if err := <-ended; err != nil {
+					t.Errorf("GetWait whose caller has left = %v, want its result", err)
+				}
+			}
+			c.close(t)
+			if cancels := proxy.Cancels(); cancels == 0 != isPooled {
+				t.Errorf("%d cancel requests", cancels)
+			}
+		})
+	}
 }

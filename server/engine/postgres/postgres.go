@@ -207,8 +207,14 @@ func (e *Engine) read(ctx context.Context, project string, do func(context.Conte
 	}
 	defer leave()
 	defer context.AfterFunc(e.alive, cancel)()
+	reading := patient
+	if e.location.pooled { // a caller who leaves does not free the connection: its statement is not cancelled
+		var end context.CancelFunc
+		reading, end = context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer end()
+	}
 	for try := 0; ; try++ {
-		err = e.readers.AcquireFunc(patient, func(c *pgxpool.Conn) error { return do(patient, c) })
+		err = e.readers.AcquireFunc(patient, func(c *pgxpool.Conn) error { return do(reading, c) })
 		// A connection of the pool may have ended since it was used last.
 		if err == nil || try == readTries || patient.Err() != nil || !isLost(err) {
 			break

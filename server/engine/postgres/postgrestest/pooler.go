@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -18,6 +19,7 @@ type Pooler struct {
 	process *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
 	folder  string
+	output  bytes.Buffer // complete when it has ended
 }
 
 // tries is how often a program is started on another port, because somebody else has just taken the first.
@@ -52,6 +54,8 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 4
 max_client_conn = 500
+log_connections = 0
+log_disconnections = 0
 `, role, c.Port, port)
 	file := filepath.Join(folder, "pgbouncer.ini")
 	if err := os.WriteFile(file, []byte(configuration), 0o644); err != nil { //nolint:gosec // another user reads it
@@ -64,12 +68,12 @@ max_client_conn = 500
 	if err != nil {
 		path = "/usr/sbin/pgbouncer"
 	}
-	process := exec.Command(path, "-q", file)
-	process.SysProcAttr = c.account
+	process := exec.Command(path, file)
+	p := &Pooler{port: port, cluster: c, process: process, ended: make(chan struct{}), folder: folder}
+	process.SysProcAttr, process.Stderr = c.account, &p.output
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("%w: make postgres-test installs it", err)
 	}
-	p := &Pooler{port: port, cluster: c, process: process, ended: make(chan struct{}), folder: folder}
 	go func() {
 		_ = process.Wait() // it is killed
 		close(p.ended)
@@ -82,7 +86,7 @@ max_client_conn = 500
 		select {
 		case <-p.ended:
 			p.Stop()
-			return nil, fmt.Errorf("pgbouncer ended at once: is port %d in use?", port)
+			return nil, fmt.Errorf("pgbouncer ended at once: %s", p.output.String())
 		case <-time.After(50 * time.Millisecond): // it would have ended by now
 		}
 		if err == nil {
@@ -100,8 +104,13 @@ func (p *Pooler) URL(url string) string {
 	return strings.Replace(url, fmt.Sprintf(":%d/", p.cluster.Port), fmt.Sprintf(":%d/", p.port), 1)
 }
 
-// Stop ends the pooler.
+// Stop ends the pooler, and says so if it has ended by itself.
 func (p *Pooler) Stop() {
+	select {
+	case <-p.ended:
+		fmt.Fprintf(os.Stderr, "pgbouncer ended: %s", p.output.String())
+	default:
+	}
 	_ = p.process.Process.Signal(syscall.SIGKILL) // it may have ended
 	<-p.ended
 	_ = os.RemoveAll(p.folder) // a few bytes

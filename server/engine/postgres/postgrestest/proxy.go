@@ -13,6 +13,7 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 	drop     atomic.Pointer[func(answer []byte) bool]
+	swallow  atomic.Pointer[func(answer []byte) bool]
 	cancels  atomic.Int64
 }
 
@@ -31,6 +32,7 @@ func StartProxy(c *Cluster) (*Proxy, error) {
 	}
 	p := &Proxy{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", c.Port)}
 	p.Drop(func([]byte) bool { return false })
+	p.Swallow(func([]byte) bool { return false })
 	go func() {
 		for {
 			near, err := listener.Accept()
@@ -45,6 +47,9 @@ func StartProxy(c *Cluster) (*Proxy, error) {
 
 // Drop sets a function that says of each answer whether it is dropped, with its connection.
 func (p *Proxy) Drop(drop func(answer []byte) bool) { p.drop.Store(&drop) }
+
+// Swallow sets a function that says of each answer whether it is dropped, while its connection goes on.
+func (p *Proxy) Swallow(swallow func(answer []byte) bool) { p.swallow.Store(&swallow) }
 
 // URL returns the URL of a database through the proxy.
 func (p *Proxy) URL(database string) string {
@@ -76,6 +81,9 @@ func (p *Proxy) serve(near net.Conn) {
 		n, err := far.Read(buffer)
 		if err != nil || (*p.drop.Load())(buffer[:n]) {
 			return
+		}
+		if (*p.swallow.Load())(buffer[:n]) {
+			continue
 		}
 		if _, err := near.Write(buffer[:n]); err != nil {
 			return
