@@ -111,9 +111,9 @@ func (e *Engine) foldLocked(ctx context.Context) error {
 	err := e.foldAll(ctx)
 	switch {
 	case err == nil:
-		e.foldFailed.Store(nil)
+		e.writer.foldFailed.Store(nil)
 	case ctx.Err() == nil:
-		e.foldFailed.Store(&err)
+		e.writer.foldFailed.Store(&err)
 	}
 	return err
 }

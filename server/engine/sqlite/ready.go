@@ -24,7 +24,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 	if err := e.ended(ctx); err != nil {
 		return err
 	}
-	if err := e.foldFailed.Load(); err != nil && e.catalog.isFull() {
+	if err := e.writer.foldFailed.Load(); err != nil && e.catalog.isFull() {
 		return *err // changes wait for the fold
 	}
 	if last := e.writer.health.Load(); last != nil && last.err == nil && time.Since(last.at) < probeInterval {

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -139,8 +138,6 @@ type Engine struct {
 	folding  chan struct{} // holds an element while a fold runs
 	sweeping chan struct{} // holds an element while a sweep runs
 	folded   time.Time     // the last fold; guarded by folding
-
-	foldFailed atomic.Pointer[error] // why the last fold failed
 
 	readers    *readers // for callers
 	own        *readers // for readiness, metrics and the background work

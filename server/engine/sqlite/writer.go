@@ -44,6 +44,8 @@ type writer struct {
 	file    *lockedFile
 	busy    time.Duration
 	health  atomic.Pointer[health] // of the last commit
+
+	foldFailed atomic.Pointer[error] // why the last fold failed
 }
 
 // health is the result of a commit, and its time.
@@ -98,7 +100,8 @@ func (w *writer) loop() {
 		case step := <-w.steps:
 			w.commitBatch([]*request{step})
 			if last := w.health.Load(); queue == nil && last.err != nil {
-				w.refuseQueued(last.err) // the fold that they wait for cannot be stored
+				w.foldFailed.Store(&last.err) // before a caller learns of it and asks whether the engine is ready
+				w.refuseQueued(last.err)      // the fold that they wait for cannot be stored
 			}
 		case work := <-w.alone:
 			w.watchdog.Reset(slowCommit)
