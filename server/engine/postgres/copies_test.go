@@ -111,7 +111,11 @@ func TestPooler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(pooler.Stop)
+	t.Cleanup(func() {
+		if err := pooler.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) + "?default_query_exec_mode=exec" }
 	t.Run("callbacks", func(t *testing.T) {
 		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {

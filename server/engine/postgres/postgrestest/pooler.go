@@ -2,6 +2,7 @@ package postgrestest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -85,16 +86,14 @@ log_disconnections = 0
 		}
 		select {
 		case <-p.ended:
-			p.Stop()
-			return nil, fmt.Errorf("pgbouncer ended at once: %s", p.output.String())
+			return nil, p.Stop()
 		case <-time.After(50 * time.Millisecond): // it would have ended by now
 		}
 		if err == nil {
 			return p, nil
 		}
 		if time.Now().After(end) {
-			p.Stop()
-			return nil, err
+			return nil, errors.Join(err, p.Stop())
 		}
 	}
 }
@@ -104,14 +103,15 @@ func (p *Pooler) URL(url string) string {
 	return strings.Replace(url, fmt.Sprintf(":%d/", p.cluster.Port), fmt.Sprintf(":%d/", p.port), 1)
 }
 
-// Stop ends the pooler, and says so if it has ended by itself.
-func (p *Pooler) Stop() {
+// Stop ends the pooler. The error is that it has ended by itself.
+func (p *Pooler) Stop() error {
+	defer os.RemoveAll(p.folder)
 	select {
 	case <-p.ended:
-		fmt.Fprintf(os.Stderr, "pgbouncer ended: %s", p.output.String())
+		return fmt.Errorf("pgbouncer ended: %s", p.output.String())
 	default:
 	}
 	_ = p.process.Process.Signal(syscall.SIGKILL) // it may have ended
 	<-p.ended
-	_ = os.RemoveAll(p.folder) // a few bytes
+	return nil
 }
