@@ -162,13 +162,17 @@ func (l *caseList) memberCases() {
 			body[strings.ToUpper(name)] = body[name]
 			delete(body, name)
 		})
+		l.add("body", name+" is given in capitals, too", false, func(_ *request, body map[string]any) {
+			body[strings.ToUpper(name)] = body[name]
+		})
 	}
 }
 
 // documentCases are about the JSON document in the body (the contract's description).
 func (l *caseList) documentCases() {
 	raw := func(name string, allowed bool, body string) {
-		l.add("document", name, allowed, func(r *request, _ map[string]any) { r.body = body })
+		l.add("document", name, allowed, func(*request, map[string]any) {})
+		l.cases[len(l.cases)-1].body = body
 	}
 	const valid = `{"result":"success","output":{"a":1}}`
 	raw("ends with a newline, as official SDKs send it", true, valid+"\n")
@@ -178,8 +182,13 @@ func (l *caseList) documentCases() {
 	raw("is a failure without output, as official SDKs send it", true, `{"result":"fail","output":null}`)
 	raw("is a success without output", false, `{"result":"success","output":null}`)
 	raw("is a failure that leaves output out", false, `{"result":"fail"}`)
-	raw("nests as deep as it may", true, nested(l.operation.Depth))
-	raw("nests one level too deep", false, nested(l.operation.Depth+1))
+	for _, e := range []struct{ what, open, close string }{{"arrays", "[", "]"}, {"objects", `{"a":`, "}"}} {
+		nested := func(levels int) string { // the output is the first
+			return `{"result":"success","output":{"a":` + strings.Repeat(e.open, levels-1) + strings.Repeat(e.close, levels-1) + `}}`
+		}
+		raw("nests "+e.what+" as deep as it may", true, strings.ReplaceAll(nested(l.operation.Depth), `:}`, `:1}`))
+		raw("nests "+e.what+" one level too deep", false, strings.ReplaceAll(nested(l.operation.Depth+1), `:}`, `:1}`))
+	}
 	raw("is not JSON", false, `result=success`)
 	raw("is cut off", false, valid[:len(valid)-1])
 	raw("is two documents", false, valid+valid)
@@ -190,12 +199,12 @@ func (l *caseList) documentCases() {
 	raw("is not UTF-8", false, `{"result":"fail","error":"`+"\xff"+`","output":{}}`)
 	raw("has output that is not UTF-8", false, `{"result":"success","output":{"a":"`+"\xff"+`"}}`)
 	raw("has a lone surrogate", false, `{"result":"fail","error":"\ud800","output":{}}`)
+	raw("has a lone surrogate in output", false, `{"result":"success","output":{"a":"\ud800"}}`)
+	raw("has a lone surrogate in a name", false, `{"result":"success","output":{"\udc00":1}}`)
 	raw("has a member twice", false, `{"result":"fail","result":"success","output":{}}`)
 	raw("has a member twice in output", false, `{"result":"success","output":{"a":1,"a":2}}`)
-	l.add("document", "is missing", false, func(r *request, body map[string]any) {
-		clear(body)
-		r.body = " "
-	})
+	raw("is white space", false, " ")
+	raw("is missing", false, "")
 }
 
 // requestCases are about how a request is sent. The contract leaves open with which status
@@ -220,11 +229,6 @@ func (l *caseList) requestCases() {
 		open("the method is "+method, func(r *request) { r.method = method })
 	}
 	open("the path has another segment", func(r *request) { r.path += "/more" })
-}
-
-// nested returns a callback whose output has a number of levels.
-func nested(levels int) string {
-	return `{"result":"success","output":{"a":` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + `}}`
 }
 
 // unknownID returns an id that no server knows, with letters of both cases.

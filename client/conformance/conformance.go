@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
@@ -47,7 +48,11 @@ type Case struct {
 
 	request
 
-	settle func(context.Context, *runner) error // nil: the request is the case
+	// What a case about a state does. Its request has {workflow_id}, {run_id} and {state_id} where the ids go.
+	State    Status // that it needs; empty: the request is the case
+	Steps    []Step
+	MustRead bool // it shows nothing if the waiting side cannot be read
+	Rounds   int  // how often it is tried, each time with another state; once if there are no more
 }
 
 // Data is a case for programs in other languages.
@@ -56,8 +61,8 @@ type Data struct {
 	Name    string      `json:"name"`
 	Allowed bool        `json:"allowed"`
 	Strict  bool        `json:"strict,omitempty"`
-	Method  string      `json:"method,omitempty"` // empty: the case is more than one request
-	Path    string      `json:"path,omitempty"`
+	Method  string      `json:"method"`
+	Path    string      `json:"path"`
 	Header  http.Header `json:"header,omitempty"`
 	Body    []byte      `json:"body_base64,omitempty"` // as it is sent; not always UTF-8
 	// AnyRefusal: the contract leaves open with which status the request is refused.
@@ -66,13 +71,21 @@ type Data struct {
 	// 200 instead of 404.
 	Status int                `json:"status,omitempty"`
 	Code   callback.ErrorCode `json:"code,omitempty"`
+
+	State    Status `json:"state,omitempty"`
+	Steps    []Step `json:"steps,omitempty"`
+	MustRead bool   `json:"must_read,omitempty"`
+	Rounds   int    `json:"rounds,omitempty"`
 }
 
 // Data returns the case as data.
 func (c Case) Data() Data {
-	d := Data{Group: c.Group, Name: c.Name, Allowed: c.Allowed, Strict: c.Strict, Method: c.method, Path: c.path, Header: c.header, Body: []byte(c.body), AnyRefusal: c.anyRefusal}
+	d := Data{
+		Group: c.Group, Name: c.Name, Allowed: c.Allowed, Strict: c.Strict, Method: c.method, Path: c.path, Header: c.header, Body: []byte(c.body), AnyRefusal: c.anyRefusal,
+		State: c.State, Steps: c.Steps, MustRead: c.MustRead, Rounds: c.Rounds,
+	}
 	switch {
-	case c.settle != nil, c.anyRefusal:
+	case c.State != "", c.anyRefusal:
 	case c.Allowed:
 		d.Status, d.Code = http.StatusNotFound, callback.CodeNotFound
 	default:
@@ -123,7 +136,8 @@ type Options struct {
 	// Retry limits how long a request waits in all to be sent again, because the server is busy or there is no answer;
 	// negative: not at all. Default: DefaultRetry.
 	Retry time.Duration
-	// Waiting is called before each pause of a second or more, with its cause. Default: it is not told.
+	// Waiting is called before each pause of a second or more, with its cause; at once for requests that are sent at
+	// once. Default: it is not told.
 	Waiting func(pause time.Duration, because string)
 	// Transport sends the requests; redirects are not followed. Default:
 	// http.DefaultTransport.
@@ -182,7 +196,7 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 	if err != nil {
 		return err
 	}
-	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), published: published, options: options, opened: map[State]bool{}}
+	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), published: published, options: options, busy: new(atomic.Bool), opened: map[State]bool{}}
 	if err := r.preflight(ctx); err != nil {
 		return err
 	}
@@ -199,7 +213,7 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 			return err
 		}
 		result := Result{Case: c, Err: err, Took: time.Since(start), Curl: r.curl}
-		if lost := (noAnswer{}); errors.As(err, &lost) { // is it this request, or is the server gone?
+		if lost := (noAnswer{}); errors.As(err, &lost) || r.busy.Swap(false) { // is it this request, or is the server gone?
 			if err := r.preflight(ctx); err != nil {
 				done(result) // it may be what ended the server
 				return err
@@ -225,12 +239,8 @@ func (s skip) Error() string { return string(s) }
 
 // try tries a case.
 func (r *runner) try(ctx context.Context, c Case) error {
-	if c.settle != nil {
-		err := c.settle(ctx, r)
-		if errors.Is(err, ErrNoState) {
-			err = skip("there is no state that waits")
-		}
-		return err
+	if c.State != "" {
+		return r.settle(ctx, c)
 	}
 	a, err := r.send(ctx, c.request)
 	switch {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flowcallback/flowcallback/client/conformance"
 )
@@ -112,6 +113,23 @@ func TestServerThatGoes(t *testing.T) {
 	}
 }
 
+// A server that stays busy ends the run, too.
+func TestServerThatStaysBusy(t *testing.T) {
+	for _, status := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests} {
+		var requests atomic.Int64
+		results, _, err := try(t, func(w http.ResponseWriter, r *http.Request) {
+			if requests.Add(1) > 20 {
+				refusal(w, status, "FSS.0503")
+				return
+			}
+			(&server{}).ServeHTTP(w, r)
+		}, conformance.Options{Retry: time.Second})
+		if !errors.Is(err, conformance.ErrUnavailable) || len(results) != 20 || results[19].Err == nil {
+			t.Errorf("a server that answers %d from the 21st request on: %d results, %v; want 20, and %v", status, len(results), err, conformance.ErrUnavailable)
+		}
+	}
+}
+
 // What a server may do, or what is in front of it, is no reason for an alarm.
 func TestBusyServers(t *testing.T) {
 	var requests atomic.Int64
@@ -172,6 +190,50 @@ func TestStateGivenTwice(t *testing.T) {
 	options := conformance.Options{Open: func(context.Context) (conformance.State, error) { return one, nil }}
 	if _, _, err := try(t, s.ServeHTTP, options); err == nil || !strings.Contains(err.Error(), "was given before") {
 		t.Errorf("Run: %v, want that the state was given before", err)
+	}
+}
+
+// Ids that the contract does not allow are said to be so, and nothing is sent for them.
+func TestIDsThatAreNotAllowed(t *testing.T) {
+	s := &server{states: map[string]*state{}}
+	for name, options := range map[string]conformance.Options{
+		"project_id: must have at most": {ProjectID: strings.Repeat("p", 99)},
+		"X-Workflow-Run-Id: must": {Open: func(context.Context) (conformance.State, error) {
+			return conformance.State{Workflow: "w", Run: "", State: "s"}, nil
+		}},
+		"X-Workflow-State-Id: has a control character": {Open: func(context.Context) (conformance.State, error) {
+			return conformance.State{Workflow: "w", Run: "r", State: "s\n"}, nil
+		}},
+	} {
+		if results, _, err := try(t, s.ServeHTTP, options); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("Run: %v with %d results, want an error with %q", err, len(results), name)
+		}
+	}
+}
+
+// The race is tried with several states, and with one if there are no more.
+func TestRounds(t *testing.T) {
+	cases, err := conformance.Cases("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases = slices.DeleteFunc(cases, func(c conformance.Case) bool { return c.Rounds < 2 })
+	for states, want := range map[int]string{0: "there is no state that waits", 1: "", 3: "", 99: ""} {
+		s := &server{states: map[string]*state{}}
+		listening := httptest.NewServer(s)
+		options := s.options()
+		options.Open = func(context.Context) (conformance.State, error) {
+			if s.opened == states {
+				return conformance.State{}, conformance.ErrNoState
+			}
+			return s.open("waiting")
+		}
+		var results []conformance.Result
+		err := conformance.Run(t.Context(), listening.URL, cases, options, func(r conformance.Result) { results = append(results, r) })
+		if err != nil || len(results) != 1 || results[0].Err != nil || results[0].Skipped != want || s.opened != min(states, cases[0].Rounds) {
+			t.Errorf("with %d states: %v, %+v after %d", states, err, results, s.opened)
+		}
+		listening.Close()
 	}
 }
 
@@ -287,7 +349,7 @@ func TestCases(t *testing.T) {
 			skipped++
 		}
 		text, err := json.Marshal(r.Data())
-		if err != nil || r.Group != "settling" && !strings.Contains(string(text), `"method":"`) {
+		if err != nil || !strings.Contains(string(text), `"method":"`) || (r.Group == "settling") != strings.Contains(string(text), `"steps":[`) {
 			t.Errorf("%s as data: %s, %v", name, text, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -51,9 +52,9 @@ func curl(endpoint string, q request, sent http.Header) string {
 	return strings.Join(parts, " ")
 }
 
-// quoted returns a text as a word of bash.
+// quoted returns a text as a word of bash, on one line.
 func quoted(text string) string {
-	if utf8.ValidString(text) {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl) {
 		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
 	var word strings.Builder

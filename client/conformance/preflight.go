@@ -18,6 +18,9 @@ func (r *runner) preflight(ctx context.Context) error {
 	}
 	q, body := l.valid()
 	q.body = textOf(body)
+	if err := r.check(ctx, q); err != nil {
+		return err
+	}
 	a, err := r.send(ctx, q)
 	var lost noAnswer
 	switch {
@@ -34,7 +37,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	case !a.isOurs(), a.status == http.StatusNotFound && a.code != callback.CodeNotFound:
 		return fmt.Errorf("%w: %s is answered with %v; check the endpoint, and the path in it", ErrNoAPI, q.path, a)
 	case a.status == http.StatusTooManyRequests, a.status >= http.StatusInternalServerError:
-		return fmt.Errorf("%w: it answers the first callback with %v", ErrUnavailable, a)
+		return fmt.Errorf("%w: it answers callbacks with %v", ErrUnavailable, a)
 	}
 	if r.holds = a.status == http.StatusOK; !r.holds {
 		return nil

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 	"github.com/flowcallback/flowcallback/openapi/contract"
@@ -55,14 +57,35 @@ type runner struct {
 	published *contract.Contract
 	options   Options
 	holds     bool           // the server answers callbacks for unknown states with 200
+	busy      *atomic.Bool   // a request was given up because the server is busy
 	curl      string         // the last request
 	opened    map[State]bool // the states that were used
 }
 
 const (
-	mostTries  = 5
 	firstPause = 100 * time.Millisecond
+	// mostTries limits how often a request is sent that has no answer: it may be the request that the server cannot answer.
+	mostTries = 5
 )
+
+// check returns what the contract says against a request that is meant to be allowed: somebody gave an id.
+func (r *runner) check(ctx context.Context, q request) error {
+	sent, err := http.NewRequestWithContext(ctx, q.method, r.endpoint+q.path, strings.NewReader(q.body))
+	if err != nil {
+		return err
+	}
+	sent.Header = q.header.Clone()
+	for name := range sent.Header {
+		if strings.ContainsFunc(sent.Header.Get(name), unicode.IsControl) { // RFC 9110, section 5.5
+			return fmt.Errorf("%s: has a control character", name)
+		}
+	}
+	operation, values := r.published.Match(sent)
+	if operation == nil {
+		return fmt.Errorf("%s %s is no callback", q.method, q.path)
+	}
+	return operation.CheckRequest(ctx, sent, values)
+}
 
 // send sends a request. It sends it again, as a caller would, if the server is busy or the connection breaks.
 func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
@@ -71,7 +94,7 @@ func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
 		a, err = r.sendOnce(ctx, q)
 		var lost noAnswer
 		isBusy := err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
-		if ctx.Err() != nil || try == mostTries || !isBusy && (!errors.As(err, &lost) || lost.timeout) {
+		if ctx.Err() != nil || !isBusy && (try == mostTries || !errors.As(err, &lost) || lost.timeout) {
 			return a, err
 		}
 		next := pause
@@ -79,10 +102,15 @@ func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
 			next = max(next, time.Duration(seconds)*time.Second)
 		}
 		if next > r.options.Retry-waited {
+			r.busy.Store(isBusy)
 			return a, err
 		}
 		if next >= time.Second && r.options.Waiting != nil {
-			r.options.Waiting(next, fmt.Sprintf("it answers %d", a.status))
+			because := "there is no answer"
+			if isBusy {
+				because = fmt.Sprintf("it answers %d", a.status)
+			}
+			r.options.Waiting(next, because)
 		}
 		select {
 		case <-time.After(next):
@@ -129,18 +157,4 @@ func (r *runner) sendOnce(ctx context.Context, q request) (a answer, err error) 
 		a.broken = operation.CheckResponse(ctx, sent, response.StatusCode, response.Header, a.body)
 	}
 	return a, nil
-}
-
-// open returns a state that waits, which no case has used.
-func (r *runner) open(ctx context.Context) (State, error) {
-	state, err := r.options.Open(ctx)
-	if err != nil {
-		return state, sourceError{err}
-	}
-	key := State{Workflow: state.Workflow, Run: state.Run, State: state.State}
-	if r.opened[key] {
-		return state, sourceError{fmt.Errorf("the state %s of the run %s was given before; each case needs a state of its own", state.State, state.Run)}
-	}
-	r.opened[key] = true
-	return state, nil
 }

@@ -1,0 +1,558 @@
+package conformance_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/flowcallback/flowcallback/client/conformance"
+)
+
+// server is a server of the contract, written for this test, with a switch for each fault.
+type server struct {
+	fault  string // the one fault that it has; empty: none
+	prefix string // of its paths
+	holds  bool
+
+	mu     sync.Mutex
+	states map[string]*state // by workflow, run and state
+	opened int
+}
+
+type state struct {
+	ids       []string
+	status    string // waiting, settled, expired or cancelled
+	outcome   []byte // canonical
+	received  *conformance.Outcome
+	execution string
+}
+
+// outcome is what a body says.
+type outcome struct {
+	conformance.Outcome
+
+	same []byte // canonical
+}
+
+func (s *server) has(fault string) bool { return s.fault == fault }
+
+func (s *server) open(status string) (conformance.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opened++
+	key := conformance.State{Workflow: "flow", Run: fmt.Sprint("Run-", s.opened), State: fmt.Sprint("State-", s.opened)}
+	ids := []string{key.Workflow, key.Run, key.State}
+	s.states[s.key(ids...)] = &state{ids: ids, status: status, execution: key.Run}
+	return key, nil
+}
+
+// find returns the key of the state that is taken for the one with the given ids.
+func (s *server) find(ids ...string) string {
+	patterns := map[string]*strings.Replacer{
+		"takes _ in an id for any letter": strings.NewReplacer("_", "."), "takes % in an id for any letters": strings.NewReplacer("%", ".*"),
+	}
+	for _, found := range s.states {
+		isIt := len(found.ids) == len(ids)
+		for i := 0; isIt && i < len(ids); i++ {
+			switch pattern := patterns[s.fault]; {
+			case pattern != nil:
+				isIt = regexp.MustCompile("^" + pattern.Replace(regexp.QuoteMeta(ids[i])) + "$").MatchString(found.ids[i])
+			case s.has("finds a state by the beginning of its id"):
+				isIt = strings.HasPrefix(found.ids[i], ids[i])
+			default:
+				isIt = false
+			}
+		}
+		if isIt {
+			return s.key(found.ids...)
+		}
+	}
+	return s.key(ids...)
+}
+
+func (s *server) key(ids ...string) string {
+	ids = slices.Clone(ids)
+	for i, name := range []string{"workflow", "run"} {
+		if s.has("ignores the id of the " + name) {
+			ids[i] = ""
+		}
+	}
+	if s.has("trims the id of the workflow") {
+		ids[0] = strings.TrimSpace(ids[0])
+	}
+	if s.has("folds the id of the run to lower case") {
+		ids[1] = strings.ToLower(ids[1])
+	}
+	if s.has("joins ids without a separator") {
+		return strings.Join(ids, "")
+	}
+	text := fmt.Sprintf("%q", ids)
+	if s.has("folds ids to lower case") {
+		text = strings.ToLower(text)
+	}
+	return text
+}
+
+func (s *server) options() conformance.Options {
+	find := func(k conformance.State) *state { return s.states[s.key(k.Workflow, k.Run, k.State)] }
+	return conformance.Options{
+		Open:    func(context.Context) (conformance.State, error) { return s.open("waiting") },
+		Expired: func(context.Context) (conformance.State, error) { return s.open("expired") },
+		Cancel: func(_ context.Context, k conformance.State) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			find(k).status = "cancelled"
+			return nil
+		},
+		Received: func(_ context.Context, k conformance.State) (*conformance.Outcome, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return find(k).received, nil
+		},
+	}
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status, code, message := s.answer(r)
+	body := map[string]string{"error_code": code, "error_msg": message, "request_id": "4711"}
+	if status == http.StatusOK {
+		body = map[string]string{"execution_id": message}
+		if s.has("answers a success without the execution") {
+			body = map[string]string{}
+		}
+		if s.has("names the execution in another member") {
+			body = map[string]string{"executionId": message}
+		}
+		if s.has("answers a success with 202") {
+			status = http.StatusAccepted
+		}
+		if s.has("answers a success with 204") {
+			status, body = http.StatusNoContent, nil
+		}
+	}
+	if status >= 400 && s.has("answers errors without a code") {
+		delete(body, "error_code")
+	}
+	if status >= 400 && s.has("answers errors without a message") {
+		delete(body, "error_msg")
+	}
+	if !s.has("has no request id") {
+		w.Header().Set("X-Request-Id", "4711")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if s.has("answers in HTML") {
+		w.Header().Set("Content-Type", "text/html")
+	}
+	if s.has("redirects") && r.Header.Get("X-Workflow-Run-Id") == "" {
+		w.Header().Set("Location", "/login")
+		status = http.StatusFound
+	}
+	w.WriteHeader(status)
+	if body != nil {
+		_ = json.NewEncoder(w).Encode(body)
+	}
+}
+
+const invalid = "FGS.3002"
+
+// answer returns the status, and the code and the message of an error or the execution.
+func (s *server) answer(r *http.Request) (int, string, string) {
+	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), s.prefix+"/v2/")
+	parts := strings.Split(rest, "/")
+	if s.has("accepts longer paths") && len(parts) > 5 {
+		parts = parts[:5]
+	}
+	if !ok || len(parts) != 5 || parts[1] != "fgs" || parts[4] != "callback" {
+		return 404, "APIGW.0101", "no such API"
+	}
+	if r.Method == http.MethodHead && s.has("answers HEAD with 200") {
+		return 200, "", "head"
+	}
+	isMethod := r.Method == http.MethodPost || s.has("accepts "+r.Method)
+	if !isMethod {
+		return 405, "FLOWCALLBACK.METHOD", "no"
+	}
+	ids := []string{must(r, parts[0]), must(r, parts[3])}
+	length := s.length("ids")
+	if length(ids[0]) > 64 && !s.has("accepts a longer project id") || length(ids[1]) > 512 && !s.has("accepts a longer workflow id") {
+		return 400, invalid, "id"
+	}
+	for _, name := range []string{"X-Workflow-Run-Id", "X-Workflow-State-Id"} {
+		if r.Header.Get(name) == "" && s.has("answers a missing header with 401") {
+			return 401, "APIGW.0301", name
+		}
+		if r.Header.Get(name) == "" && !s.has("does not need "+name) {
+			return 400, invalid, name
+		}
+	}
+	if s.has("fails without Content-Type") && r.Header.Get("Content-Type") == "" {
+		return 500, "FSS.0500", "oh"
+	}
+	if kind := r.Header.Get("Content-Type"); kind != "application/json" && !strings.EqualFold(kind, "application/json; charset=utf-8") && !s.has("accepts any Content-Type") || strings.Contains(kind, ";") && s.has("refuses a charset") {
+		return 415, "FLOWCALLBACK.MEDIA_TYPE", "no"
+	}
+	body, _ := io.ReadAll(r.Body)
+	sent, problem := s.parse(body)
+	if problem != "" {
+		return 400, invalid, problem
+	}
+	s.mu.Lock()
+	key := s.find(ids[1], r.Header.Get("X-Workflow-Run-Id"), r.Header.Get("X-Workflow-State-Id"))
+	s.mu.Unlock()
+	if strings.HasPrefix(ids[0], "another-") && !s.has("ignores the project") {
+		key = ids[0] + key
+	}
+	return s.settle(key, sent)
+}
+
+// length returns how the server counts the characters of something.
+func (s *server) length(of string) func(string) int {
+	switch {
+	case s.has("counts bytes in " + of):
+		return func(text string) int { return len(text) }
+	case s.has("counts UTF-16 units in " + of):
+		return func(text string) int { return len(utf16.Encode([]rune(text))) }
+	default:
+		return utf8.RuneCountInString
+	}
+}
+
+func must(r *http.Request, segment string) string {
+	copied := *r.URL
+	copied.RawPath, copied.Path = "", ""
+	parsed, err := copied.Parse("/" + segment)
+	if err != nil {
+		return segment
+	}
+	return strings.TrimPrefix(parsed.Path, "/")
+}
+
+// parse returns the outcome, or what is wrong with a body.
+func (s *server) parse(body []byte) (sent outcome, problem string) {
+	if !utf8.Valid(body) && !s.has("accepts bytes that are not UTF-8") {
+		return sent, "UTF-8"
+	}
+	if bytes.HasPrefix(body, []byte("\ufeff")) {
+		if !s.has("accepts a byte order mark") {
+			return sent, "byte order mark"
+		}
+		body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	}
+	isInOutput := bytes.Contains(body, []byte(`"success"`)) && s.has("accepts a lone surrogate in output")
+	if (bytes.Contains(body, []byte(`\ud800`)) || bytes.Contains(body, []byte(`\udc00`))) && !s.has("accepts a lone surrogate") && !isInOutput {
+		return sent, "surrogate"
+	}
+	if len(body) == 0 && s.has("accepts an empty body") {
+		return outcome{same: []byte("x")}, ""
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	var members map[string]json.RawMessage
+	if decoder.Decode(&members) != nil || members == nil {
+		if s.has("accepts a body that is no object") {
+			return outcome{same: []byte("x")}, ""
+		}
+		return sent, "object"
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) && !s.has("reads the first of two documents") {
+		return sent, "two documents"
+	}
+	if hasTwice(body) && !s.has("accepts a member twice") {
+		return sent, "twice"
+	}
+	for name := range members {
+		lower := strings.ToLower(name)
+		if name == lower || !slices.Contains([]string{"result", "error", "output"}, lower) {
+			if s.has("refuses members that it does not know") && !slices.Contains([]string{"result", "error", "output"}, name) {
+				return sent, "unknown"
+			}
+			continue
+		}
+		if members[lower] != nil && s.has("ignores a member in capitals beside its own") {
+			continue
+		}
+		if !s.has("reads members in any case") {
+			return sent, "case"
+		}
+		members[lower] = members[name]
+	}
+	var result, reason string
+	if json.Unmarshal(members["result"], &result) != nil || result != "success" && result != "fail" {
+		folded := strings.ToLower(result)
+		switch {
+		case s.has("accepts any result"), s.has("reads results in any case") && (folded == "success" || folded == "fail"):
+		case members["result"] == nil && s.has("has success as the default"):
+			result = "success"
+		default:
+			return sent, "result"
+		}
+	}
+	length := s.length("the reason")
+	if text, given := members["error"]; given {
+		most := 64
+		if s.has("has a shorter limit for the reason") {
+			most = 63
+		}
+		isText := json.Unmarshal(text, &reason) == nil && string(text) != "null"
+		if !isText && s.has("accepts a reason of any type") {
+			isText, reason = true, "x"
+		}
+		if !isText || length(reason) > most && !s.has("cuts a long reason") || reason == "" && !s.has("accepts an empty reason") {
+			return sent, "error"
+		}
+	}
+	output := members["output"]
+	isNull := string(output) == "null"
+	switch {
+	case output == nil && (s.has("does not need output") || result == "fail" && s.has("does not need output of a failure")):
+		output = json.RawMessage("{}")
+	case isNull && result == "fail" && s.has("hands null on"):
+	case isNull && result == "fail" && !s.has("refuses null of a failure"), isNull && s.has("accepts null of a success"):
+		output = json.RawMessage("{}")
+	case len(output) == 0 || output[0] != '{' && !s.has("accepts any output"):
+		return sent, "output"
+	}
+	most := 50
+	if s.has("nests less deeply") {
+		most = 20
+	}
+	if s.depthOf(output) > most && !s.has("nests without an end") {
+		return sent, "depth"
+	}
+	if s.has("reads numbers as floats") {
+		var value any
+		if json.Unmarshal(output, &value) != nil {
+			return sent, "number"
+		}
+		output, _ = json.Marshal(value)
+	}
+	sent.Outcome = conformance.Outcome{Result: result, Error: reason, Output: s.handed(result, output)}
+	same, _ := json.Marshal(s.compared(value(output), 0))
+	switch {
+	case s.has("compares outputs as text"):
+		same = output
+	case s.has("compares results only"), s.has("does not compare the output of a failure") && result == "fail":
+		same = nil
+	}
+	if s.has("does not compare reasons") || s.has("ignores the error of a success") && result == "success" {
+		reason = ""
+	}
+	sent.same = []byte(result + "\n" + reason + "\n" + string(same))
+	if s.has("takes no failure for the same") && result == "fail" {
+		s.mu.Lock()
+		s.opened++
+		sent.same = fmt.Append(sent.same, s.opened)
+		s.mu.Unlock()
+	}
+	return sent, ""
+}
+
+// compared returns what the server compares of a value in an output.
+func (s *server) compared(v any, level int) any {
+	switch v := v.(type) {
+	case map[string]any:
+		if level > 0 && s.has("compares the first level only") {
+			return nil
+		}
+		changed := map[string]any{}
+		for name, member := range v {
+			if member != nil || !s.has("takes null for a missing member") {
+				changed[name] = s.compared(member, level+1)
+			}
+		}
+		return changed
+	case []any:
+		changed := []any{}
+		for _, item := range v {
+			changed = append(changed, s.compared(item, level+1))
+		}
+		if s.has("compares arrays in any order") {
+			slices.SortFunc(changed, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
+		return changed
+	case json.Number:
+		if strings.Contains(v.String(), ".") && s.has("compares decimals as floats") {
+			f, _ := v.Float64()
+			return fmt.Sprint(f, "f")
+		}
+		if s.has("takes a text for a number") {
+			return v.String()
+		}
+	case string:
+		if s.has("compares texts in any case") {
+			return strings.ToLower(v)
+		}
+		if s.has("compares texts by what they look like") {
+			return strings.ReplaceAll(v, "e\u0301", "é")
+		}
+	}
+	return v
+}
+
+// handed returns the output that the waiting side receives.
+func (s *server) handed(result string, output json.RawMessage) json.RawMessage {
+	text := string(output)
+	switch {
+	case s.has("loses the output"), s.has("loses the output of a failure") && result == "fail", s.has("loses long outputs") && len(text) > 1000:
+		return json.RawMessage("{}")
+	case s.has("drops null"):
+		return json.RawMessage(strings.ReplaceAll(text, "null", "0"))
+	case s.has("drops __proto__"):
+		return json.RawMessage(strings.ReplaceAll(text, "__proto__", "proto"))
+	case s.has("loses the sign of zero"):
+		return json.RawMessage(strings.ReplaceAll(text, "-0,", "0,"))
+	case s.has("composes characters"):
+		return json.RawMessage(strings.ReplaceAll(text, `e\u0301`, "é"))
+	}
+	return output
+}
+
+func value(text []byte) (v any) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	_ = decoder.Decode(&v)
+	return v
+}
+
+func (s *server) depthOf(text []byte) (most int) {
+	depth, inText := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case c == '{' && s.has("counts arrays only for the depth"):
+		case !inText && (c == '{' || c == '['):
+			depth++
+			most = max(most, depth)
+		case c == '}' && s.has("counts arrays only for the depth"):
+		case !inText && (c == '}' || c == ']'):
+			depth--
+		}
+	}
+	return most
+}
+
+// hasTwice reports whether an object has two members of one name.
+func hasTwice(text []byte) bool {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	var walk func() bool
+	walk = func() bool {
+		token, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		names := map[string]bool{}
+		for isObject := token == json.Delim('{'); (isObject || token == json.Delim('[')) && decoder.More(); {
+			if isObject {
+				name, _ := decoder.Token()
+				if text, ok := name.(string); ok && names[text] {
+					return true
+				} else if ok {
+					names[text] = true
+				}
+			}
+			if walk() {
+				return true
+			}
+		}
+		if token == json.Delim('{') || token == json.Delim('[') {
+			_, _ = decoder.Token()
+		}
+		return false
+	}
+	return walk()
+}
+
+func (s *server) settle(key string, sent outcome) (int, string, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.has("lets both of two that race win") {
+		s.mu.Unlock()
+		<-time.After(20 * time.Millisecond)
+		s.mu.Lock()
+	}
+	found := s.states[key]
+	if found == nil && s.holds {
+		found = &state{status: "waiting", execution: "held"}
+		s.states[key] = found
+	}
+	switch {
+	case found == nil && s.has("answers unknown states with 400"):
+		return 400, invalid, "unknown"
+	case found == nil || found.status == "waiting" && s.has("finds no state"):
+		return 404, "FGS.5002", "unknown"
+	case (found.status == "expired" || found.status == "cancelled") && sent.Result == "fail" && s.has("settles with a failure what waits no more"):
+		return 200, "", found.execution
+	case found.status == "expired" && !s.has("settles expired states"):
+		if s.has("does not say that a state has expired") {
+			return 404, "FGS.5002", "unknown"
+		}
+		return 404, "FLOWCALLBACK.EXPIRED", "expired"
+	case found.status == "cancelled" && !s.has("settles cancelled states"):
+		return 404, "FLOWCALLBACK.CANCELLED", "cancelled"
+	case found.status == "settled":
+		switch {
+		case bytes.Equal(found.outcome, sent.same) && s.has("refuses a repeat"):
+			return 400, "FLOWCALLBACK.CONFLICT", "again"
+		case bytes.Equal(found.outcome, sent.same) && s.has("answers a repeat with another execution"):
+			return 200, "", found.execution + "-again"
+		case bytes.Equal(found.outcome, sent.same), s.has("takes any reason for none") && hasNoReason(found.outcome):
+			return 200, "", found.execution
+		case s.has("overwrites an outcome"), s.has("lets both of two that race win"):
+			found.outcome, found.received = sent.same, &sent.Outcome
+			return 200, "", found.execution
+		case s.has("hands on what it refuses as a conflict"):
+			found.received = &sent.Outcome
+		case s.has("answers the loser of a race with 500"):
+			return 500, "FSS.0500", "oh"
+		case s.has("answers the loser of a race with 404"):
+			return 404, "FGS.5002", "gone"
+		case s.has("answers a conflict with 409"):
+			return 409, "FLOWCALLBACK.CONFLICT", "conflict"
+		case s.has("answers a conflict as settled"):
+			return 200, "", found.execution
+		}
+		return 400, "FLOWCALLBACK.CONFLICT", "conflict"
+	}
+	if s.has("settles with what it refuses") {
+		return 400, invalid, "and settled all the same"
+	}
+	if s.has("answers 200 and settles nothing") {
+		return 200, "", found.execution
+	}
+	found.status, found.outcome, found.received = "settled", sent.same, &sent.Outcome
+	return 200, "", found.execution
+}
+
+// hasNoReason reports whether an outcome is a failure without a reason.
+func hasNoReason(same []byte) bool { return bytes.HasPrefix(same, []byte("fail\n\n")) }
+
+func (s *server) run(t *testing.T, strict bool) (results map[string]conformance.Result, err error) {
+	t.Helper()
+	s.states = map[string]*state{}
+	listening := httptest.NewServer(s)
+	defer listening.Close()
+	cases, err := conformance.Cases("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results = map[string]conformance.Result{}
+	options := s.options()
+	options.Strict = strict
+	err = conformance.Run(t.Context(), listening.URL+s.prefix, cases, options, func(r conformance.Result) { results[r.Group+": "+r.Name] = r })
+	return results, err
+}
