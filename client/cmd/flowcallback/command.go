@@ -243,7 +243,7 @@ func (a *app) reportRetry() func(error, time.Duration) {
 	var once sync.Once
 	return func(cause error, left time.Duration) {
 		once.Do(func() {
-			fmt.Fprintf(a.stderr, "flowcallback: %s: %v; retrying for up to %s\n", a.endpoint, cause, left.Round(time.Second))
+			fmt.Fprintf(a.stderr, "flowcallback: %s: %v; retrying for up to %s\n", a.endpoint, plain(cause.Error()), left.Round(time.Second))
 		})
 	}
 }

@@ -31,8 +31,9 @@ callbacks keeps them.
 
 What settling a state means is tested if there are states that wait: --waits opens them with this
 project's API (and needs --project-id), --open-with runs a command that opens one and prints its ids
-as JSON, --states has a file with one such object on each line. Each case takes a state of its own;
-"--list --only settling:" prints them. Exits with 1 if the service does not conform.
+as JSON, --states has a file with one such object on each line. Each case takes a state of its own, and
+the race at the end up to five; "--list --only settling:" prints them. Exits with 1 if the service does
+not conform.
 
 The report has each failure with the request as a command for curl in bash. It is written also if the
 run ends before its time.
@@ -74,6 +75,9 @@ func (a *app) conform(ctx context.Context, f conformanceFlags) error {
 		return a.listCases(cases)
 	case a.endpoint == "":
 		return fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
+	}
+	if a.attempt <= 0 {
+		return fmt.Errorf("%w: --attempt-timeout %s: want a time above 0", errUsage, a.attempt)
 	}
 	if err := conformance.CheckEndpoint(a.endpoint); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -224,7 +228,7 @@ func (a *app) printConformance(results []conformance.Result) error {
 		}
 		byGroup[r.Group] = append(byGroup[r.Group], r)
 		if r.Err != nil {
-			fmt.Fprintf(a.stdout, "FAILED  %s: %s\n        %v\n        %s\n", r.Group, r.Name, r.Err, strings.ReplaceAll(r.Curl, "\n", "\n        "))
+			fmt.Fprintf(a.stdout, "FAILED  %s: %s\n        %s\n        %s\n", r.Group, r.Name, plain(r.Err.Error()), strings.ReplaceAll(r.Curl, "\n", "\n        "))
 		}
 		if r.Skipped != "" {
 			why := r.Group + ": " + r.Skipped

@@ -54,7 +54,7 @@ func (a *app) examine(ctx context.Context) error {
 			}{what, err == nil, found})
 			return
 		}
-		fmt.Fprintf(a.stdout, "%s  %-12s %s\n", mark, what, found)
+		fmt.Fprintf(a.stdout, "%s  %-12s %s\n", mark, what, plain(found))
 	}
 	a.retry = 0 // show a problem immediately
 	c, err := a.client()

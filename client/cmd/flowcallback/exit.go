@@ -109,7 +109,7 @@ func errorText(status int, err error) string {
 	if errors.As(err, &call) { // who reads this has just typed what the call was for
 		text = strings.Replace(text, call.Error(), call.Err.Error(), 1)
 	}
-	return strings.ReplaceAll(text, "\n", `\n`)
+	return plain(text)
 }
 
 func responseCode(response *client.Error) int {

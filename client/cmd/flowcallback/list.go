@@ -204,7 +204,7 @@ func optionalLine(name string, text []byte) string {
 	if text == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s\t%s\n", name, text)
+	return fmt.Sprintf("%s\t%s\n", name, plainJSON(text))
 }
 
 // shortened returns an id that takes at most n columns: one that is longer loses its middle.

@@ -109,6 +109,20 @@ func TestFromOpenToOutcome(t *testing.T) {
 	}
 }
 
+// What comes from elsewhere does not control the terminal, and keeps its value.
+func TestOutputDoesNotControlTheTerminal(t *testing.T) {
+	s := start(t)
+	const value, want = "{\"a\":\"\u009b31m\u2028\u202e\u007f é 👩\u200d💻\"}", "{\"a\":\"\\u009b31m\\u2028\\u202e\\u007f é 👩\u200d💻\"}"
+	id, _ := s.run(t, 0, with([]string{"waits", "open"}, with(state("s"), "--input", value)...)...)
+	s.run(t, 0, with([]string{"succeed"}, with(state("s"), "--output", value)...)...)
+	if got, _ := s.run(t, 0, "waits", "await", id); got != "success "+want {
+		t.Errorf("waits await printed %q, want success %q", got, want)
+	}
+	if got, _ := s.run(t, 0, "waits", "get", id); strings.Count(got, want) != 2 {
+		t.Errorf("waits get printed %q, want %q as input and output", got, want)
+	}
+}
+
 func TestOutputFromFileAndStandardInput(t *testing.T) {
 	s := start(t)
 	file := filepath.Join(t.TempDir(), "output.json")

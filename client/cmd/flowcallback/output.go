@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/gen/callback"
@@ -115,9 +117,9 @@ func outcomeText(wait waits.Wait) string {
 	case wait.Outcome == nil:
 		return string(wait.Status)
 	case wait.Outcome.Error != "":
-		return fmt.Sprintf("%s %q %s", wait.Status, wait.Outcome.Error, wait.Outcome.Output)
+		return fmt.Sprintf("%s %q %s", wait.Status, wait.Outcome.Error, plainJSON(wait.Outcome.Output))
 	default:
-		return fmt.Sprintf("%s %s", wait.Status, wait.Outcome.Output)
+		return fmt.Sprintf("%s %s", wait.Status, plainJSON(wait.Outcome.Output))
 	}
 }
 
@@ -131,4 +133,34 @@ func printable(id string) string {
 		return quoted
 	}
 	return id
+}
+
+// plain returns a text from elsewhere on one line, with escapes for what controls a terminal.
+func plain(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return b.String()
+}
+
+// plainJSON is plain for JSON, of which it keeps the value. Characters that only join others stay.
+func plainJSON(text []byte) string {
+	var compact bytes.Buffer
+	if json.Compact(&compact, text) != nil {
+		return plain(string(text))
+	}
+	var b strings.Builder
+	for _, r := range compact.String() {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			fmt.Fprintf(&b, `\u%04x`, r) // all are below U+10000
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }

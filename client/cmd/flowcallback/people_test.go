@@ -294,6 +294,27 @@ func TestConformance(t *testing.T) {
 		t.Errorf("conformance against a wrong server printed\n%s%s\nwant failed cases", text, stderr)
 	}
 	reads("<failure message=", "curl -i -X POST")
+	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", "4711")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte("{\"error_code\":\"FGS.5002\",\"error_msg\":\"\u009b31m\\u001b[31m\\n::error::no\"}"))
+	}))
+	defer rude.Close()
+	for _, command := range [][]string{{"conformance"}, with([]string{"succeed"}, state("s")...), {"waits", "get", "x"}, {"doctor"}} {
+		status := map[bool]int{true: 1, false: 3}[command[0] == "conformance"]
+		if command[0] == "doctor" {
+			status = 1
+		}
+		text, stderr := s.run(t, status, append([]string{"--endpoint", rude.URL}, command...)...)
+		if strings.ContainsAny(text+stderr, "\x1b\u009b") || strings.Contains(text+stderr, "\n::") {
+			t.Errorf("flowcallback %q lets the server control the terminal: %q %q", command, text, stderr)
+		}
+	}
+	s.run(t, 2, "--attempt-timeout", "0", "conformance")
+	if _, stderr := s.run(t, 2, "--project-id", strings.Repeat("p", 65), "conformance"); !strings.Contains(stderr, "project_id: must have at most 64") {
+		t.Errorf("conformance with a long project id: stderr %q", stderr)
+	}
 	if text, _ = s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--fail-fast"); strings.Count("\n"+text, "\nFAILED  ") != 1 {
 		t.Errorf("conformance --fail-fast printed\n%s\nwant one failed case", text)
 	}
