@@ -169,9 +169,6 @@ func (o *Options) setDefaults() {
 	if o.Authenticate == nil {
 		o.Authenticate = func(*http.Request, []byte) error { return nil }
 	}
-	if o.Open == nil {
-		o.Open = func(context.Context) (State, error) { return State{}, ErrNoState }
-	}
 }
 
 // CheckEndpoint returns what is wrong with an endpoint.

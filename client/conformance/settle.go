@@ -31,7 +31,7 @@ func (r *runner) settle(ctx context.Context, c Case) error {
 		case errors.Is(err, ErrNoState) && round > 0:
 			return nil
 		case errors.Is(err, ErrNoState):
-			return skip("there is no state that waits")
+			return skip(noState)
 		case err != nil:
 			return err
 		}
@@ -49,12 +49,16 @@ func (r *runner) settle(ctx context.Context, c Case) error {
 	return nil
 }
 
+const noState = "there is no state that waits"
+
 // lacks returns why a case cannot be tried. No state is used up then.
 func (r *runner) lacks(c Case) string {
-	if c.State == Expired && r.options.Expired == nil {
+	switch {
+	case r.options.Open == nil:
+		return noState
+	case c.State == Expired && r.options.Expired == nil:
 		return "states with a short deadline cannot be opened here"
-	}
-	if c.MustRead && r.options.Received == nil {
+	case c.MustRead && r.options.Received == nil:
 		return "the waiting side cannot be read here"
 	}
 	for _, step := range c.Steps {
