@@ -54,7 +54,7 @@ func (e *Engine) startBackground() (stop func()) {
 	running.Go(func() { e.repeat(ctx, forgetInterval, "forgetting waits", e.Forget) })
 	running.Go(func() { e.poll(ctx) })
 	running.Go(func() { e.notifyOthers(ctx) })
-	if !e.location.pooled { // no notification passes, and pgbouncer logs each that arrives
+	if !e.location.pooled { // a pooler in transaction mode passes no notification on
 		running.Go(func() { e.listen(ctx) })
 	}
 	return func() {

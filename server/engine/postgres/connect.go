@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,8 +24,9 @@ const ownReaders = 3
 
 // A location says how to connect.
 type location struct {
-	config *pgxpool.Config
-	pooled bool // through a pooler in transaction mode, as default_query_exec_mode says
+	config  *pgxpool.Config
+	pooled  bool // through a pooler
+	hasMode bool // the URL says how statements are executed
 }
 
 func parse(url string) (location, error) {
@@ -48,7 +48,11 @@ func parse(url string) (location, error) {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	mode := config.ConnConfig.DefaultQueryExecMode
-	return location{config, mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol}, nil
+	return location{
+		config:  config,
+		pooled:  mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol, // whoever asks for it has a pooler
+		hasMode: strings.Contains(url, "default_query_exec_mode"),
+	}, nil
 }
 
 // withoutURL returns the reason of a parse error without the URL, which may have a password.
@@ -60,40 +64,67 @@ func withoutURL(err error) error {
 	return errors.New("the URL is not valid; want postgres://USER@HOST:PORT/DATABASE")
 }
 
-// pool returns connections that read. They are made when they are needed. A read that is given up is
-// cancelled, but not through a pooler: if a notification arrives during a cancel request, pgbouncer 1.18 to
-// 1.20 ends (github.com/pgbouncer/pgbouncer/issues/822).
+// findPooler finds out whether there is a pooler in front of the server that c is connected to. A pooler gives each of
+// its connections a process id of its own. Unless the URL says otherwise, statements are then executed without being
+// prepared: in transaction mode the next one may run elsewhere.
+func (l *location) findPooler(ctx context.Context, c *pgx.Conn) error {
+	var pid uint32
+	if err := c.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid); err != nil {
+		return err
+	}
+	if pid == c.PgConn().PID() {
+		return nil
+	}
+	l.pooled = true
+	if !l.hasMode {
+		l.config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	return nil
+}
+
+// pool returns connections that read. They are made when they are needed. A read that is given up is cancelled, but not
+// through a pooler: pgbouncer 1.18 to 1.20 crashes if a notification arrives during a cancel request
+// (github.com/pgbouncer/pgbouncer/issues/822).
 func (l location) pool(ctx context.Context, connections int32) (*pgxpool.Pool, error) {
 	config := l.config.Copy()
 	config.MaxConns = connections
 	if l.pooled {
-		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
-			neverCancel(c)
-			return nil
-		}
+		neverCancel(config.ConnConfig)
 	}
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// neverCancel lets one connection send no cancel request, as pgx does when it gives a statement up. For that
-// it dials the server that it has reached once more.
+// neverCancel stops pgx from sending cancel requests for statements that it gives up. It sends them on a new connection,
+// so only connecting may dial.
 func neverCancel(c *pgx.ConnConfig) {
-	var last string
-	var reached sync.Map
-	dial, validate := c.DialFunc, c.ValidateConnect
+	dial := c.DialFunc
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if _, isReached := reached.Load(address); isReached {
+		if ctx.Value(connecting{}) == nil {
 			return nil, errors.New("statements are not cancelled")
 		}
-		last = address
 		return dial(ctx, network, address)
 	}
-	c.ValidateConnect = func(ctx context.Context, connection *pgconn.PgConn) error {
-		reached.Store(last, true) // of a socket, too
-		reached.Store(connection.Conn().RemoteAddr().String(), true)
-		return validate(ctx, connection)
-	}
+	c.Tracer = connecting{}
 }
+
+// connecting marks the contexts in which pgx connects. It is a tracer, because only tracers see all of them.
+type connecting struct{}
+
+// TraceConnectStart implements pgx.ConnectTracer.
+func (connecting) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	return context.WithValue(ctx, connecting{}, true)
+}
+
+// TraceConnectEnd implements pgx.ConnectTracer.
+func (connecting) TraceConnectEnd(context.Context, pgx.TraceConnectEndData) {}
+
+// TraceQueryStart implements pgx.QueryTracer.
+func (connecting) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+// TraceQueryEnd implements pgx.QueryTracer.
+func (connecting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // connect returns a connection that writes. It never sends a cancel request: to cancel a commit that waits
 // for its standby is to have it seen and not replicated. doubt receives the text of a warning.

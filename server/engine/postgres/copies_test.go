@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,7 +118,7 @@ func TestPooler(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) + "?default_query_exec_mode=exec" }
+	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) }
 	t.Run("callbacks", func(t *testing.T) {
 		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
 			return startBalanced(postgres.Options{}, pooled)(t).Callbacks()
@@ -140,54 +142,85 @@ func TestNotificationsThatDoNotArriveAreNotReliedOn(t *testing.T) {
 	}
 }
 
-// A cancel request can end pgbouncer, and with it the connections of everybody.
+// A cancel request can crash pgbouncer, and with it the connections of everybody. pgx would send it to the first host
+// of the URL if the connection is a socket.
 func TestNothingIsCancelledThroughAPooler(t *testing.T) {
 	for mode, isPooled := range map[string]bool{"cache_statement": false, "exec": true, "simple_protocol": true} {
-		t.Run(mode, func(t *testing.T) {
-			proxy, url := proxied(t)
-			c := newCopies(t, url+"?pool_max_conns=1&default_query_exec_mode="+mode, postgres.Options{})
-			e := c.start(t)
-			w, _, err := e.OpenWait(t.Context(), "p", request("s"), "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			connection, err := pgx.Connect(t.Context(), url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer connection.Close(context.Background())
-			if _, err := connection.Exec(t.Context(), "BEGIN; LOCK TABLE flowcallback.waits"); err != nil {
-				t.Fatal(err)
-			}
-			ctx, leave := context.WithCancel(t.Context())
-			ended := make(chan error)
-			go func() {
-				_, err := e.GetWait(ctx, "p", w.WaitID, 0)
-				ended <- err
-			}()
-			for waiting := 0; waiting == 0; {
-				if err := connection.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waiting); err != nil {
-					t.Fatal(err)
+		for _, isSocket := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, socket %t", mode, isSocket), func(t *testing.T) {
+				proxy, url := proxied(t)
+				direct, reads := cluster.URL(nameOf(url)), url
+				if isSocket {
+					proxy.Drop(func([]byte) bool { return true })
+					reads = cluster.SocketURL(nameOf(url), proxy.Port())
 				}
-			}
-			leave()
-			if !isPooled {
-				if err := <-ended; !errors.Is(err, context.Canceled) {
-					t.Errorf("GetWait whose caller has left = %v", err)
+				c := newCopies(t, withParameter(withParameter(reads, "pool_max_conns=1"), "default_query_exec_mode="+mode), postgres.Options{})
+				giveUpARead(t, c.start(t), direct, isPooled)
+				c.close(t)
+				if cancels := proxy.Cancels(); cancels == 0 != isPooled {
+					t.Errorf("%d cancel requests", cancels)
 				}
-			}
-			if _, err := connection.Exec(t.Context(), "ROLLBACK"); err != nil {
-				t.Fatal(err)
-			}
-			if isPooled { // the connection was kept, and so the read is bounded
-				if err := <-ended; err != nil {
-					t.Errorf("GetWait whose caller has left = %v, want its result", err)
-				}
-			}
-			c.close(t)
-			if cancels := proxy.Cancels(); cancels == 0 != isPooled {
-				t.Errorf("%d cancel requests", cancels)
-			}
-		})
+			})
+		}
+	}
+}
+
+func withParameter(url, parameter string) string {
+	if strings.Contains(url, "?") {
+		return url + "&" + parameter
+	}
+	return url + "?" + parameter
+}
+
+// giveUpARead reads a wait, and leaves while the database is working on it. If the read goes on, it has its result.
+func giveUpARead(t *testing.T, e *postgres.Engine, direct string, goesOn bool) {
+	t.Helper()
+	w, _, err := e.OpenWait(t.Context(), "p", request("s"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection, err := pgx.Connect(t.Context(), direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close(context.Background())
+	if _, err := connection.Exec(t.Context(), "BEGIN; LOCK TABLE flowcallback.waits"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := e.GetWait(ctx, "p", w.WaitID, 0)
+		ended <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		if err := connection.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave()
+	if !goesOn {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("GetWait whose caller has left = %v", err)
+		}
+	}
+	if _, err := connection.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if goesOn {
+		if err := <-ended; err != nil {
+			t.Errorf("GetWait whose caller has left = %v, want its result", err)
+		}
+	}
+}
+
+// pgx dials a server twice for some values of target_session_attrs.
+func TestServerThatIsDialledTwice(t *testing.T) {
+	e := newCopies(t, database(t)+"?target_session_attrs=prefer-standby&default_query_exec_mode=exec", postgres.Options{}).start(t)
+	if _, _, err := e.OpenWait(t.Context(), "p", request("s"), ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := e.CountWaits(t.Context(), "p", waits.CountWaitsParams{}); err != nil {
+		t.Error(err)
 	}
 }

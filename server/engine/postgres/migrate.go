@@ -47,6 +47,15 @@ func (e *Engine) prepare(ctx context.Context) error {
 		return fmt.Errorf("PostgreSQL: %w", err)
 	}
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	if err := e.location.findPooler(ctx, c); err != nil {
+		return fmt.Errorf("PostgreSQL: %w", err)
+	}
+	if e.location.pooled {
+		_ = c.Close(ctx) // it prepares statements
+		if c, err = e.location.connect(ctx, func(string) {}); err != nil {
+			return fmt.Errorf("PostgreSQL: %w", err)
+		}
+	}
 	s, err := readServer(ctx, c)
 	if err == nil {
 		err = s.check(e.options.Durability)

@@ -119,8 +119,8 @@ type Engine struct {
 
 // Open connects to the database at url, creates or migrates the tables, and starts the background
 // work, which Close ends. The url, the variables PG… and the file .pgpass are as for all programs of
-// PostgreSQL; the parameters pool_max_conns and default_query_exec_mode are those of pgx. With a
-// pooler in transaction mode, default_query_exec_mode must be exec.
+// PostgreSQL; the parameters pool_max_conns and default_query_exec_mode are those of pgx. Through a pooler, which
+// Open notices, the default of the latter is exec.
 func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 	options.setDefaults()
 	l, err := parse(url)
@@ -208,10 +208,12 @@ func (e *Engine) read(ctx context.Context, project string, do func(context.Conte
 	defer leave()
 	defer context.AfterFunc(e.alive, cancel)()
 	reading := patient
-	if e.location.pooled { // a caller who leaves does not free the connection: its statement is not cancelled
+	if e.location.pooled { // the statement is not cancelled, so the connection stays in use although the caller has left
 		var end context.CancelFunc
-		reading, end = context.WithTimeout(context.WithoutCancel(ctx), patience)
+		deadline, _ := patient.Deadline()
+		reading, end = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 		defer end()
+		defer context.AfterFunc(e.alive, end)()
 	}
 	for try := 0; ; try++ {
 		err = e.readers.AcquireFunc(patient, func(c *pgxpool.Conn) error { return do(reading, c) })
@@ -241,7 +243,7 @@ const readTries = 8
 // explain wraps an error of the database.
 func explain(err error) error {
 	if isPooled(err) {
-		return fmt.Errorf("%w: PostgreSQL: %w: a pooler in transaction mode needs the parameter default_query_exec_mode=exec in the URL", engine.ErrUnavailable, err)
+		return fmt.Errorf("%w: PostgreSQL: %w: there is a pooler, which needs the parameter default_query_exec_mode=exec in the URL", engine.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: PostgreSQL: %w", engine.ErrUnavailable, err)
 }

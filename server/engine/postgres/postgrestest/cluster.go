@@ -260,6 +260,12 @@ func (c *Cluster) URL(database string) string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s", role, c.Port, database)
 }
 
+// SocketURL returns the URL of a database through a port of this machine, and through the socket of the cluster if that
+// fails.
+func (c *Cluster) SocketURL(database string, port int) string {
+	return fmt.Sprintf("postgres://%s@/%s?host=127.0.0.1,%s&port=%d,%d&sslmode=disable", role, database, c.folder, port, c.Port)
+}
+
 // Database creates an empty database and returns its name.
 func (c *Cluster) Database() (string, error) {
 	name := fmt.Sprintf("test%d", c.names.Add(1))

@@ -103,7 +103,7 @@ func (p *Pooler) URL(url string) string {
 	return strings.Replace(url, fmt.Sprintf(":%d/", p.cluster.Port), fmt.Sprintf(":%d/", p.port), 1)
 }
 
-// Stop ends the pooler. The error is that it has ended by itself.
+// Stop ends the pooler. It returns an error if the pooler has crashed.
 func (p *Pooler) Stop() error {
 	defer os.RemoveAll(p.folder)
 	select {

@@ -48,13 +48,16 @@ func StartProxy(c *Cluster) (*Proxy, error) {
 // Drop sets a function that says of each answer whether it is dropped, with its connection.
 func (p *Proxy) Drop(drop func(answer []byte) bool) { p.drop.Store(&drop) }
 
-// Swallow sets a function that says of each answer whether it is dropped, while its connection goes on.
+// Swallow sets a function that says of each answer whether it is dropped. Unlike with Drop, the connection stays.
 func (p *Proxy) Swallow(swallow func(answer []byte) bool) { p.swallow.Store(&swallow) }
 
 // URL returns the URL of a database through the proxy.
 func (p *Proxy) URL(database string) string {
 	return fmt.Sprintf("postgres://%s@%s/%s", role, p.listener.Addr(), database)
 }
+
+// Port returns the port of the proxy.
+func (p *Proxy) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
 
 // Stop refuses further connections.
 func (p *Proxy) Stop() { _ = p.listener.Close() }
