@@ -14,6 +14,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/enginetest"
 	"github.com/flowcallback/flowcallback/server/engine/postgres"
 	"github.com/flowcallback/flowcallback/server/engine/postgres/postgrestest"
+	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -155,8 +156,23 @@ func TestNothingIsCancelledThroughAPooler(t *testing.T) {
 					reads = cluster.SocketURL(nameOf(url), proxy.Port())
 				}
 				c := newCopies(t, withParameter(withParameter(reads, "pool_max_conns=1"), "default_query_exec_mode="+mode), postgres.Options{})
-				giveUpARead(t, c.start(t), direct, isPooled)
-				c.close(t)
+				e := c.start(t)
+				read, answer := stuckRead(t, e, direct)
+				if isPooled {
+					read.leave()
+					read.unlock()
+					if err := <-answer; err != nil {
+						t.Errorf("GetWait whose caller has left = %v, want its result: the read goes on", err)
+					}
+					read, answer = stuckRead(t, e, direct)
+				}
+				closed := make(chan struct{})
+				go func() { c.close(t); close(closed) }()
+				if err := <-answer; !errors.Is(err, store.ErrClosed) {
+					t.Errorf("GetWait during Close = %v, want %v", err, store.ErrClosed)
+				}
+				read.unlock()
+				<-closed
 				if cancels := proxy.Cancels(); cancels == 0 != isPooled {
 					t.Errorf("%d cancel requests", cancels)
 				}
@@ -172,8 +188,11 @@ func withParameter(url, parameter string) string {
 	return url + "?" + parameter
 }
 
-// giveUpARead reads a wait, and leaves while the database is working on it. If the read goes on, it has its result.
-func giveUpARead(t *testing.T, e *postgres.Engine, direct string, goesOn bool) {
+// stuck is a read that the database does not answer yet.
+type stuck struct{ leave, unlock func() }
+
+// stuckRead begins to read a wait, and returns when the database is at it. answer receives its error.
+func stuckRead(t *testing.T, e *postgres.Engine, direct string) (read stuck, answer <-chan error) {
 	t.Helper()
 	w, _, err := e.OpenWait(t.Context(), "p", request("s"), "")
 	if err != nil {
@@ -183,7 +202,6 @@ func giveUpARead(t *testing.T, e *postgres.Engine, direct string, goesOn bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close(context.Background())
 	if _, err := connection.Exec(t.Context(), "BEGIN; LOCK TABLE flowcallback.waits"); err != nil {
 		t.Fatal(err)
 	}
@@ -198,20 +216,12 @@ func giveUpARead(t *testing.T, e *postgres.Engine, direct string, goesOn bool) {
 			t.Fatal(err)
 		}
 	}
-	leave()
-	if !goesOn {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("GetWait whose caller has left = %v", err)
+	unlock := func() {
+		if err := connection.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
 		}
 	}
-	if _, err := connection.Exec(t.Context(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
-	if goesOn {
-		if err := <-ended; err != nil {
-			t.Errorf("GetWait whose caller has left = %v, want its result", err)
-		}
-	}
+	return stuck{leave, unlock}, ended
 }
 
 // pgx dials a server twice for some values of target_session_attrs.
