@@ -25,13 +25,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for language, test := range map[string]struct {
-		file    string
-		command []string
-	}{
-		"go": {"main.go", []string{"go", "run"}},
-		"js": {"callback.js", []string{"node"}},
-	} {
+	for language, file := range map[string]string{"go": "main.go", "js": "callback.js"} {
 		t.Run(language, func(t *testing.T) {
 			block := regexp.MustCompile("(?s)\n```" + language + "\n(.*?)```\n").FindSubmatch(page)
 			if block == nil {
@@ -43,16 +37,16 @@ func TestReadme(t *testing.T) {
 			if program == string(block[1]) {
 				t.Fatal("the program has another endpoint")
 			}
-			file := filepath.Join(t.TempDir(), test.file)
-			if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+			folder := t.TempDir()
+			if err := os.WriteFile(filepath.Join(folder, file), []byte(program), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			modules, err := filepath.Abs("node_modules")
-			if err != nil {
-				t.Fatal(err)
+			commands := regexp.MustCompile("(?s)`" + regexp.QuoteMeta(file) + "`.*?\n```sh\n(.*?)```\n").FindSubmatch(page)
+			if commands == nil {
+				t.Fatal("the page has no commands")
 			}
-			command := exec.CommandContext(t.Context(), test.command[0], append(test.command[1:], file)...)
-			command.Env = append(os.Environ(), "SECRET=0123456789abcdef", "NODE_PATH="+modules)
+			command := exec.CommandContext(t.Context(), "sh", "-ec", string(commands[1]))
+			command.Dir = folder
 			var stderr bytes.Buffer
 			command.Stderr = &stderr
 			printed, err := command.Output()
