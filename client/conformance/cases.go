@@ -48,6 +48,24 @@ func newCaseList(projectID string) (*caseList, error) {
 	return &caseList{operation: operations[0], projectID: projectID}, nil
 }
 
+// project returns the project of all requests.
+func (l *caseList) project() string {
+	for _, p := range l.operation.Parameters {
+		if p.Name == "project_id" {
+			return l.example(p)
+		}
+	}
+	return ""
+}
+
+// probe returns a callback for an unknown state.
+func (l *caseList) probe() (request, error) {
+	q, body := l.valid()
+	text, err := json.Marshal(body)
+	q.body = string(text)
+	return q, err
+}
+
 // example returns the value that a parameter has in a valid request.
 func (l *caseList) example(p edges.Parameter) string {
 	switch {
@@ -107,6 +125,10 @@ func (l *caseList) parameterCases() {
 			})
 		}
 		if p.In == "header" {
+			l.add("header", p.Name+" is long", true, func(r *request, _ map[string]any) {
+				r.isSigned = true
+				r.header.Set(p.Name, strings.Repeat("Long-", 50))
+			})
 			l.strict(func() {
 				l.add("header", p.Name+" is given twice", false, func(r *request, _ map[string]any) {
 					r.isSigned = true
@@ -157,13 +179,22 @@ func (l *caseList) memberCases() {
 			body[e.Name] = e.Value
 		})
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.operation.Body)) {
+	examples := maps.Clone(l.operation.Body)
+	for _, e := range l.operation.Edges {
+		if e.In == "body" && e.Allowed && !e.Omit && examples[e.Name] == nil {
+			examples[e.Name] = e.Value
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(examples)) {
 		l.add("body", name+" is spelled in capitals", false, func(_ *request, body map[string]any) {
-			body[strings.ToUpper(name)] = body[name]
+			body[strings.ToUpper(name)] = examples[name]
 			delete(body, name)
 		})
 		l.add("body", name+" is given in capitals, too", false, func(_ *request, body map[string]any) {
-			body[strings.ToUpper(name)] = body[name]
+			body[name], body[strings.ToUpper(name)] = examples[name], examples[name]
+		})
+		l.add("body", name+" is given with a capital, too", false, func(_ *request, body map[string]any) {
+			body[name], body[strings.ToUpper(name[:1])+name[1:]] = examples[name], examples[name]
 		})
 	}
 }
@@ -218,6 +249,9 @@ func (l *caseList) requestCases() {
 	}
 	l.add("request", "Content-Type names the charset", true, func(r *request, _ map[string]any) {
 		r.header.Set("Content-Type", "application/json; charset=utf-8")
+	})
+	l.add("request", "Content-Type names the charset in capitals", true, func(r *request, _ map[string]any) {
+		r.header.Set("Content-Type", "application/json;charset=UTF-8")
 	})
 	open("Content-Type is text/plain", func(r *request) { r.header.Set("Content-Type", "text/plain") })
 	open("Content-Type is left out", func(r *request) { r.header.Del("Content-Type") })

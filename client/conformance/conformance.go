@@ -36,6 +36,9 @@ var (
 	ErrNoAPI = errors.New("no such API here")
 )
 
+// NoState is the reason to skip a case that needs a state.
+const NoState = "there is no state that waits"
+
 // ErrNoState means that there is no further state that waits. The cases that need one are skipped.
 var ErrNoState = errors.New("no state that waits")
 
@@ -48,10 +51,11 @@ type Case struct {
 
 	request
 
-	// What a case about a state does. Its request has {workflow_id}, {run_id} and {state_id} where the ids go.
+	// What a case about a state does. Its request has {project_id}, {workflow_id}, {run_id} and {state_id} where the
+	// ids go.
 	State    Status // that it needs; empty: the request is the case
 	Steps    []Step
-	MustRead bool // it shows nothing if the waiting side cannot be read
+	MustRead bool // it is skipped if the waiting side cannot be read
 	Rounds   int  // how often it is tried, each time with another state; once if there are no more
 }
 
@@ -65,8 +69,10 @@ type Data struct {
 	Path    string      `json:"path"`
 	Header  http.Header `json:"header,omitempty"`
 	Body    []byte      `json:"body_base64,omitempty"` // as it is sent; not always UTF-8
-	// AnyRefusal: the contract leaves open with which status the request is refused.
-	AnyRefusal bool `json:"any_refusal,omitempty"`
+	// AnyRefusal: the contract leaves open with which status the request is refused, 4xx or 501. NotCode is not
+	// the code: with it the request was carried out.
+	AnyRefusal bool               `json:"any_refusal,omitempty"`
+	NotCode    callback.ErrorCode `json:"not_code,omitempty"`
 	// Status and Code are the answer to a request with one; a server that holds callbacks for unknown states answers
 	// 200 instead of 404.
 	Status int                `json:"status,omitempty"`
@@ -85,7 +91,9 @@ func (c Case) Data() Data {
 		State: c.State, Steps: c.Steps, MustRead: c.MustRead, Rounds: c.Rounds,
 	}
 	switch {
-	case c.State != "", c.anyRefusal:
+	case c.State != "":
+	case c.anyRefusal:
+		d.NotCode = callback.CodeNotFound
 	case c.Allowed:
 		d.Status, d.Code = http.StatusNotFound, callback.CodeNotFound
 	default:
@@ -112,6 +120,9 @@ type State struct {
 	WaitID   string `json:"wait_id,omitempty"` // for Received and Cancel, if they need it
 }
 
+// key returns the ids of the state.
+func (s State) key() State { return State{Workflow: s.Workflow, Run: s.Run, State: s.State} }
+
 // An Outcome is what the waiting side receives.
 type Outcome struct {
 	Result string          `json:"result"`
@@ -136,8 +147,8 @@ type Options struct {
 	// Retry limits how long a request waits in all to be sent again, because the server is busy or there is no answer;
 	// negative: not at all. Default: DefaultRetry.
 	Retry time.Duration
-	// Waiting is called before each pause of a second or more, with its cause; at once for requests that are sent at
-	// once. Default: it is not told.
+	// Waiting is called before each pause of a second or more, with its cause, also from two goroutines at once.
+	// Default: it is not called.
 	Waiting func(pause time.Duration, because string)
 	// Transport sends the requests; redirects are not followed. Default:
 	// http.DefaultTransport.
@@ -148,6 +159,8 @@ type Options struct {
 	// Open returns a state that waits and that nobody else uses, or ErrNoState. Default: there is none, so
 	// settling is not tested.
 	Open func(context.Context) (State, error)
+	// IsKnown reports whether a state is one that Open will return. It is left alone until then. Default: none is known.
+	IsKnown func(State) bool
 	// Expired returns a state whose deadline has passed. Default: it is not tested.
 	Expired func(context.Context) (State, error)
 	// Cancel cancels a state. Default: it is not tested.
@@ -174,8 +187,13 @@ func (o *Options) setDefaults() {
 // CheckEndpoint returns what is wrong with an endpoint.
 func CheckEndpoint(endpoint string) error {
 	base, err := url.Parse(endpoint)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.Fragment != "" {
+	switch {
+	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https":
 		return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:8080", endpoint)
+	case base.User != nil:
+		return fmt.Errorf("endpoint %q: want no user name and no password", base.Redacted())
+	case base.RawQuery != "" || base.Fragment != "":
+		return fmt.Errorf("endpoint %q: want no query and no fragment", base.Redacted())
 	}
 	return nil
 }
@@ -193,7 +211,14 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 	if err != nil {
 		return err
 	}
-	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), published: published, options: options, busy: new(atomic.Bool), opened: map[State]bool{}}
+	list, err := newCaseList(options.ProjectID)
+	if err != nil {
+		return err
+	}
+	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), project: list.project(), published: published, options: options, busy: new(atomic.Bool), opened: map[State]bool{}}
+	if r.probe, err = list.probe(); err != nil {
+		return err
+	}
 	if err := r.preflight(ctx); err != nil {
 		return err
 	}
@@ -210,9 +235,12 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 			return err
 		}
 		result := Result{Case: c, Err: err, Took: time.Since(start), Curl: r.curl}
-		if lost := (noAnswer{}); errors.As(err, &lost) || r.busy.Swap(false) { // is it this request, or is the server gone?
+		isBusy := r.busy.Swap(false)
+		if lost := (noAnswer{}); isBusy || errors.As(err, &lost) { // is it this request, or is the server gone?
 			if err := r.preflight(ctx); err != nil {
-				done(result) // it may be what ended the server
+				if !isBusy {
+					done(result) // it may be what ended the server
+				}
 				return err
 			}
 		}
@@ -243,7 +271,7 @@ func (r *runner) try(ctx context.Context, c Case) error {
 	switch {
 	case err != nil:
 		return err
-	case a.status == http.StatusForbidden && c.isProject:
+	case c.isProject && a.isOtherProject():
 		return skip("the credentials are for another project")
 	case a.status == http.StatusUnauthorized && c.isSigned && a.signed:
 		return skip("a request with this header cannot be signed")

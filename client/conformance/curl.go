@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,10 +13,6 @@ import (
 // curl returns a request as a command for bash. sent are its headers with the credentials, which the command takes from
 // the environment.
 func curl(endpoint string, q request, sent http.Header) string {
-	if base, err := url.Parse(endpoint); err == nil && base.User != nil {
-		base.User = nil
-		endpoint = base.String()
-	}
 	command := "curl -i -X " + q.method
 	if q.method == http.MethodHead {
 		command = "curl --head" // with -X it would wait for a body
@@ -54,7 +49,7 @@ func curl(endpoint string, q request, sent http.Header) string {
 
 // quoted returns a text as a word of bash, on one line.
 func quoted(text string) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl) {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 	}
 	var word strings.Builder

@@ -8,12 +8,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/flowcallback/flowcallback/client/conformance"
 )
 
 var update = flag.Bool("update", false, "write FAULTS.md")
 
 // faults are the faults of servers, with a case that finds each and a part of what it says.
 var faults = map[string][2]string{
+	"compares projects in any case":               {"settling: the state belongs to its project", "project_id in capitals: the state must not be found"},
+	"refuses a charset in capitals":               {"request: Content-Type names the charset in capitals", "404 is wanted: 415"},
+	"stores what it refuses":                      {"settling: a refused callback changes nothing", "so 200 is wanted"},
+	"fails with a null character":                 {"settling: an output with every kind of value is answered with the execution", "so 200 is wanted: 500"},
+	"has a limit for ids in headers":              {"header: X-Workflow-Run-Id is long", "is allowed, and was refused"},
+	"ignores ERROR":                               {"body: error is spelled in capitals", "400 with FGS.3002 is wanted"},
+	"ignores a name with a capital":               {"body: result is given with a capital, too", "400 with FGS.3002 is wanted"},
+	"compares members that are not declared":      {"settling: members that are not declared make no other outcome", "so 200 is wanted: 400"},
+	"cuts the reason that it compares":            {"settling: an error that has its greatest length arrives", "so 200 is wanted: 400"},
+	"refuses the second of two at once":           {"settling: the same outcome twice at once is answered twice", "the other one: this is the same outcome again, so 200 is wanted: 400"},
 	"joins ids without a separator":               {"settling: the id of the run is compared byte for byte", "run_id with its last letter before the next id"},
 	"finds a state by the beginning of its id":    {"settling: the id of the state is compared byte for byte", "state_id without its last letter"},
 	"takes _ in an id for any letter":             {"settling: the id of the state is compared byte for byte", "state_id with _ for its last letter"},
@@ -51,8 +63,8 @@ var faults = map[string][2]string{
 	"drops __proto__":                             {"settling: every digit and character of the output arrives", "the waiting side received"},
 	"loses the sign of zero":                      {"settling: every digit and character of the output arrives", "the waiting side received"},
 	"composes characters":                         {"settling: every digit and character of the output arrives", "the waiting side received"},
-	"answers the loser of a race with 500":        {"settling: of two outcomes that race, one wins", "the outcome that lost: 400 with FLOWCALLBACK.CONFLICT is wanted: 500"},
-	"answers the loser of a race with 404":        {"settling: of two outcomes that race, one wins", "the outcome that lost: 400 with FLOWCALLBACK.CONFLICT is wanted: 404"},
+	"answers the loser of a race with 500":        {"settling: of two outcomes that race, one wins", "the other one: 400 with FLOWCALLBACK.CONFLICT is wanted: 500"},
+	"answers the loser of a race with 404":        {"settling: of two outcomes that race, one wins", "the other one: 400 with FLOWCALLBACK.CONFLICT is wanted: 404"},
 	"answers 200 and settles nothing":             {"settling: a success is answered with the execution", "the waiting side received nothing"},
 	"answers a success without the execution":     {"settling: a success is answered with the execution", "breaks the contract"},
 	"names the execution in another member":       {"settling: a success is answered with the execution", "execution_id"},
@@ -137,7 +149,7 @@ func TestEveryFaultIsFound(t *testing.T) {
 	}
 	for _, fault := range slices.Sorted(maps.Keys(faults)) {
 		t.Run(fault, func(t *testing.T) {
-			results, err := (&server{fault: fault}).run(t, false)
+			results, err := (&server{fault: fault}).run(t, faults[fault][0], false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,15 +161,38 @@ func TestEveryFaultIsFound(t *testing.T) {
 	}
 }
 
+// A server that holds callbacks for unknown states is tested for ids, too.
+func TestHeldCallbacks(t *testing.T) {
+	for fault, id := range map[string]string{"folds ids to lower case": "state", "ignores the id of the run": "run", "ignores the id of the workflow": "workflow"} {
+		results, err := (&server{fault: fault, holds: true}).run(t, "settling", false)
+		if found := results["settling: the id of the "+id+" is compared byte for byte"]; err != nil || found.Err == nil || !strings.Contains(found.Err.Error(), "so 200 is wanted: 400") {
+			t.Errorf("a server that holds and %s: %v, %v", fault, found.Err, err)
+		}
+	}
+}
+
 // Servers without a fault pass, whatever the contract leaves open.
 func TestNoFalseAlarm(t *testing.T) {
-	for name, s := range map[string]*server{"plain": {}, "below a prefix": {prefix: "/flows"}, "holds callbacks": {holds: true}} {
-		results, err := s.run(t, false)
+	named := func(workflow, run, state string) func(int) conformance.State {
+		return func(n int) conformance.State {
+			return conformance.State{Workflow: workflow, Run: run, State: fmt.Sprint(state, 99-n)}
+		}
+	}
+	for name, s := range map[string]*server{
+		"plain": {}, "below a prefix": {prefix: "/flows"}, "holds callbacks": {holds: true},
+		"ids that begin alike":    {name: named("w", "r", "step-")},
+		"ids of one letter":       {name: named("w", "r", "")},
+		"ids that end like SQL":   {name: named("50%", "a_", "_%_")},
+		"ids that are folders":    {name: named(".w", "..", ".")},
+		"long ids":                {name: named(strings.Repeat("W", 512), strings.Repeat("Run", 99), "é")},
+		"other projects with 401": {other: 401}, "other projects with 403": {other: 403}, "other projects with 404": {other: 404},
+	} {
+		results, err := s.run(t, "", false)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, r := range results {
-			if r.Err != nil || r.Skipped != "" && !s.holds {
+			if r.Err != nil || r.Skipped != "" && s.other == 0 {
 				t.Errorf("%s: %s: %s: %v %s", name, r.Group, r.Name, r.Err, r.Skipped)
 			}
 		}

@@ -6,18 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 )
 
 // preflight finds out whether the API is there, and what the server does with unknown states.
 func (r *runner) preflight(ctx context.Context) error {
-	l, err := newCaseList(r.options.ProjectID)
-	if err != nil {
-		return err
-	}
-	q, body := l.valid()
-	q.body = textOf(body)
+	q := r.probe
 	if err := r.check(ctx, q); err != nil {
 		return err
 	}
@@ -37,7 +34,7 @@ func (r *runner) preflight(ctx context.Context) error {
 	case !a.isOurs(), a.status == http.StatusNotFound && a.code != callback.CodeNotFound:
 		return fmt.Errorf("%w: %s is answered with %v; check the endpoint, and the path in it", ErrNoAPI, q.path, a)
 	case a.status == http.StatusTooManyRequests, a.status >= http.StatusInternalServerError:
-		return fmt.Errorf("%w: it answers callbacks with %v", ErrUnavailable, a)
+		return fmt.Errorf("%w: it answers callbacks with %v%s", ErrUnavailable, a, r.advice(a))
 	}
 	if r.holds = a.status == http.StatusOK; !r.holds {
 		return nil
@@ -52,4 +49,16 @@ func (r *runner) preflight(ctx context.Context) error {
 // isOurs reports whether an answer can be one of this API: an error with a code, or a success with an object.
 func (a answer) isOurs() bool {
 	return a.code != "" || a.status == http.StatusOK && bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("{"))
+}
+
+// advice returns what can be done about a server that is busy.
+func (r *runner) advice(a answer) string {
+	switch seconds, err := strconv.Atoi(a.header.Get("Retry-After")); {
+	case err == nil && time.Duration(seconds)*time.Second > r.options.Retry:
+		return fmt.Sprintf("; it asks to wait for %d s, which --retry must allow", seconds)
+	case r.holds:
+		return "; it holds callbacks for unknown states, and may hold no more"
+	default:
+		return ""
+	}
 }

@@ -40,6 +40,22 @@ type answer struct {
 	curl   string             // the request, as a command for a shell
 }
 
+// isBusy reports whether the request may be sent again, as a client would.
+func (a answer) isBusy() bool {
+	switch a.status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	default:
+		return false
+	}
+}
+
+// isOtherProject reports whether the answer may be about another project than that of the credentials: the contract
+// leaves to gateways how they refuse it.
+func (a answer) isOtherProject() bool {
+	return a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || a.status == http.StatusNotFound && a.code != callback.CodeNotFound
+}
+
 func (a answer) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%d %.200s", a.status, bytes.TrimSpace(a.body)))
 }
@@ -54,6 +70,8 @@ func (e noAnswer) Unwrap() error { return e.error }
 
 type runner struct {
 	endpoint  string
+	project   string
+	probe     request // a callback for an unknown state
 	published *contract.Contract
 	options   Options
 	holds     bool           // the server answers callbacks for unknown states with 200
@@ -64,11 +82,16 @@ type runner struct {
 
 const (
 	firstPause = 100 * time.Millisecond
-	// mostTries limits how often a request is sent that has no answer: it may be the request that the server cannot answer.
+	// mostTries limits how often a request is sent if there is no answer. The server may be unable to answer it.
 	mostTries = 5
 )
 
-// check returns what the contract says against a request that is meant to be allowed: somebody gave an id.
+// isKnown reports whether a state was opened, or will be.
+func (r *runner) isKnown(s State) bool {
+	return r.opened[s.key()] || r.options.IsKnown != nil && r.options.IsKnown(s.key())
+}
+
+// check returns why a request cannot be sent, or is not allowed by the contract, because of an id that somebody gave.
 func (r *runner) check(ctx context.Context, q request) error {
 	sent, err := http.NewRequestWithContext(ctx, q.method, r.endpoint+q.path, strings.NewReader(q.body))
 	if err != nil {
@@ -76,8 +99,11 @@ func (r *runner) check(ctx context.Context, q request) error {
 	}
 	sent.Header = q.header.Clone()
 	for name := range sent.Header {
-		if strings.ContainsFunc(sent.Header.Get(name), unicode.IsControl) { // RFC 9110, section 5.5
+		switch value := sent.Header.Get(name); { // RFC 9110, section 5.5
+		case strings.ContainsFunc(value, unicode.IsControl):
 			return fmt.Errorf("%s: has a control character", name)
+		case value != strings.TrimSpace(value):
+			return fmt.Errorf("%s: has a blank at an end", name)
 		}
 	}
 	operation, values := r.published.Match(sent)
@@ -93,7 +119,7 @@ func (r *runner) send(ctx context.Context, q request) (a answer, err error) {
 	for try := 1; ; try++ {
 		a, err = r.sendOnce(ctx, q)
 		var lost noAnswer
-		isBusy := err == nil && (a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable)
+		isBusy := err == nil && a.isBusy()
 		if ctx.Err() != nil || !isBusy && (try == mostTries || !errors.As(err, &lost) || lost.timeout) {
 			return a, err
 		}
@@ -129,6 +155,7 @@ func (r *runner) sendOnce(ctx context.Context, q request) (a answer, err error) 
 		return a, err
 	}
 	sent.Header = q.header.Clone()
+	sent.Close = r.options.Retry < 0 // a connection that was kept may have ended
 	if err := r.options.Authenticate(sent, []byte(q.body)); err != nil {
 		return a, err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
 )
@@ -26,18 +27,14 @@ func (r *runner) settle(ctx context.Context, c Case) error {
 		return skip(why)
 	}
 	for round := range max(c.Rounds, 1) {
-		state, err := r.state(ctx, c.State)
+		state, err := r.state(ctx, c)
 		switch {
 		case errors.Is(err, ErrNoState) && round > 0:
 			return nil
 		case errors.Is(err, ErrNoState):
-			return skip(noState)
+			return skip(NoState)
 		case err != nil:
 			return err
-		}
-		q, _ := c.callbackTo(state, nil, success)
-		if err := r.check(ctx, q); err != nil {
-			return sourceError{fmt.Errorf("a state with ids that the contract does not allow: %w", err)}
 		}
 		s := settling{ctx: ctx, r: r, c: c, state: state}
 		for _, step := range c.Steps {
@@ -49,44 +46,41 @@ func (r *runner) settle(ctx context.Context, c Case) error {
 	return nil
 }
 
-const noState = "there is no state that waits"
-
 // lacks returns why a case cannot be tried. No state is used up then.
 func (r *runner) lacks(c Case) string {
 	switch {
 	case r.options.Open == nil:
-		return noState
+		return NoState
 	case c.State == Expired && r.options.Expired == nil:
 		return "states with a short deadline cannot be opened here"
 	case c.MustRead && r.options.Received == nil:
 		return "the waiting side cannot be read here"
 	}
 	for _, step := range c.Steps {
-		switch {
-		case step.Cancel && r.options.Cancel == nil:
+		if step.Cancel && r.options.Cancel == nil {
 			return "states cannot be cancelled here"
-		case step.Vary != nil && r.holds:
-			return "the server holds callbacks for unknown states"
 		}
 	}
 	return ""
 }
 
 // state returns a state that no case has used.
-func (r *runner) state(ctx context.Context, status Status) (State, error) {
+func (r *runner) state(ctx context.Context, c Case) (State, error) {
 	open := r.options.Open
-	if status == Expired {
+	if c.State == Expired {
 		open = r.options.Expired
 	}
 	state, err := open(ctx)
 	if err != nil {
 		return state, sourceError{err}
 	}
-	key := State{Workflow: state.Workflow, Run: state.Run, State: state.State}
-	if r.opened[key] {
+	if r.opened[state.key()] {
 		return state, sourceError{fmt.Errorf("the state %s of the run %s was given before; each case needs a state of its own", state.State, state.Run)}
 	}
-	r.opened[key] = true
+	r.opened[state.key()] = true
+	if err := r.check(ctx, c.callbackTo(ids{r.project, state}, success)); err != nil {
+		return state, sourceError{fmt.Errorf("a state with ids that cannot be called back: %w", err)}
+	}
 	return state, nil
 }
 
@@ -103,11 +97,14 @@ func (s *settling) do(step Step) error {
 	case len(step.Send) > 1:
 		return s.race(step)
 	}
-	q, exists := s.c.callbackTo(s.state, step.Vary, step.Send[0])
-	if !exists {
-		return nil
+	to := ids{s.r.project, s.state}
+	if step.Vary != nil {
+		changed, isOther := step.Vary.change(to)
+		if to = changed; !isOther || s.r.isKnown(to.State) && to.project == s.r.project || s.r.check(s.ctx, s.c.callbackTo(to, success)) != nil {
+			return nil
+		}
 	}
-	a, err := s.r.send(s.ctx, q)
+	a, err := s.r.send(s.ctx, s.c.callbackTo(to, step.Send[0]))
 	if err != nil {
 		return err
 	}
@@ -121,6 +118,8 @@ func (s *settling) do(step Step) error {
 // judge returns what is wrong with the answer to the callback of a step.
 func (s *settling) judge(step Step, a answer) error {
 	switch {
+	case step.Vary != nil && s.r.holds && a.status == http.StatusOK:
+		return nil // whether this state has been settled, the next steps show
 	case step.AnyRefusal && (a.status < http.StatusBadRequest || a.status >= http.StatusInternalServerError):
 		return fmt.Errorf("the state must not be found: %v", a)
 	case step.AnyRefusal:
@@ -143,56 +142,54 @@ func (s *settling) judge(step Step, a answer) error {
 	return nil
 }
 
-// race sends two outcomes at once.
+// race sends callbacks at once.
 func (s *settling) race(step Step) error {
-	type result struct {
-		answer
-		body string
-		err  error
-	}
-	atOnce := func(requests map[string]request) (won, lost result) {
-		results := make(chan result, len(requests))
-		for body, q := range requests {
-			go func() {
-				r := *s.r // with a last request of its own
-				a, err := r.send(s.ctx, q)
-				results <- result{a, body, err}
-			}()
-		}
-		won, lost = <-results, <-results
-		if won.status != http.StatusOK {
-			won, lost = lost, won
-		}
-		return won, lost
-	}
-	requests, unknown := map[string]request{}, map[string]request{}
-	for _, body := range step.Send {
-		requests[body], _ = s.c.callbackTo(s.state, nil, body)
-		unknown[body], _ = s.c.callbackTo(State{Workflow: unknownID(), Run: unknownID(), State: unknownID()}, nil, body)
-	}
-	if one, two := atOnce(unknown); one.err != nil || two.err != nil { // connects twice, which would take longer than the race
-		return errors.Join(one.err, two.err)
-	}
-	won, lost := atOnce(requests)
-	s.r.curl = won.curl + "\n" + lost.curl
-	switch {
-	case won.err != nil || lost.err != nil:
-		return errors.Join(won.err, lost.err)
-	case won.status == http.StatusNotFound && lost.status == http.StatusNotFound:
-		return fmt.Errorf("the state waits, and was not found: %v", won)
-	case (won.status == http.StatusOK) == (lost.status == http.StatusOK):
-		return fmt.Errorf("of two different outcomes exactly one wins: %v, and %v", won, lost)
-	}
-	if err := lost.isRefusal(lost.body, http.StatusBadRequest, step.Code); err != nil {
-		return fmt.Errorf("the outcome that lost: %w", err)
-	}
-	if err := s.judge(settles(won.body), won.answer); err != nil {
+	unknown := State{Workflow: unknownID(), Run: unknownID(), State: unknownID()}
+	if _, err := s.atOnce(unknown, step.Send); err != nil { // connects, which would take longer than the race
 		return err
 	}
-	if err := s.do(again(won.body)); err != nil {
+	answers, err := s.atOnce(s.state, step.Send)
+	if err != nil {
+		return err
+	}
+	won := 0
+	if answers[won].status != step.Status {
+		won = 1
+	}
+	lost := answers[1-won]
+	if err := s.judge(settles(step.Send[won]), answers[won]); err != nil {
+		return err
+	}
+	switch {
+	case step.Code == "":
+		err = s.judge(again(step.Send[won]), lost)
+	case lost.status == step.Status:
+		err = fmt.Errorf("of two different outcomes exactly one wins: %v, and %v", answers[won], lost)
+	default:
+		err = lost.isRefusal(step.Send[1-won], http.StatusBadRequest, step.Code)
+	}
+	if err != nil {
+		return fmt.Errorf("the other one: %w", err)
+	}
+	if err := s.do(again(step.Send[won])); err != nil {
 		return fmt.Errorf("the outcome that won, again: %w", err)
 	}
-	return s.arrived(won.body)
+	return s.arrived(step.Send[won])
+}
+
+// atOnce sends two callbacks for a state at once, and returns their answers.
+func (s *settling) atOnce(to State, bodies []string) ([]answer, error) {
+	answers, errs := make([]answer, len(bodies)), make([]error, len(bodies))
+	var sending sync.WaitGroup
+	for i, body := range bodies {
+		sending.Go(func() {
+			r := *s.r // with a last request of its own
+			answers[i], errs[i] = r.send(s.ctx, s.c.callbackTo(ids{s.r.project, to}, body))
+		})
+	}
+	sending.Wait()
+	s.r.curl = answers[0].curl + "\n" + answers[1].curl
+	return answers, errors.Join(errs...)
 }
 
 // execution returns the execution of an answer that must be a success.

@@ -33,11 +33,6 @@ func refused(body string, status int, code callback.ErrorCode) Step {
 func (l *caseList) settling(name string, steps ...Step) *Case {
 	q, _ := l.valid()
 	q.path = l.operation.Path
-	for _, p := range l.operation.Parameters {
-		if p.Name == "project_id" {
-			q.set(p.In, p.Name, l.example(p))
-		}
-	}
 	q.header.Set("X-Workflow-Run-Id", "{run_id}")
 	q.header.Set("X-Workflow-State-Id", "{state_id}")
 	l.cases = append(l.cases, Case{Group: "settling", Name: name, Allowed: true, request: q, State: Waiting, Steps: steps})
@@ -54,14 +49,22 @@ func (l *caseList) settlingCases() {
 	} {
 		l.settling(e.name, settles(e.body), arrived(e.body))
 	}
+	// It is taken, and answered again, also where it cannot be read.
 	all := `{"result":"success","output":{"big":12345678901234567890123456789,"small":0.1000000000000000055511151231257827,"one":1.0,` +
-		`"zero":-0,"huge":1e400,"text":"é😀\u0000 \"\\","decomposed":"e\u0301","__proto__":{"a":1},"":"unnamed","deep":[[{"a":null}]],` +
+		`"zero":-0,"huge":1e400,"text":"é😀\u0000 \"\\","decomposed":"e\u0301","__proto__":{"a":1},"":"unnamed","$a.b":1,"deep":[[{"a":null}]],` +
 		`"long":"` + strings.Repeat("long ", 2000) + `"}}`
+	l.settling("an output with every kind of value is answered with the execution", settles(all), again(all))
 	l.settling("every digit and character of the output arrives", settles(all), arrived(all)).MustRead = true
 	l.repeatCases()
 	l.conflictCases()
-	l.settling("a refused callback changes nothing",
-		refused(`{"result":"success","output":[]}`, http.StatusBadRequest, callback.CodeInvalid), settles(fail), arrived(fail))
+	var steps []Step
+	for _, body := range []string{
+		`{"result":"success","output":[]}`, `{"result":"success"`, `{"result":"success","output":{"a":1,"a":2}}`,
+		`{"result":"success","output":{"a":"\ud800"}}`, `{"result":"success","output":{"a":` + strings.Repeat("[", l.operation.Depth) + strings.Repeat("]", l.operation.Depth) + `}}`,
+	} {
+		steps = append(steps, refused(body, http.StatusBadRequest, callback.CodeInvalid))
+	}
+	l.settling("a refused callback changes nothing", append(steps, settles(fail), arrived(fail))...)
 	l.idCases()
 	l.settling("a cancelled state is not found", Step{Cancel: true},
 		refused(success, http.StatusNotFound, callback.CodeCancelled), refused(fail, http.StatusNotFound, callback.CodeCancelled))
@@ -69,7 +72,9 @@ func (l *caseList) settlingCases() {
 		refused(success, http.StatusNotFound, callback.CodeExpired), refused(fail, http.StatusNotFound, callback.CodeExpired)).State = Expired
 	race := refused(success, http.StatusOK, callback.CodeConflict)
 	race.Send = append(race.Send, other)
-	l.settling("of two outcomes that race, one wins", race).Rounds = 5 // at the end, because it takes many states
+	l.settling("of two outcomes that race, one wins", race).Rounds = 5 // at the end, because they take many states
+	same := Step{Send: []string{success, success}, Status: http.StatusOK}
+	l.settling("the same outcome twice at once is answered twice", same).Rounds = 5
 }
 
 // repeatCases send an outcome again, in other words.
@@ -77,9 +82,16 @@ func (l *caseList) repeatCases() {
 	for _, e := range []struct{ name, first, second string }{
 		{"the same outcome again is answered as the first time", `{"result":"success","output":{"a":1,"b":[1.50,{"c":"é"}]}}`, "{ \"output\": {\"b\":[1.50,{\"c\":\"\\u00e9\"}], \"a\":1},\n\"result\":\"success\"}"},
 		{"the same failure again is answered as the first time", fail, fail},
+		{"members that are not declared make no other outcome", success, `{"result":"success","output":{"a":1},"trace":"2"}`},
 		{"null and {} are the same output of a failure", `{"result":"fail","output":null}`, `{"result":"fail","output":{}}`},
 	} {
 		l.settling(e.name, settles(e.first), again(e.second), arrived(e.first))
+	}
+	for _, e := range l.operation.Edges {
+		if text, isText := e.Value.(string); e.In == "body" && e.Name == "error" && e.Allowed && isText {
+			body := textOf(map[string]any{"result": "fail", "error": text, "output": map[string]any{}})
+			l.settling("an error that "+e.Claim+" arrives", settles(body), again(body), arrived(body))
+		}
 	}
 }
 
@@ -111,8 +123,11 @@ func (l *caseList) conflictCases() {
 
 // idCases call back with ids that differ a little from those of a state that waits.
 func (l *caseList) idCases() {
-	l.settling("the state belongs to its project",
-		Step{Send: []string{other}, Vary: &Vary{"project_id", Another}, AnyRefusal: true}, settles(success), arrived(success))
+	var projects []Step
+	for _, how := range []How{LastLetter, SmallLetters, Capitals} {
+		projects = append(projects, Step{Send: []string{other}, Vary: &Vary{"project_id", how}, AnyRefusal: true})
+	}
+	l.settling("the state belongs to its project", append(projects, settles(success), arrived(success))...)
 	for _, e := range []struct {
 		name, id string
 		more     []How

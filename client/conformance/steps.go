@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
@@ -20,11 +21,11 @@ const (
 
 // A Step is what a case about a state does next. It sends callbacks, or cancels the state, or reads what has arrived.
 type Step struct {
-	// Send are the bodies of callbacks for the state. Of several, which are sent at once, exactly one has the answer
-	// Status, and the others are refused with Code; sent again, that one is answered with the same execution, and it
-	// is what arrives.
+	// Send are the bodies of callbacks for the state. Several are sent at once. With a Code, exactly one of them is
+	// answered with Status, and the others are refused with Code; sent again, that one is answered with the same
+	// execution, and it is what arrives. Without, all are answered with Status and the same execution.
 	Send []string `json:"send,omitempty"`
-	// Vary sends them for a state with other ids.
+	// Vary sends them for other ids. A server that holds callbacks for unknown states may answer 200 then.
 	Vary *Vary `json:"vary,omitempty"`
 	// Status is the answer, and Code that of a refusal.
 	Status int                `json:"status,omitempty"`
@@ -37,25 +38,25 @@ type Step struct {
 	// Cancel cancels the state.
 	Cancel bool `json:"cancel,omitempty"`
 
-	// Arrived is a body whose outcome is what the waiting side has received, if it can be read. A null as output has
-	// become {}.
+	// Arrived is a body whose outcome is what the waiting side has received, if it can be read. If the body has null as
+	// its output, {} has arrived.
 	Arrived string `json:"arrived,omitempty"`
 }
 
-// A Vary changes an id of a state. A step is left out if the id stays the same, or becomes empty.
+// A Vary changes an id. A step is left out if the id stays the same, or becomes one that the contract does not allow, or
+// of another state that the case knows.
 type Vary struct {
 	ID  string `json:"id"` // project_id, workflow_id, run_id or state_id
 	How How    `json:"how"`
 }
 
-// How an id is changed.
+// How an id is changed. A letter is a code point.
 type How string
 
 // The changes of ids.
 const (
-	Another      How = "is another" // only of project_id
-	SmallLetters How = "in small letters"
-	Capitals     How = "in capitals"
+	SmallLetters How = "in small letters" // of ASCII
+	Capitals     How = "in capitals"      // of ASCII
 	LastLetter   How = "with another last letter"
 	Shorter      How = "without its last letter"
 	Moved        How = "with its last letter before the next id" // of workflow_id and run_id
@@ -64,19 +65,25 @@ const (
 	Space        How = "with a space behind it" // only of workflow_id: blanks around headers are not theirs
 )
 
-// varied returns a state with a changed id, and whether there is such a change.
-func (v Vary) varied(s State) (changed State, isOther bool) {
-	ids := []*string{&s.Workflow, &s.Run, &s.State}
-	at := map[string]int{"workflow_id": 0, "run_id": 1, "state_id": 2}[v.ID]
-	id := ids[at]
+// ids are what a callback is for.
+type ids struct {
+	project string
+	State
+}
+
+// change returns ids of which one is changed, and whether that is a change.
+func (v Vary) change(of ids) (changed ids, isOther bool) {
+	all := []*string{&of.project, &of.Workflow, &of.Run, &of.State.State}
+	at := map[string]int{"project_id": 0, "workflow_id": 1, "run_id": 2, "state_id": 3}[v.ID]
+	id := all[at]
 	before := *id
 	_, size := utf8.DecodeLastRuneInString(before)
 	start, last := before[:len(before)-size], before[len(before)-size:]
 	switch v.How {
 	case SmallLetters:
-		*id = strings.ToLower(before)
+		*id = inASCII(before, unicode.ToLower)
 	case Capitals:
-		*id = strings.ToUpper(before)
+		*id = inASCII(before, unicode.ToUpper)
 	case LastLetter:
 		if *id = start + "x"; last == "x" {
 			*id = start + "y"
@@ -84,7 +91,7 @@ func (v Vary) varied(s State) (changed State, isOther bool) {
 	case Shorter:
 		*id = start
 	case Moved:
-		*id, *ids[at+1] = start, last+*ids[at+1]
+		*id, *all[at+1] = start, last+*all[at+1]
 	case Underscore:
 		*id = start + "_"
 	case Percent:
@@ -92,24 +99,27 @@ func (v Vary) varied(s State) (changed State, isOther bool) {
 	case Space:
 		*id += " "
 	}
-	return s, *id != before && *id != ""
+	return of, *id != before && *id != "." && *id != ".." // which proxies take for folders
 }
 
-// callbackTo returns the request of a callback for a state, or false if there is none.
-func (c Case) callbackTo(s State, vary *Vary, body string) (q request, exists bool) {
-	q = c.request
-	if vary != nil && vary.How == Another {
-		q.path = strings.Replace(q.path, "/v2/", "/v2/another-", 1)
-	} else if vary != nil {
-		if s, exists = vary.varied(s); !exists {
-			return q, false
+// inASCII maps the ASCII letters of a text.
+func inASCII(text string, mapping func(rune) rune) string {
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return r
 		}
-	}
-	q.path = strings.ReplaceAll(q.path, "{workflow_id}", url.PathEscape(s.Workflow))
+		return mapping(r)
+	}, text)
+}
+
+// callbackTo returns the request of a callback.
+func (c Case) callbackTo(to ids, body string) request {
+	q := c.request
+	q.path = strings.NewReplacer("{project_id}", url.PathEscape(to.project), "{workflow_id}", url.PathEscape(to.Workflow)).Replace(q.path)
 	q.header = http.Header{}
 	for name, values := range c.header {
-		q.header.Set(name, strings.NewReplacer("{run_id}", s.Run, "{state_id}", s.State).Replace(values[0]))
+		q.header.Set(name, strings.NewReplacer("{run_id}", to.Run, "{state_id}", to.State.State).Replace(values[0]))
 	}
 	q.body = body
-	return q, true
+	return q
 }

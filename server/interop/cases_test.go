@@ -15,7 +15,13 @@ import (
 
 // The conformance cases as data say all that a program in another language needs.
 func TestCasesInPython(t *testing.T) {
-	s := servertest.Start(t, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"))
+	for name, flags := range map[string][]string{"refuses unknown states": nil, "holds callbacks": {"--unknown", "hold"}} {
+		t.Run(name, func(t *testing.T) { runCases(t, flags) })
+	}
+}
+
+func runCases(t *testing.T, flags []string) {
+	s := servertest.Start(t, append(flags, "--engine", "sqlite:"+filepath.Join(t.TempDir(), "waits.db"))...)
 	c, err := client.New(s.URL, "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,7 @@ func TestCasesInPython(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		output, err := exec.CommandContext(t.Context(), "python3", "testdata/run_cases.py", s.URL, filepath.Join(folder, "cases"), filepath.Join(folder, "states")).CombinedOutput()
+		output, err := exec.CommandContext(t.Context(), "python3", "testdata/run_cases.py", s.URL, "shop", filepath.Join(folder, "cases"), filepath.Join(folder, "states")).CombinedOutput()
 		return string(output), err
 	}
 	if text, err := run(); err != nil || !strings.HasSuffix(text, " tried, 0 failed\n") || strings.HasPrefix(text, "0 ") {

@@ -32,8 +32,9 @@ callbacks keeps them.
 What settling a state means is tested if there are states that wait: --waits opens them with this
 project's API (and needs --project-id), --open-with runs a command that opens one and prints its ids
 as JSON, --states has a file with one such object on each line. Each case takes a state of its own, and
-the race at the end up to five; "--list --only settling:" prints them. Exits with 1 if the service does
-not conform.
+the last two take up to five each; "--list --only settling:" prints them. Some also call back ids that
+differ in one letter, so do not give it states of others that do. Exits with 1 if the service does not
+conform.
 
 The report has each failure with the request as a command for curl in bash. It is written also if the
 run ends before its time.
@@ -76,8 +77,8 @@ func (a *app) conform(ctx context.Context, f conformanceFlags) error {
 	case a.endpoint == "":
 		return fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
 	}
-	if a.attempt <= 0 {
-		return fmt.Errorf("%w: --attempt-timeout %s: want a time above 0", errUsage, a.attempt)
+	if a.attempt <= 0 || a.retry < 0 {
+		return fmt.Errorf("%w: --attempt-timeout %s, --retry %s: want a time above 0, and one that is not negative", errUsage, a.attempt, a.retry)
 	}
 	if err := conformance.CheckEndpoint(a.endpoint); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -109,7 +110,7 @@ func (a *app) conform(ctx context.Context, f conformanceFlags) error {
 	if err != nil {
 		return err
 	}
-	return conforms(tallyOf(results))
+	return conforms(results, f)
 }
 
 // chosen returns the cases that the flags select.
@@ -210,12 +211,26 @@ func tallyOf(results []conformance.Result) (t tally) {
 	return t
 }
 
-// conforms returns the error of a service that does not conform.
-func conforms(t tally) error {
-	if t.failed == 0 {
-		return nil
+// conforms returns the error of a service that does not conform, or of a run that has shown too little.
+func conforms(results []conformance.Result, f conformanceFlags) error {
+	t, lacking, most := tallyOf(results), 0, 0
+	for _, r := range results {
+		if r.Skipped == conformance.NoState {
+			lacking++
+		}
+		if r.State == conformance.Waiting {
+			most += max(r.Rounds, 1)
+		}
 	}
-	return fmt.Errorf("%w does not conform: %d of %d cases failed", errService, t.failed, t.failed+t.passed)
+	switch {
+	case t.failed > 0:
+		return fmt.Errorf("%w does not conform: %d of %d cases failed", errService, t.failed, t.failed+t.passed)
+	case lacking > 0 && f.states != "":
+		return fmt.Errorf("%w: --states %s: %d cases had no state; give it %d", errUsage, f.states, lacking, most)
+	case t.passed == 0 && t.skipped > 0:
+		return fmt.Errorf("%w: nothing was tried: give it states with --waits, --open-with or --states", errUsage)
+	}
+	return nil
 }
 
 // printConformance prints the failed cases, what was skipped and why, and a summary.

@@ -230,10 +230,20 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.run(t, 0, "waits", "open", "--workflow-id", "w", "--run-id", "r", "--state-id", "s")
-	text, _ = s.run(t, 0, "conformance", "--only", "settling: a", "--states", states, "--json")
-	if strings.Count(text, `"status":"passed"`) != 1 || !strings.Contains(text, `"skipped":"there is no state that waits"`) {
-		t.Errorf("conformance --states with one state printed\n%s\nwant one case that passed", text)
+	text, stderr := s.run(t, 2, "conformance", "--only", "settling: a", "--states", states, "--json")
+	if strings.Count(text, `"status":"passed"`) != 1 || !strings.Contains(text, `"skipped":"there is no state that waits"`) || !strings.Contains(stderr, "cases had no state; give it ") {
+		t.Errorf("conformance --states with one state printed\n%s%s\nwant one case that passed", text, stderr)
 	}
+	if err := os.WriteFile(states, []byte("\ufeff{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := s.run(t, 2, "conformance", "--states", states); !strings.Contains(stderr, "line 1") || !strings.Contains(stderr, "want an object") {
+		t.Errorf("conformance --states with a byte order mark: stderr %q", stderr)
+	}
+	if _, stderr := s.run(t, 2, "conformance", "--only", "settling"); !strings.Contains(stderr, "nothing was tried") {
+		t.Errorf("conformance that tries nothing: stderr %q", stderr)
+	}
+	s.run(t, 0, "conformance", "--only", "settling: a success without", "--open-with", "sleep 9 & "+opener)
 	s.run(t, 2, "conformance", "--waits", "--states", states)
 	if _, stderr := s.run(t, 2, "conformance", "--open-with", "echo nothing to open >&2; exit 3"); !strings.Contains(stderr, "nothing to open") {
 		t.Errorf("conformance with a command that fails: stderr %q", stderr)
@@ -268,9 +278,9 @@ func TestConformance(t *testing.T) {
 		}
 		s.run(t, 2, slices.Insert(slices.Clone(wrong), at, "conformance")...)
 	}
-	for command, says := range map[string]string{"sleep 30": "has not ended within 1s", "exit 3": "exit status 3", "echo '{}'": "want workflow_id"} {
+	for command, says := range map[string]string{"sleep 30": "has not ended within 1s", "exit 3": "exit status 3", "echo '{}'": "want an object"} {
 		text, stderr := s.run(t, 2, "--attempt-timeout", "1s", "conformance", "--open-with", command)
-		if !strings.Contains(stderr, says) || !strings.Contains(text, " request ") {
+		if !strings.Contains(stderr, says) || strings.Contains(stderr, command) && command != "echo '{}'" || !strings.Contains(text, " request ") {
 			t.Errorf("--open-with %s: %s; stdout %s; want %q, and what was found until then", command, stderr, text, says)
 		}
 	}
@@ -289,7 +299,7 @@ func TestConformance(t *testing.T) {
 	}
 	s.run(t, 5, "--endpoint", secure.URL, "conformance")
 	s.run(t, 1, "--endpoint", secure.URL, "--cacert", certificate, "conformance")
-	text, stderr := s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--junit", report)
+	text, stderr = s.run(t, 1, "--endpoint", sloppy.URL, "conformance", "--junit", report)
 	if !strings.Contains(text, "FAILED  body: result is left out") || !strings.Contains(text, "curl -i -X POST") || !strings.Contains(stderr, "does not conform") {
 		t.Errorf("conformance against a wrong server printed\n%s%s\nwant failed cases", text, stderr)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -11,8 +10,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/flowcallback/flowcallback/client"
 	"github.com/flowcallback/flowcallback/client/conformance"
@@ -47,28 +47,45 @@ func (a *app) conformanceOptions(f conformanceFlags) (conformance.Options, error
 	case f.openWith != "":
 		options.Open = func(ctx context.Context) (conformance.State, error) { return openWith(ctx, f.openWith, a.attempt) }
 	case f.states != "":
-		text, err := os.ReadFile(f.states)
+		states, err := readStates(f.states)
 		if err != nil {
-			return options, fmt.Errorf("%w: --states: %w", errUsage, err)
+			return options, err
 		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			return options, fmt.Errorf("%w: --states %s: there is no state in it", errUsage, f.states)
-		}
-		lines, number := bufio.NewScanner(bytes.NewReader(text)), 0
+		options.IsKnown = func(s conformance.State) bool { return slices.Contains(states, s) }
 		options.Open = func(context.Context) (conformance.State, error) {
-			for lines.Scan() {
-				number++
-				if line := strings.TrimSpace(lines.Text()); line != "" {
-					return readState(fmt.Sprintf("--states %s, line %d", f.states, number), []byte(line))
-				}
+			if len(states) == 0 {
+				return conformance.State{}, conformance.ErrNoState
 			}
-			if err := lines.Err(); err != nil {
-				return conformance.State{}, fmt.Errorf("--states %s, line %d: %w", f.states, number+1, err)
-			}
-			return conformance.State{}, conformance.ErrNoState
+			state := states[0]
+			states = states[1:]
+			return state, nil
 		}
 	}
 	return options, nil
+}
+
+// readStates returns the states in a file.
+func readStates(path string) (states []conformance.State, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --states: %w", errUsage, err)
+	}
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		state, err := readState(line)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --states %s, line %d: %w", errUsage, path, number, err)
+		}
+		states = append(states, state)
+	}
+	if len(states) == 0 {
+		return nil, fmt.Errorf("%w: --states %s: there is no state in it", errUsage, path)
+	}
+	return states, nil
 }
 
 // openWith returns the state that a command opens within a time.
@@ -84,20 +101,28 @@ func openWith(ctx context.Context, command string, within time.Duration) (confor
 	case ctx.Err() != nil:
 		return conformance.State{}, ctx.Err()
 	case limited.Err() != nil:
-		return conformance.State{}, fmt.Errorf("--open-with %s: it has not ended within %s (--attempt-timeout)", command, within)
-	case err != nil:
-		return conformance.State{}, fmt.Errorf("--open-with %s: %w: it printed %q", command, err, bytes.TrimSpace(problem.Bytes()))
+		return conformance.State{}, fmt.Errorf("--open-with: the command has not ended within %s (--attempt-timeout)", within)
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay): // something that it has started still runs
+		return conformance.State{}, fmt.Errorf("--open-with: the command: %w: it printed %q", err, bytes.TrimSpace(problem.Bytes()))
 	}
-	return readState("--open-with", output)
+	state, err := readState(output)
+	if err != nil {
+		err = fmt.Errorf("--open-with: the command printed %w", err)
+	}
+	return state, err
 }
 
-func readState(flag string, text []byte) (state conformance.State, err error) {
+// readState reads a state as JSON.
+func readState(text []byte) (state conformance.State, err error) {
 	err = json.Unmarshal(text, &state)
-	if err == nil && (state.Workflow == "" || state.Run == "" || state.State == "") {
-		err = errors.New(`want workflow_id, run_id and state_id`)
+	switch {
+	case err == nil && !utf8.Valid(text):
+		err = errors.New("it is not UTF-8")
+	case err == nil && (state.Workflow == "" || state.Run == "" || state.State == ""):
+		err = errors.New("an id is missing")
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %q: %w", flag, text, err)
+		err = fmt.Errorf(`%.200q: %w; want an object {"workflow_id":…,"run_id":…,"state_id":…}`, text, err)
 	}
 	return state, err
 }
@@ -109,7 +134,7 @@ func (a *app) statesOfWaits(options *conformance.Options) error {
 		return err
 	}
 	open := func(ctx context.Context, timeout time.Duration) (conformance.State, error) {
-		key := client.State{Workflow: "conformance", Run: "Run-" + rand.Text(), State: "State-" + rand.Text()}
+		key := client.State{Workflow: "conformance é+", Run: "Run-" + rand.Text(), State: "State-" + rand.Text()}
 		wait, err := c.Waits.Open(ctx, key, client.OpenOptions{Timeout: timeout, Title: "A test of flowcallback conformance"})
 		return conformance.State{Workflow: key.Workflow, Run: key.Run, State: key.State, WaitID: wait.WaitID}, err
 	}
