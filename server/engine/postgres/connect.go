@@ -69,7 +69,7 @@ func withoutURL(err error) error {
 // prepared: in transaction mode the next one may run elsewhere.
 func (l *location) findPooler(ctx context.Context, c *pgx.Conn) error {
 	var pid uint32
-	if err := c.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid); err != nil {
+	if err := c.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&pid); err != nil {
 		return err
 	}
 	if pid == c.PgConn().PID() {
