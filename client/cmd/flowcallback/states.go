@@ -80,6 +80,7 @@ func readStates(path string) (states []conformance.State, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: --states %s, line %d: %w", errUsage, path, number, err)
 		}
+		state.WaitID = "" // nothing here reads or cancels a wait
 		states = append(states, state)
 	}
 	if len(states) == 0 {
