@@ -82,7 +82,7 @@ func TestPostgresChaos(t *testing.T) {
 	})
 	t.Run("proxy that drops answers", func(t *testing.T) {
 		c, name := startPostgres(t)
-		proxy, err := postgrestest.StartProxy(c)
+		proxy, err := postgrestest.StartProxy(c.Port)
 		if err != nil {
 			t.Fatal(err)
 		}

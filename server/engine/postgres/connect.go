@@ -25,8 +25,8 @@ const ownReaders = 3
 // A location says how to connect.
 type location struct {
 	config  *pgxpool.Config
-	pooled  bool // through a pooler
 	hasMode bool // the URL says how statements are executed
+	pooled  bool // through a pooler (findPooler)
 }
 
 func parse(url string) (location, error) {
@@ -47,12 +47,7 @@ func parse(url string) (location, error) {
 	if c.ValidateConnect == nil {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	mode := config.ConnConfig.DefaultQueryExecMode
-	return location{
-		config:  config,
-		pooled:  mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol, // whoever asks for it has a pooler
-		hasMode: strings.Contains(url, "default_query_exec_mode"),
-	}, nil
+	return location{config: config, hasMode: strings.Contains(url, "default_query_exec_mode")}, nil
 }
 
 // withoutURL returns the reason of a parse error without the URL, which may have a password.
@@ -65,25 +60,23 @@ func withoutURL(err error) error {
 }
 
 // findPooler finds out whether there is a pooler in front of the server that c is connected to. A pooler gives each of
-// its connections a process id of its own. Unless the URL says otherwise, statements are then executed without being
-// prepared: in transaction mode the next one may run elsewhere.
-func (l *location) findPooler(ctx context.Context, c *pgx.Conn) error {
+// its connections a process id of its own. In transaction mode the next statement may run on another connection of the
+// server, so statements are then executed without being prepared, unless the URL says how. It reports whether that is
+// new, so that c must not be used any more.
+func (l *location) findPooler(ctx context.Context, c *pgx.Conn) (isNew bool, err error) {
 	var pid uint32
 	if err := c.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&pid); err != nil {
-		return err
+		return false, err
 	}
-	if pid == c.PgConn().PID() {
-		return nil
+	if l.pooled = pid != c.PgConn().PID(); !l.pooled || l.hasMode {
+		return false, nil
 	}
-	l.pooled = true
-	if !l.hasMode {
-		l.config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	}
-	return nil
+	l.config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	return true, nil
 }
 
 // pool returns connections that read. They are made when they are needed. A read that is given up is cancelled, but not
-// through a pooler: pgbouncer 1.18 to 1.20 crashes if a notification arrives during a cancel request
+// through a pooler: pgbouncer 1.18 to 1.20 crashes if a message such as a notification arrives during a cancel request
 // (github.com/pgbouncer/pgbouncer/issues/822).
 func (l location) pool(ctx context.Context, connections int32) (*pgxpool.Pool, error) {
 	config := l.config.Copy()
@@ -94,8 +87,8 @@ func (l location) pool(ctx context.Context, connections int32) (*pgxpool.Pool, e
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// neverCancel stops pgx from sending cancel requests for statements that it gives up. It sends them on a new connection,
-// so only connecting may dial.
+// neverCancel stops pgx from sending cancel requests for statements that it gives up. pgx opens a connection for each, so
+// dialling is refused except while pgx connects.
 func neverCancel(c *pgx.ConnConfig) {
 	dial := c.DialFunc
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -107,7 +100,7 @@ func neverCancel(c *pgx.ConnConfig) {
 	c.Tracer = connecting{}
 }
 
-// connecting marks the contexts in which pgx connects. It is a tracer, because only tracers see all of them.
+// connecting marks the contexts in which pgx connects. Only a tracer can mark those of a pool.
 type connecting struct{}
 
 // TraceConnectStart implements pgx.ConnectTracer.

@@ -3,8 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/flowcallback/flowcallback/server/engine/postgres/postgrestest"
 	"github.com/flowcallback/flowcallback/server/engine/store"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // balanced sends each call to the next of several copies, as a load balancer does.
@@ -109,16 +109,7 @@ func TestTwoCopies(t *testing.T) {
 
 // A pooler in transaction mode gives each statement another connection, and delivers no notifications.
 func TestPooler(t *testing.T) {
-	_ = database(t)
-	pooler, err := postgrestest.StartPooler(cluster)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := pooler.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	pooler := startPooler(t)
 	pooled := func(_ *testing.T, url string) string { return pooler.URL(url) }
 	t.Run("callbacks", func(t *testing.T) {
 		enginetest.Callbacks(t, func(t *testing.T) *enginetest.Subject {
@@ -130,7 +121,22 @@ func TestPooler(t *testing.T) {
 	t.Run("hold", func(t *testing.T) { enginetest.Hold(t, startBalanced(postgres.Options{HoldUnknown: true}, pooled)) })
 }
 
-// A pooler may take a LISTEN and deliver nothing.
+func startPooler(t *testing.T) *postgrestest.Pooler {
+	t.Helper()
+	_ = database(t)
+	pooler, err := postgrestest.StartPooler(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := pooler.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return pooler
+}
+
+// What is between may take a LISTEN and deliver nothing.
 func TestNotificationsThatDoNotArriveAreNotReliedOn(t *testing.T) {
 	proxy, url := proxied(t)
 	e := newCopies(t, url, postgres.Options{}).start(t)
@@ -143,49 +149,102 @@ func TestNotificationsThatDoNotArriveAreNotReliedOn(t *testing.T) {
 	}
 }
 
-// A cancel request can crash pgbouncer, and with it the connections of everybody. pgx would send it to the first host
-// of the URL if the connection is a socket.
+// A cancel request can crash pgbouncer, and with it the connections of everybody.
 func TestNothingIsCancelledThroughAPooler(t *testing.T) {
-	for mode, isPooled := range map[string]bool{"cache_statement": false, "exec": true, "simple_protocol": true} {
-		for _, isSocket := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, socket %t", mode, isSocket), func(t *testing.T) {
-				proxy, url := proxied(t)
-				direct, reads := cluster.URL(nameOf(url)), url
-				if isSocket {
-					proxy.Drop(func([]byte) bool { return true })
-					reads = cluster.SocketURL(nameOf(url), proxy.Port())
-				}
-				c := newCopies(t, withParameter(withParameter(reads, "pool_max_conns=1"), "default_query_exec_mode="+mode), postgres.Options{})
-				e := c.start(t)
-				read, answer := stuckRead(t, e, direct)
-				if isPooled {
-					read.leave()
-					read.unlock()
-					if err := <-answer; err != nil {
-						t.Errorf("GetWait whose caller has left = %v, want its result: the read goes on", err)
-					}
-					read, answer = stuckRead(t, e, direct)
-				}
-				closed := make(chan struct{})
-				go func() { c.close(t); close(closed) }()
-				if err := <-answer; !errors.Is(err, store.ErrClosed) {
-					t.Errorf("GetWait during Close = %v, want %v", err, store.ErrClosed)
-				}
+	for name, port := range map[string]func() int{
+		"directly": func() int { return cluster.Port },
+		"pooled":   func() int { return startPooler(t).Port() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			direct := database(t)
+			proxy, err := postgrestest.StartProxy(port())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer proxy.Stop()
+			c := newCopies(t, proxy.URL(nameOf(direct))+"?pool_max_conns=1", postgres.Options{})
+			e := c.start(t)
+			isPooled := name == "pooled"
+			read, answer := stuckRead(t, e, direct)
+			if isPooled {
+				read.leave()
 				read.unlock()
-				<-closed
-				if cancels := proxy.Cancels(); cancels == 0 != isPooled {
-					t.Errorf("%d cancel requests", cancels)
+				if err := <-answer; err != nil {
+					t.Errorf("GetWait whose caller has left = %v, want its result: the read goes on", err)
 				}
-			})
+				read, answer = stuckRead(t, e, direct)
+			}
+			closed := make(chan struct{})
+			go func() { c.close(t); close(closed) }()
+			if err := <-answer; !errors.Is(err, store.ErrClosed) {
+				t.Errorf("GetWait during Close = %v, want %v", err, store.ErrClosed)
+			}
+			<-closed
+			read.unlock()
+			if cancels := proxy.Cancels(); cancels == 0 != isPooled {
+				t.Errorf("%d cancel requests", cancels)
+			}
+		})
+	}
+}
+
+// A connection that writes sends no cancel request, whatever pgx takes for the address of its server: if it is a socket,
+// the first host of the URL.
+func TestWritersNeverCancel(t *testing.T) {
+	direct := database(t)
+	first, err := postgrestest.StartProxy(cluster.Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Stop()
+	drops := false
+	first.Drop(func([]byte) bool { return drops })
+	for url, isSocket := range map[string]bool{first.URL(nameOf(direct)): false, cluster.SocketURL(nameOf(direct), first.Port()): true} {
+		drops = isSocket
+		c, err := postgres.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if _, err := c.Exec(ctx, "SELECT pg_sleep(1)"); err == nil {
+			t.Error("the statement was not given up")
+		}
+		cancel()
+		<-c.PgConn().CleanupDone()
+		if cancels := first.Cancels(); cancels != 0 {
+			t.Errorf("%s: %d cancel requests", url, cancels)
 		}
 	}
 }
 
-func withParameter(url, parameter string) string {
-	if strings.Contains(url, "?") {
-		return url + "&" + parameter
+// Through a pooler, PostgreSQL itself ends a read that takes too long: the pooler forgets it, and nobody cancels it.
+func TestReadsThroughAPoolerEnd(t *testing.T) {
+	pooler := startPooler(t)
+	e := newCopies(t, pooler.URL(database(t)), postgres.Options{}).start(t)
+	got := ""
+	patient, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := e.Acquire(patient, func(ctx context.Context, c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, "SELECT current_setting('statement_timeout')").Scan(&got)
+	})
+	if err != nil || got != "10s" {
+		t.Errorf("statement_timeout of a read = %q, %v; want 10s", got, err)
 	}
-	return url + "?" + parameter
+}
+
+// An Open that fails in the middle has an error.
+func TestOpenThatIsGivenUp(t *testing.T) {
+	pooler := startPooler(t)
+	url := pooler.URL(database(t))
+	for i := range 60 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Millisecond/4)
+		if e, err := postgres.Open(ctx, url, postgres.Options{Logger: slog.New(slog.DiscardHandler)}); err == nil {
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		cancel()
+	}
 }
 
 // stuck is a read that the database does not answer yet.
@@ -226,7 +285,8 @@ func stuckRead(t *testing.T, e *postgres.Engine, direct string) (read stuck, ans
 
 // pgx dials a server twice for some values of target_session_attrs.
 func TestServerThatIsDialledTwice(t *testing.T) {
-	e := newCopies(t, database(t)+"?target_session_attrs=prefer-standby&default_query_exec_mode=exec", postgres.Options{}).start(t)
+	url := startPooler(t).URL(database(t))
+	e := newCopies(t, url+"?target_session_attrs=prefer-standby", postgres.Options{}).start(t)
 	if _, _, err := e.OpenWait(t.Context(), "p", request("s"), ""); err != nil {
 		t.Error(err)
 	}

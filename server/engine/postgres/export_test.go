@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/flowcallback/flowcallback/gen/waits"
 )
 
@@ -81,4 +84,18 @@ func (e *Engine) WaitForNotifications(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Connect returns a connection that writes.
+func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
+	l, err := parse(url)
+	if err != nil {
+		return nil, err
+	}
+	return l.connect(ctx, func(string) {})
+}
+
+// Acquire runs do with a connection of those for callers.
+func (e *Engine) Acquire(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
+	return e.acquire(ctx, e.readers, do)
 }

@@ -42,20 +42,11 @@ CREATE TABLE flowcallback.version (
 
 // prepare checks the server, and creates the tables if there are none.
 func (e *Engine) prepare(ctx context.Context) error {
-	c, err := e.location.connect(ctx, func(string) {})
+	c, err := e.firstConnection(ctx)
 	if err != nil {
 		return fmt.Errorf("PostgreSQL: %w", err)
 	}
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
-	if err := e.location.findPooler(ctx, c); err != nil {
-		return fmt.Errorf("PostgreSQL: %w", err)
-	}
-	if e.location.pooled {
-		_ = c.Close(ctx) // it prepares statements
-		if c, err = e.location.connect(ctx, func(string) {}); err != nil {
-			return fmt.Errorf("PostgreSQL: %w", err)
-		}
-	}
 	s, err := readServer(ctx, c)
 	if err == nil {
 		err = s.check(e.options.Durability)
@@ -71,6 +62,23 @@ func (e *Engine) prepare(ctx context.Context) error {
 		e.options.Logger.Info("connected to PostgreSQL", "version", s.version, "survives", s.survives(e.options.Durability))
 	}
 	return err
+}
+
+// firstConnection connects, and finds out whether there is a pooler.
+func (e *Engine) firstConnection(ctx context.Context) (*pgx.Conn, error) {
+	c, err := e.location.connect(ctx, func(string) {})
+	if err != nil {
+		return nil, err
+	}
+	isNew, err := e.location.findPooler(ctx, c)
+	if err == nil && !isNew {
+		return c, nil
+	}
+	_ = c.Close(context.WithoutCancel(ctx)) // it would prepare statements
+	if err != nil {
+		return nil, err
+	}
+	return e.location.connect(ctx, func(string) {})
 }
 
 // create creates the tables, unless another server has just done so.

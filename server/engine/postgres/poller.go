@@ -212,7 +212,7 @@ func (e *Engine) wakeChanged(ctx context.Context, name string, was, now end) {
 func (e *Engine) background(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return e.own.AcquireFunc(ctx, func(c *pgxpool.Conn) error { return do(ctx, c) })
+	return e.acquire(ctx, e.own, do)
 }
 
 // longPoll calls read until it is done, each time after there was news of a topic, for at most the given

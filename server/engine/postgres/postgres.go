@@ -119,8 +119,8 @@ type Engine struct {
 
 // Open connects to the database at url, creates or migrates the tables, and starts the background
 // work, which Close ends. The url, the variables PG… and the file .pgpass are as for all programs of
-// PostgreSQL; the parameters pool_max_conns and default_query_exec_mode are those of pgx. Through a pooler, which
-// Open notices, the default of the latter is exec.
+// PostgreSQL; the parameters pool_max_conns and default_query_exec_mode are those of pgx. If Open notices a pooler, the
+// default of default_query_exec_mode is exec.
 func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 	options.setDefaults()
 	l, err := parse(url)
@@ -131,13 +131,13 @@ func Open(ctx context.Context, url string, options Options) (*Engine, error) {
 	e := &Engine{options: options, location: l, outage: outage{logger: options.Logger}, alive: alive, closed: alive.Done()}
 	err = e.prepare(ctx)
 	if err == nil {
-		e.readers, err = l.pool(ctx, l.config.MaxConns)
+		e.readers, err = e.location.pool(ctx, l.config.MaxConns)
 	}
 	if err == nil {
-		e.own, err = l.pool(ctx, ownReaders)
+		e.own, err = e.location.pool(ctx, ownReaders)
 	}
 	if err == nil {
-		e.probes, err = l.pool(ctx, 1)
+		e.probes, err = e.location.pool(ctx, 1)
 	}
 	if err != nil {
 		end()
@@ -207,16 +207,8 @@ func (e *Engine) read(ctx context.Context, project string, do func(context.Conte
 	}
 	defer leave()
 	defer context.AfterFunc(e.alive, cancel)()
-	reading := patient
-	if e.location.pooled { // the statement is not cancelled, so the connection stays in use although the caller has left
-		var end context.CancelFunc
-		deadline, _ := patient.Deadline()
-		reading, end = context.WithDeadline(context.WithoutCancel(ctx), deadline)
-		defer end()
-		defer context.AfterFunc(e.alive, end)()
-	}
 	for try := 0; ; try++ {
-		err = e.readers.AcquireFunc(patient, func(c *pgxpool.Conn) error { return do(reading, c) })
+		err = e.acquire(patient, e.readers, do)
 		// A connection of the pool may have ended since it was used last.
 		if err == nil || try == readTries || patient.Err() != nil || !isLost(err) {
 			break
@@ -237,13 +229,41 @@ func (e *Engine) read(ctx context.Context, project string, do func(context.Conte
 	}
 }
 
+// acquire runs do with a connection of a pool, until the deadline of ctx. Nobody cancels a statement that goes through a
+// pooler. There do goes on with its connection after its caller has left, and PostgreSQL ends statements that take
+// longer than patience: the pooler would forget them, and open another connection.
+func (e *Engine) acquire(ctx context.Context, pool *pgxpool.Pool, do func(context.Context, *pgxpool.Conn) error) error {
+	return pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+		if !e.location.pooled {
+			return do(ctx, c)
+		}
+		deadline, _ := ctx.Deadline()
+		ctx, end := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+		defer end()
+		defer context.AfterFunc(e.alive, end)()
+		server := c.Conn().PgConn()
+		err := server.Exec(ctx, beginLimited).Close()
+		if err == nil {
+			err = do(ctx, c)
+		}
+		if err != nil {
+			_ = server.Exec(ctx, "ROLLBACK").Close() // if it fails, the pool closes the connection
+			return err
+		}
+		return server.Exec(ctx, "COMMIT").Close()
+	})
+}
+
+// beginLimited begins the transaction of a read.
+var beginLimited = fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = %d", patience.Milliseconds())
+
 // readTries is the number of connections that a read may find broken before it fails.
 const readTries = 8
 
 // explain wraps an error of the database.
 func explain(err error) error {
 	if isPooled(err) {
-		return fmt.Errorf("%w: PostgreSQL: %w: there is a pooler, which needs the parameter default_query_exec_mode=exec in the URL", engine.ErrUnavailable, err)
+		return fmt.Errorf("%w: PostgreSQL: %w: there is a pooler that was not noticed at the start, or that keeps no prepared statements: restart, or use default_query_exec_mode=exec", engine.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%w: PostgreSQL: %w", engine.ErrUnavailable, err)
 }

@@ -61,7 +61,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 func (e *Engine) test(done chan struct{}) {
 	ctx, cancel := context.WithTimeout(e.alive, patience)
 	defer cancel()
-	err := e.probes.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+	err := e.acquire(ctx, e.probes, func(ctx context.Context, c *pgxpool.Conn) error {
 		s, err := readServer(ctx, c)
 		if err == nil {
 			err = s.check(e.options.Durability)

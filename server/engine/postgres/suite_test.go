@@ -82,7 +82,7 @@ func dropOnce(p *postgrestest.Proxy, text string) {
 func proxied(t *testing.T) (*postgrestest.Proxy, string) {
 	t.Helper()
 	url := database(t)
-	p, err := postgrestest.StartProxy(cluster)
+	p, err := postgrestest.StartProxy(cluster.Port)
 	if err != nil {
 		t.Fatal(err)
 	}

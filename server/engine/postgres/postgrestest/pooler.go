@@ -98,6 +98,9 @@ log_disconnections = 0
 	}
 }
 
+// Port returns the port of the pooler.
+func (p *Pooler) Port() int { return p.port }
+
 // URL returns the URL through the pooler for one of the cluster.
 func (p *Pooler) URL(url string) string {
 	return strings.Replace(url, fmt.Sprintf(":%d/", p.cluster.Port), fmt.Sprintf(":%d/", p.port), 1)

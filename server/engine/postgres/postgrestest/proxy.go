@@ -24,13 +24,13 @@ const cancelRequest = 80877102
 // Cancels returns how many such requests were passed on.
 func (p *Proxy) Cancels() int64 { return p.cancels.Load() }
 
-// StartProxy starts a proxy for a cluster.
-func StartProxy(c *Cluster) (*Proxy, error) {
+// StartProxy starts a proxy for a port of this machine, such as that of a cluster.
+func StartProxy(port int) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", c.Port)}
+	p := &Proxy{listener: listener, target: fmt.Sprintf("127.0.0.1:%d", port)}
 	p.Drop(func([]byte) bool { return false })
 	p.Swallow(func([]byte) bool { return false })
 	go func() {
