@@ -73,6 +73,9 @@ type Data struct {
 	// the code: with it the request was carried out.
 	AnyRefusal bool               `json:"any_refusal,omitempty"`
 	NotCode    callback.ErrorCode `json:"not_code,omitempty"`
+	// About is "project" if the case tries other projects, which credentials may not allow, and "header" if it
+	// tries headers, which may be impossible to sign.
+	About string `json:"about,omitempty"`
 	// Status and Code are the answer to a request with one; a server that holds callbacks for unknown states answers
 	// 200 instead of 404.
 	Status int                `json:"status,omitempty"`
@@ -89,6 +92,12 @@ func (c Case) Data() Data {
 	d := Data{
 		Group: c.Group, Name: c.Name, Allowed: c.Allowed, Strict: c.Strict, Method: c.method, Path: c.path, Header: c.header, Body: []byte(c.body), AnyRefusal: c.anyRefusal,
 		State: c.State, Steps: c.Steps, MustRead: c.MustRead, Rounds: c.Rounds,
+	}
+	switch {
+	case c.isProject:
+		d.About = "project"
+	case c.isSigned:
+		d.About = "header"
 	}
 	switch {
 	case c.State != "":
@@ -272,6 +281,7 @@ func (r *runner) try(ctx context.Context, c Case) error {
 	case err != nil:
 		return err
 	case c.isProject && a.isOtherProject():
+		r.busy.Store(false)
 		return skip("the credentials are for another project")
 	case a.status == http.StatusUnauthorized && c.isSigned && a.signed:
 		return skip("a request with this header cannot be signed")

@@ -158,9 +158,13 @@ func (s *server) compared(v any, level int) any {
 		}
 		changed := map[string]any{}
 		for name, member := range v {
-			if member != nil || !s.has("takes null for a missing member") {
-				changed[name] = s.compared(member, level+1)
+			switch {
+			case member == nil && s.has("takes null for a missing member"), name == "__proto__" && s.has("does not compare __proto__"):
+				continue
+			case s.has("compares names in any case"):
+				name = strings.ToLower(name)
 			}
+			changed[name] = s.compared(member, level+1)
 		}
 		return changed
 	case []any:
@@ -172,7 +176,14 @@ func (s *server) compared(v any, level int) any {
 			slices.SortFunc(changed, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		}
 		return changed
+	case bool:
+		if v && s.has("takes true for 1") {
+			return json.Number("1")
+		}
 	case json.Number:
+		if v == "-0" && s.has("compares zeros as numbers") {
+			return json.Number("0")
+		}
 		if strings.Contains(v.String(), ".") && s.has("compares decimals as floats") {
 			f, _ := v.Float64()
 			return fmt.Sprint(f, "f")

@@ -16,7 +16,11 @@ var update = flag.Bool("update", false, "write FAULTS.md")
 
 // faults are the faults of servers, with a case that finds each and a part of what it says.
 var faults = map[string][2]string{
-	"compares projects in any case":               {"settling: the state belongs to its project", "project_id in capitals: the state must not be found"},
+	"takes true for 1":                            {"settling: true for 1 is a conflict", "was accepted"},
+	"compares names in any case":                  {"settling: a name in other case is a conflict", "was accepted"},
+	"compares zeros as numbers":                   {"settling: the sign of zero is a conflict", "was accepted"},
+	"does not compare __proto__":                  {"settling: another value of __proto__ is a conflict", "was accepted"},
+	"compares projects in any case":               {"settling: the state belongs to its project", "was accepted (project_id in capitals)"},
 	"refuses a charset in capitals":               {"request: Content-Type names the charset in capitals", "404 is wanted: 415"},
 	"stores what it refuses":                      {"settling: a refused callback changes nothing", "so 200 is wanted"},
 	"fails with a null character":                 {"settling: an output with every kind of value is answered with the execution", "so 200 is wanted: 500"},
@@ -48,7 +52,7 @@ var faults = map[string][2]string{
 	"ignores the id of the workflow":              {"settling: the id of the workflow is compared byte for byte", "was accepted"},
 	"ignores the id of the run":                   {"settling: the id of the run is compared byte for byte", "was accepted"},
 	"trims the id of the workflow":                {"settling: the id of the workflow is compared byte for byte", "with a space behind it"},
-	"ignores the project":                         {"settling: the state belongs to its project", "must not be found"},
+	"ignores the project":                         {"settling: the state belongs to its project", "was accepted (project_id with another last letter"},
 	"answers a missing header with 401":           {"header: X-Workflow-Run-Id is left out", "400 with FGS.3002 is wanted: 401"},
 	"counts UTF-16 units in ids":                  {"path: workflow_id has its greatest length", "the contract counts code points"},
 	"counts UTF-16 units in the reason":           {"body: error has its greatest length", "the contract counts code points"},
@@ -59,7 +63,7 @@ var faults = map[string][2]string{
 	"hands null on":                               {"settling: a failure with null as output is answered with the execution", "the waiting side received null"},
 	"settles with a failure what waits no more":   {"settling: a cancelled state is not found", "was accepted"},
 	"hands on what it refuses as a conflict":      {"settling: another output is a conflict", "the waiting side received"},
-	"loses long outputs":                          {"settling: every digit and character of the output arrives", "the waiting side received {}"},
+	"loses long outputs":                          {"settling: a long output arrives", "the waiting side received {}"},
 	"drops __proto__":                             {"settling: every digit and character of the output arrives", "the waiting side received"},
 	"loses the sign of zero":                      {"settling: every digit and character of the output arrives", "the waiting side received"},
 	"composes characters":                         {"settling: every digit and character of the output arrives", "the waiting side received"},

@@ -53,7 +53,12 @@ func (a answer) isBusy() bool {
 // isOtherProject reports whether the answer may be about another project than that of the credentials: the contract
 // leaves to gateways how they refuse it.
 func (a answer) isOtherProject() bool {
-	return a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || a.status == http.StatusNotFound && a.code != callback.CodeNotFound
+	switch a.status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests: // too many failed attempts
+		return true
+	default:
+		return a.status == http.StatusNotFound && a.code != callback.CodeNotFound
+	}
 }
 
 func (a answer) String() string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/flowcallback/flowcallback/gen/callback"
@@ -18,7 +19,8 @@ type settling struct {
 	r         *runner
 	c         Case
 	state     State
-	execution string // of the first answer with 200
+	execution string   // of the first answer with 200
+	accepted  []string // callbacks for other states that were answered with 200
 }
 
 // settle tries a case about states.
@@ -38,7 +40,9 @@ func (r *runner) settle(ctx context.Context, c Case) error {
 		}
 		s := settling{ctx: ctx, r: r, c: c, state: state}
 		for _, step := range c.Steps {
-			if err := s.do(step); err != nil {
+			if err := s.do(step); err != nil && len(s.accepted) > 0 {
+				return fmt.Errorf("after a callback for another state was accepted (%s): %w", strings.Join(s.accepted, ", "), err)
+			} else if err != nil {
 				return err
 			}
 		}
@@ -105,8 +109,14 @@ func (s *settling) do(step Step) error {
 		}
 	}
 	a, err := s.r.send(s.ctx, s.c.callbackTo(to, step.Send[0]))
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case step.Vary != nil && a.status == http.StatusOK: // perhaps it is held; the next steps show whether this state is settled
+		s.accepted = append(s.accepted, fmt.Sprintf("%s %s", step.Vary.ID, step.Vary.How))
+		return nil
+	case a.status == http.StatusRequestEntityTooLarge: // each server has a limit
+		return skip(fmt.Sprintf("the server takes no body of %d bytes", len(step.Send[0])))
 	}
 	err = s.judge(step, a)
 	if err != nil && step.Vary != nil {
@@ -118,8 +128,6 @@ func (s *settling) do(step Step) error {
 // judge returns what is wrong with the answer to the callback of a step.
 func (s *settling) judge(step Step, a answer) error {
 	switch {
-	case step.Vary != nil && s.r.holds && a.status == http.StatusOK:
-		return nil // whether this state has been settled, the next steps show
 	case step.AnyRefusal && (a.status < http.StatusBadRequest || a.status >= http.StatusInternalServerError):
 		return fmt.Errorf("the state must not be found: %v", a)
 	case step.AnyRefusal:

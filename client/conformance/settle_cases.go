@@ -52,9 +52,11 @@ func (l *caseList) settlingCases() {
 	// It is taken, and answered again, also where it cannot be read.
 	all := `{"result":"success","output":{"big":12345678901234567890123456789,"small":0.1000000000000000055511151231257827,"one":1.0,` +
 		`"zero":-0,"huge":1e400,"text":"é😀\u0000 \"\\","decomposed":"e\u0301","__proto__":{"a":1},"":"unnamed","$a.b":1,"deep":[[{"a":null}]],` +
-		`"long":"` + strings.Repeat("long ", 2000) + `"}}`
+		`"yes":true,"no":false}}`
 	l.settling("an output with every kind of value is answered with the execution", settles(all), again(all))
 	l.settling("every digit and character of the output arrives", settles(all), arrived(all)).MustRead = true
+	long := `{"result":"success","output":{"long":"` + strings.Repeat("long ", 2000) + `"}}`
+	l.settling("a long output arrives", settles(long), again(long), arrived(long))
 	l.repeatCases()
 	l.conflictCases()
 	var steps []Step
@@ -109,6 +111,10 @@ func (l *caseList) conflictCases() {
 		{"a number that differs in its last digit is a conflict", withOutput(`{"a":0.10000000000000000001}`), withOutput(`{"a":0.10000000000000000002}`)},
 		{"a text with other letters is a conflict", withOutput(`{"a":"Yes"}`), withOutput(`{"a":"yes"}`)},
 		{"a text with other code points is a conflict", withOutput(`{"a":"\u00e9"}`), withOutput(`{"a":"e\u0301"}`)},
+		{"the sign of zero is a conflict", withOutput(`{"a":0}`), withOutput(`{"a":-0}`)},
+		{"true for 1 is a conflict", success, withOutput(`{"a":true}`)},
+		{"a name in other case is a conflict", success, withOutput(`{"A":1}`)},
+		{"another value of __proto__ is a conflict", withOutput(`{"__proto__":{"a":1}}`), withOutput(`{"__proto__":{"a":2}}`)},
 		{"a text for a number is a conflict", success, withOutput(`{"a":"1"}`)},
 		{"a success after a failure is a conflict", fail, success},
 		{"another output of a failure is a conflict", fail, `{"result":"fail","error":"payment declined","output":{"a":2}}`},
