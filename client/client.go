@@ -14,6 +14,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,11 +48,11 @@ func New(endpoint, projectID string, options ...Option) (*Client, error) {
 	base, err := url.Parse(endpoint)
 	switch {
 	case err != nil, base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
-		return nil, fmt.Errorf("client: endpoint %q: want a URL such as https://functiongraph.cn-north-4.myhuaweicloud.com", endpoint)
+		return nil, errors.New("client: endpoint: want a URL such as https://functiongraph.cn-north-4.myhuaweicloud.com") // it may have a password
 	case base.User != nil:
-		return nil, fmt.Errorf("client: endpoint %q: want no user name and no password; see WithToken and WithAKSK", base.Redacted())
+		return nil, errors.New("client: endpoint: want no user name and no password; see WithToken and WithAKSK")
 	case base.RawQuery != "" || base.Fragment != "":
-		return nil, fmt.Errorf("client: endpoint %q: want no query and no fragment", base.Redacted())
+		return nil, errors.New("client: endpoint: want no query and no fragment")
 	}
 	if err := checkSegment("project id", projectID); err != nil {
 		return nil, fmt.Errorf("client: %w", err)

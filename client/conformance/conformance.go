@@ -10,7 +10,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -198,11 +197,11 @@ func CheckEndpoint(endpoint string) error {
 	base, err := url.Parse(endpoint)
 	switch {
 	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https":
-		return fmt.Errorf("endpoint %q: want a URL such as http://127.0.0.1:8080", endpoint)
+		return errors.New("the endpoint: want a URL such as http://127.0.0.1:8080") // it may have a password
 	case base.User != nil:
-		return fmt.Errorf("endpoint %q: want no user name and no password", base.Redacted())
+		return errors.New("the endpoint: want no user name and no password")
 	case base.RawQuery != "" || base.Fragment != "":
-		return fmt.Errorf("endpoint %q: want no query and no fragment", base.Redacted())
+		return errors.New("the endpoint: want no query and no fragment")
 	}
 	return nil
 }

@@ -74,18 +74,6 @@ func (a *app) conform(ctx context.Context, f conformanceFlags) error {
 		return fmt.Errorf("%w: --list sends nothing, so there is no report for --junit", errUsage)
 	case f.list:
 		return a.listCases(cases)
-	case a.endpoint == "":
-		return fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
-	}
-	if a.attempt <= 0 || a.retry < 0 {
-		return fmt.Errorf("%w: --attempt-timeout %s, --retry %s: want a time above 0, and one that is not negative", errUsage, a.attempt, a.retry)
-	}
-	if err := conformance.CheckEndpoint(a.endpoint); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	options, err := a.conformanceOptions(f)
-	if err != nil {
-		return err
 	}
 	var report *os.File // of an earlier run, it would be taken for this one's
 	if f.junit != "" {
@@ -93,24 +81,49 @@ func (a *app) conform(ctx context.Context, f conformanceFlags) error {
 			return fmt.Errorf("%w: --junit: %w", errUsage, err)
 		}
 	}
+	results, err := a.tryCases(ctx, cases, f)
+	if report != nil {
+		ended := ""
+		if err != nil && !errors.Is(err, errService) { // the failed cases say so already
+			ended = errorText(exitCode(ctx, err), err)
+		}
+		if err := errors.Join(writeJUnit(report, a.endpoint, results, ended), report.Close()); err != nil {
+			return fmt.Errorf("--junit: %w", err)
+		}
+	}
+	return err
+}
+
+// tryCases tries cases, and prints what it has found.
+func (a *app) tryCases(ctx context.Context, cases []conformance.Case, f conformanceFlags) ([]conformance.Result, error) {
+	switch {
+	case a.endpoint == "":
+		return nil, fmt.Errorf("%w: --endpoint is missing; FLOWCALLBACK_ENDPOINT sets it too (see flowcallback --help)", errUsage)
+	case a.attempt <= 0:
+		return nil, fmt.Errorf("%w: --attempt-timeout %s: want a time above 0", errUsage, a.attempt)
+	case a.retry < 0:
+		return nil, fmt.Errorf("%w: --retry %s: want no negative time", errUsage, a.retry)
+	}
+	if err := conformance.CheckEndpoint(a.endpoint); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	options, err := a.conformanceOptions(f)
+	if err != nil {
+		return nil, err
+	}
 	results, err := a.runCases(ctx, cases, options, f)
 	if errors.Is(err, conformance.ErrCredentials) && len(a.credentials) == 0 {
 		err = fmt.Errorf("%w (none were sent; FLOWCALLBACK_TOKEN or HUAWEICLOUD_SDK_AK and _SK have them)", err)
 	}
 	if !a.json && len(results) > 0 {
 		if err := a.printConformance(results); err != nil {
-			return err
+			return results, err
 		}
 	}
-	if report != nil {
-		if err := errors.Join(writeJUnit(report, a.endpoint, results, err), report.Close()); err != nil {
-			return fmt.Errorf("--junit: %w", err)
-		}
+	if err == nil {
+		err = conforms(results, f)
 	}
-	if err != nil {
-		return err
-	}
-	return conforms(results, f)
+	return results, err
 }
 
 // chosen returns the cases that the flags select.

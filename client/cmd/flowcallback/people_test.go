@@ -252,8 +252,18 @@ func TestConformance(t *testing.T) {
 	if _, stderr := s.run(t, 2, "conformance", "--states", states); !strings.Contains(stderr, "line 1") || !strings.Contains(stderr, "want an object") {
 		t.Errorf("conformance --states with a byte order mark: stderr %q", stderr)
 	}
-	if _, stderr := s.run(t, 2, "conformance", "--only", "settling"); !strings.Contains(stderr, "nothing was tried") {
+	if _, stderr := s.run(t, 2, "conformance", "--only", "settling", "--junit", report); !strings.Contains(stderr, "nothing was tried") {
 		t.Errorf("conformance that tries nothing: stderr %q", stderr)
+	}
+	reads(`errors="1"`, "nothing was tried")
+	s.run(t, 2, "conformance", "--states", "/nonexistent", "--junit", report)
+	reads(`errors="1"`, "no such file")
+	twice := `{"workflow_id":"w","run_id":"r","state_id":"s"}` + "\n"
+	if err := os.WriteFile(states, []byte(twice+twice), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr := s.run(t, 2, "conformance", "--states", states); !strings.Contains(stderr, "line 2: the state is there twice") {
+		t.Errorf("conformance --states with a state twice: stderr %q", stderr)
 	}
 	s.run(t, 0, "conformance", "--only", "settling: a success without", "--open-with", "sleep 9 & "+opener)
 	s.run(t, 2, "conformance", "--waits", "--states", states)
@@ -331,6 +341,16 @@ func TestConformance(t *testing.T) {
 		text, stderr := s.run(t, status, append([]string{"--endpoint", rude.URL}, command...)...)
 		if strings.ContainsAny(text+stderr, "\x1b\u009b") || strings.Contains(text+stderr, "\n::") {
 			t.Errorf("flowcallback %q lets the server control the terminal: %q %q", command, text, stderr)
+		}
+	}
+	if _, stderr := s.run(t, 2, "--endpoint", rude.URL, "--retry", "0", "conformance", "--waits"); !strings.Contains(stderr, "--waits: this server has no API for waits") {
+		t.Errorf("conformance --waits without an API for waits: stderr %q", stderr)
+	}
+	for _, endpoint := range []string{"http://user:hunter2@127.0.0.1", "http://user:hun%ter2@127.0.0.1", "user:hunter2@127.0.0.1", "http://127.0.0.1?token=hunter2"} {
+		for _, command := range [][]string{{"conformance"}, {"waits", "list"}} {
+			if _, stderr := s.run(t, 2, append([]string{"--endpoint", endpoint}, command...)...); !strings.Contains(stderr, "want ") || strings.Contains(stderr, "ter2") {
+				t.Errorf("endpoint %s: flowcallback %q: stderr %q", endpoint, command, stderr)
+			}
 		}
 	}
 	s.run(t, 2, "--attempt-timeout", "0", "conformance")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -81,6 +82,9 @@ func readStates(path string) (states []conformance.State, err error) {
 			return nil, fmt.Errorf("%w: --states %s, line %d: %w", errUsage, path, number, err)
 		}
 		state.WaitID = "" // nothing here reads or cancels a wait
+		if slices.Contains(states, state) {
+			return nil, fmt.Errorf("%w: --states %s, line %d: the state is there twice; each case needs one of its own", errUsage, path, number)
+		}
 		states = append(states, state)
 	}
 	if len(states) == 0 {
@@ -137,6 +141,9 @@ func (a *app) statesOfWaits(options *conformance.Options) error {
 	open := func(ctx context.Context, timeout time.Duration) (conformance.State, error) {
 		key := client.State{Workflow: "conformance é+", Run: "Run-" + rand.Text(), State: "State-" + rand.Text()}
 		wait, err := c.Waits.Open(ctx, key, client.OpenOptions{Timeout: timeout, Title: "A test of flowcallback conformance"})
+		if response := (&client.Error{}); errors.As(err, &response) && response.StatusCode == http.StatusNotFound {
+			err = fmt.Errorf("%w: --waits: this server has no API for waits (%s); use --open-with or --states", errUsage, plain(response.Error()))
+		}
 		return conformance.State{Workflow: key.Workflow, Run: key.Run, State: key.State, WaitID: wait.WaitID}, err
 	}
 	options.Open = func(ctx context.Context) (conformance.State, error) { return open(ctx, time.Hour) }
