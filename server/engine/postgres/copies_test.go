@@ -197,10 +197,8 @@ func TestWritersNeverCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Stop()
-	drops := false
-	first.Drop(func([]byte) bool { return drops })
 	for url, isSocket := range map[string]bool{first.URL(nameOf(direct)): false, cluster.SocketURL(nameOf(direct), first.Port()): true} {
-		drops = isSocket
+		first.Drop(func([]byte) bool { return isSocket })
 		c, err := postgres.Connect(t.Context(), url)
 		if err != nil {
 			t.Fatal(err)
