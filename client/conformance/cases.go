@@ -18,7 +18,7 @@ import (
 // caseList collects cases for one operation.
 type caseList struct {
 	operation edges.Operation
-	projectID string // empty: the example
+	projectID string
 	cases     []Case
 }
 
@@ -45,25 +45,20 @@ func newCaseList(projectID string) (*caseList, error) {
 	if len(operations) != 1 || operations[0].Body == nil {
 		return nil, errors.New("callback.yaml: want one operation with a body")
 	}
-	return &caseList{operation: operations[0], projectID: projectID}, nil
-}
-
-// project returns the project of all requests.
-func (l *caseList) project() string {
+	l := &caseList{operation: operations[0], projectID: projectID}
 	for _, p := range l.operation.Parameters {
-		if p.Name == "project_id" {
-			return l.example(p)
+		if p.Name == "project_id" && projectID == "" {
+			l.projectID = fmt.Sprint(p.Example)
 		}
 	}
-	return ""
+	return l, nil
 }
 
 // probe returns a callback for an unknown state.
-func (l *caseList) probe() (request, error) {
+func (l *caseList) probe() request {
 	q, body := l.valid()
-	text, err := json.Marshal(body)
-	q.body = string(text)
-	return q, err
+	q.body = textOf(body)
+	return q
 }
 
 // example returns the value that a parameter has in a valid request.
@@ -71,7 +66,7 @@ func (l *caseList) example(p edges.Parameter) string {
 	switch {
 	case p.In == "header":
 		return unknownID()
-	case p.Name == "project_id" && l.projectID != "":
+	case p.Name == "project_id":
 		return l.projectID
 	}
 	return fmt.Sprint(p.Example)
@@ -99,9 +94,7 @@ func (r *request) set(in, name, value string) {
 func (l *caseList) add(group, name string, allowed bool, change func(r *request, body map[string]any)) {
 	r, body := l.valid()
 	change(&r, body)
-	if r.body == "" && body != nil {
-		r.body = textOf(body)
-	}
+	r.body = textOf(body)
 	l.cases = append(l.cases, Case{Group: group, Name: name, Allowed: allowed, request: r})
 }
 
@@ -213,12 +206,12 @@ func (l *caseList) documentCases() {
 	raw("is a failure without output, as official SDKs send it", true, `{"result":"fail","output":null}`)
 	raw("is a success without output", false, `{"result":"success","output":null}`)
 	raw("is a failure that leaves output out", false, `{"result":"fail"}`)
-	for _, e := range []struct{ what, open, close string }{{"arrays", "[", "]"}, {"objects", `{"a":`, "}"}} {
+	for _, e := range []struct{ what, open, inside, close string }{{"arrays", "[", "", "]"}, {"objects", `{"a":`, "1", "}"}} {
 		nested := func(levels int) string { // the output is the first
-			return `{"result":"success","output":{"a":` + strings.Repeat(e.open, levels-1) + strings.Repeat(e.close, levels-1) + `}}`
+			return `{"result":"success","output":{"a":` + strings.Repeat(e.open, levels-1) + e.inside + strings.Repeat(e.close, levels-1) + `}}`
 		}
-		raw("nests "+e.what+" as deep as it may", true, strings.ReplaceAll(nested(l.operation.Depth), `:}`, `:1}`))
-		raw("nests "+e.what+" one level too deep", false, strings.ReplaceAll(nested(l.operation.Depth+1), `:}`, `:1}`))
+		raw("nests "+e.what+" as deep as it may", true, nested(l.operation.Depth))
+		raw("nests "+e.what+" one level too deep", false, nested(l.operation.Depth+1))
 	}
 	raw("is not JSON", false, `result=success`)
 	raw("is cut off", false, valid[:len(valid)-1])

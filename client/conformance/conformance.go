@@ -223,9 +223,9 @@ func Run(ctx context.Context, endpoint string, cases []Case, options Options, do
 	if err != nil {
 		return err
 	}
-	r := &runner{endpoint: strings.TrimSuffix(endpoint, "/"), project: list.project(), published: published, options: options, busy: new(atomic.Bool), opened: map[State]bool{}}
-	if r.probe, err = list.probe(); err != nil {
-		return err
+	r := &runner{
+		endpoint: strings.TrimSuffix(endpoint, "/"), project: list.projectID, probe: list.probe(), published: published,
+		options: options, busy: new(atomic.Bool), opened: map[State]bool{},
 	}
 	if err := r.preflight(ctx); err != nil {
 		return err

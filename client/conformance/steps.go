@@ -25,7 +25,8 @@ type Step struct {
 	// answered with Status, and the others are refused with Code; sent again, that one is answered with the same
 	// execution, and it is what arrives. Without, all are answered with Status and the same execution.
 	Send []string `json:"send,omitempty"`
-	// Vary sends them for other ids. A server that holds callbacks for unknown states may answer 200 then.
+	// Vary sends them for other ids. An answer with 200 may be right, too, because the server may hold the callback: the
+	// next steps show whether it has settled this state.
 	Vary *Vary `json:"vary,omitempty"`
 	// Status is the answer, and Code that of a refusal.
 	Status int                `json:"status,omitempty"`

@@ -45,7 +45,8 @@ var typescript = []string{"--strict", "--skipLibCheck", "--target", "es2022", "-
 
 // TestMatrix tries each generator, and compares what it finds with the table.
 func TestMatrix(t *testing.T) {
-	each := func(command ...string) func(*testing.T, string) { // runs a command for each document; NAME stands for its name
+	// each runs a command for both documents, with the name of the document in place of NAME.
+	each := func(command ...string) func(*testing.T, string) {
 		return func(t *testing.T, _ string) {
 			for _, name := range []string{"callback", "waits"} {
 				replaced := make([]string, len(command))

@@ -32,9 +32,9 @@ callbacks keeps them.
 What settling a state means is tested if there are states that wait: --waits opens them with this
 project's API (and needs --project-id), --open-with runs a command that opens one and prints its ids
 as JSON, --states has a file with one such object on each line. Each case takes a state of its own, and
-the last two take up to five each; "--list --only settling:" prints them. Some also call back ids that
-differ in one letter, so do not give it states of others that do. Exits with 1 if the service does not
-conform.
+the last two take up to five each; "--list --only settling:" prints them. Some also call back ids with
+a letter more, less or different, so make sure that no state of somebody else has such ids. Exits with 1
+if the service does not conform.
 
 The report has each failure with the request as a command for curl in bash. It is written also if the
 run ends before its time.

@@ -153,7 +153,7 @@ func TestNotificationsThatDoNotArriveAreNotReliedOn(t *testing.T) {
 func TestNothingIsCancelledThroughAPooler(t *testing.T) {
 	for name, port := range map[string]func() int{
 		"directly": func() int { return cluster.Port },
-		"pooled":   func() int { return startPooler(t).Port() },
+		"pooled":   func() int { return startPooler(t).Port },
 	} {
 		t.Run(name, func(t *testing.T) {
 			direct := database(t)

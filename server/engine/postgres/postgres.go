@@ -229,9 +229,9 @@ func (e *Engine) read(ctx context.Context, project string, do func(context.Conte
 	}
 }
 
-// acquire runs do with a connection of a pool, until the deadline of ctx. Nobody cancels a statement that goes through a
-// pooler. There do goes on with its connection after its caller has left, and PostgreSQL ends statements that take
-// longer than patience: the pooler would forget them, and open another connection.
+// acquire runs do with a connection of a pool, until the deadline of ctx. Through a pooler no statement is cancelled, so
+// do keeps its connection and goes on although its caller has left. If it is given up all the same, the pooler forgets the
+// statement and opens another connection, so PostgreSQL itself ends statements that take longer than patience.
 func (e *Engine) acquire(ctx context.Context, pool *pgxpool.Pool, do func(context.Context, *pgxpool.Conn) error) error {
 	return pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
 		if !e.location.pooled {

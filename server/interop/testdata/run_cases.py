@@ -64,9 +64,9 @@ def vary(ids, step):
             "with % for its last letter": start + "%",
             "with a space behind it": before + " ",
         }[how]
-    isTooLong = len(ids[at]) > LONGEST.get(at, len(ids[at]))
-    isTrimmed = any(ids[name] != ids[name].strip() for name in ("run_id", "state_id"))
-    return None if isTooLong or isTrimmed or ids[at] in ("", ".", "..", before) else ids
+    is_too_long = len(ids[at]) > LONGEST.get(at, len(ids[at]))
+    is_trimmed = any(ids[name] != ids[name].strip() for name in ("run_id", "state_id"))
+    return None if is_too_long or is_trimmed or ids[at] in ("", ".", "..", before) else ids
 
 
 class Program:

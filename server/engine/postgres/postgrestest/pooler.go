@@ -15,7 +15,7 @@ import (
 
 // A Pooler is a pgbouncer in transaction mode.
 type Pooler struct {
-	port    int
+	Port    int
 	cluster *Cluster
 	process *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
@@ -70,7 +70,7 @@ log_disconnections = 0
 		path = "/usr/sbin/pgbouncer"
 	}
 	process := exec.Command(path, file)
-	p := &Pooler{port: port, cluster: c, process: process, ended: make(chan struct{}), folder: folder}
+	p := &Pooler{Port: port, cluster: c, process: process, ended: make(chan struct{}), folder: folder}
 	process.SysProcAttr, process.Stderr = c.account, &p.output
 	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("%w: make postgres-test installs it", err)
@@ -98,12 +98,9 @@ log_disconnections = 0
 	}
 }
 
-// Port returns the port of the pooler.
-func (p *Pooler) Port() int { return p.port }
-
 // URL returns the URL through the pooler for one of the cluster.
 func (p *Pooler) URL(url string) string {
-	return strings.Replace(url, fmt.Sprintf(":%d/", p.cluster.Port), fmt.Sprintf(":%d/", p.port), 1)
+	return strings.Replace(url, fmt.Sprintf(":%d/", p.cluster.Port), fmt.Sprintf(":%d/", p.Port), 1)
 }
 
 // Stop ends the pooler. It returns an error if the pooler has crashed.
